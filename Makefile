@@ -1,0 +1,34 @@
+PYTHON ?= python3
+BIN := .venv/bin
+# Stamps: set-up happens once, and again only when what it was made from changes.
+INSTALLED := .venv/.installed
+LINTERS := .venv/.linters
+
+.PHONY: demo test lint parity clean
+
+demo: $(INSTALLED)  ## plain against residual depth scaling on the embedded data, with a figure
+	$(BIN)/python experiments/depth_scaling.py --preset quick --out runs/demo --overwrite
+
+test: $(INSTALLED)  ## every test, the slow ones too
+	$(BIN)/python -m pytest
+
+lint: $(LINTERS)  ## style, imports, docstrings, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+parity: $(INSTALLED)  ## install PyTorch, which the parity tests and benchmarks compare with
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[tests,parity]'
+
+clean:
+	rm -rf .venv runs .pytest_cache .ruff_cache .hypothesis
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jaxseg needs Python 3.11 or later: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[tests]'
+	touch $@
+
+$(LINTERS): $(INSTALLED)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[tests,dev]'
+	touch $@

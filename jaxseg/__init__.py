@@ -1,0 +1,1 @@
+"""jaxseg: a laboratory for dense prediction in JAX."""

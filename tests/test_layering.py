@@ -1,0 +1,68 @@
+"""The arrows between packages run one way; this reads the imports and holds it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "jaxseg"
+# package -> the packages of jaxseg that it may import, besides itself
+ALLOWED = {
+    "ops": set(),
+    "nn": {"ops"},
+    "models": {"ops", "nn"},
+    "losses": set(),
+    "metrics": {"losses"},
+    "data": {"losses"},
+    "training": {"losses", "metrics"},
+    "analysis": {"ops"},
+    "interop": {"models"},
+    "plots": set(),
+    "cli": set(),
+}
+PRIVATE = ("jax._src", "jax.core", "jaxlib")
+
+
+def modules():
+    return sorted(ROOT.rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_the_right_way(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    if parts == ("__init__",):
+        assert not [n for n in imported(path) if n.startswith("jaxseg")]
+        return
+    package = parts[0]
+    assert package in ALLOWED, f"{package} is new: say in ALLOWED what it may import"
+    used = {n.split(".")[1] for n in imported(path) if n.startswith("jaxseg.")}
+    assert used <= ALLOWED[package] | {package}
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_private_jax(path):
+    assert not [n for n in imported(path) if n.startswith(PRIVATE)]
+
+
+def test_only_ops_calls_the_convolution_of_lax():
+    callers = {
+        p.relative_to(ROOT).parts[0]
+        for p in modules()
+        if any(
+            isinstance(node, ast.Attribute) and node.attr.startswith("conv_")
+            and isinstance(node.value, ast.Name) and node.value.id == "lax"
+            for node in ast.walk(ast.parse(p.read_text()))
+        )
+    }  # fmt: skip
+    assert callers == {"ops"}
