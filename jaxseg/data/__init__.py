@@ -1,0 +1,26 @@
+"""Data sets for dense prediction: prepared with TFDS without TensorFlow, read with grain."""
+
+from jaxseg.data.batching import batches, padded_batches
+from jaxseg.data.camvid_builder import Camvid, CamvidConfig
+from jaxseg.data.datasets import camvid, load, mosaic
+from jaxseg.data.mosaic_builder import MosaicConfig, TextureMosaic, mosaic_example
+from jaxseg.data.prepare import prepare
+from jaxseg.data.sources import Dataset, Example, Source, check_labels
+
+__all__ = [
+    "Camvid",
+    "CamvidConfig",
+    "Dataset",
+    "Example",
+    "MosaicConfig",
+    "Source",
+    "TextureMosaic",
+    "batches",
+    "camvid",
+    "check_labels",
+    "load",
+    "mosaic",
+    "mosaic_example",
+    "padded_batches",
+    "prepare",
+]

@@ -1,0 +1,100 @@
+"""Batches for training, shuffled and endless, and for evaluation, in order and complete."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import grain
+import numpy as np
+
+from jaxseg.data.sources import Example
+
+# One thread reads ahead while the step computes. A second one makes small examples slower, as it
+# waits for the interpreter's lock. Grain's defaults are 16 threads and 500 batches.
+_READING = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
+
+
+def batches(
+    source: Sequence[Example],
+    *,
+    batch_size: int,
+    seed: int = 0,
+    shuffle: bool = True,
+    repeat: bool = True,
+    drop_remainder: bool = True,
+) -> grain.DatasetIterator[Example]:
+    """Iterates over batches of a source, read ahead by a thread.
+
+    Args:
+        source: Examples, dicts of arrays that have the same shapes in all examples.
+        batch_size: Examples a batch.
+        seed: Seed of the shuffling, 0 to 2³² - 1. The batches depend on it and the source only.
+        shuffle: Draw a new order for each epoch; else keep the source's.
+        repeat: Go on without end. An epoch's last examples then share a batch with the first
+            ones of the next epoch, so that each epoch has each example exactly once.
+        drop_remainder: Without `repeat`, leave out a last batch that is not full.
+
+    Returns:
+        An iterator of dicts of arrays with a leading batch axis. Its `get_state()` and
+        `set_state(...)` resume it exactly.
+
+    Raises:
+        ValueError: The source is empty, there would be no batch, or an argument is out of range.
+    """
+    _check(source, batch_size)
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed={seed!r} is out of range, expected 0 to 2**32 - 1: pass another")
+    if not repeat and drop_remainder and batch_size > len(source):
+        raise ValueError(
+            f"batch_size={batch_size} leaves no batch of {len(source)} examples, expected at most "
+            f"{len(source)}: pass a smaller one, or drop_remainder=False, or repeat=True"
+        )
+    examples = grain.MapDataset.source(source).seed(seed)
+    if shuffle:
+        examples = examples.shuffle()
+    if repeat:
+        examples = examples.repeat(None)
+    batched = examples.batch(batch_size, drop_remainder=drop_remainder)
+    return iter(batched.to_iter_dataset(_READING))
+
+
+def padded_batches(
+    source: Sequence[Example], *, batch_size: int, ignore_index: int = 255
+) -> Iterator[Example]:
+    """Iterates over every example exactly once, in order, in batches of one shape.
+
+    The last batch is filled up with images of zeros whose labels are all ignored, so that it
+    changes no loss and no metric, and a compiled evaluation step sees one shape only.
+
+    Args:
+        source: Examples of `"image"` and `"label"`.
+        batch_size: Examples a batch.
+        ignore_index: The label of the filling.
+
+    Returns:
+        An iterator of ⌈len(source) / batch_size⌉ dicts of `"image"` and `"label"`.
+
+    Raises:
+        ValueError: The source is empty, or `batch_size` is not a positive integer.
+    """
+    _check(source, batch_size)
+    return _padded(source, batch_size, ignore_index)
+
+
+def _padded(source: Sequence[Example], batch_size: int, ignore_index: int) -> Iterator[Example]:
+    examples = (source[index] for index in range(len(source)))
+    while chunk := list(islice(examples, batch_size)):
+        filling = {
+            "image": np.zeros_like(chunk[0]["image"]),
+            "label": np.full_like(chunk[0]["label"], ignore_index),
+        }
+        chunk += [filling] * (batch_size - len(chunk))
+        yield {key: np.stack([example[key] for example in chunk]) for key in filling}
+
+
+def _check(source: Sequence[Example], batch_size: int) -> None:
+    if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
+        raise ValueError(
+            f"batch_size={batch_size!r} is not valid, expected a positive integer: pass 1 or more"
+        )
+    if len(source) == 0:
+        raise ValueError("source has 0 examples, expected at least one: choose another split")

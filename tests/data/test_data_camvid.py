@@ -1,0 +1,196 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxseg import data
+from jaxseg.data.camvid_frames import Frame, list_frames, read_frame
+
+FOLDERS = ("train", "val", "test")
+
+
+def write_frame(directory, folder, stem, suffix=".png", label=None):
+    rng = np.random.default_rng(len(stem) + len(folder))
+    image = rng.integers(256, size=(12, 16, 3), dtype=np.uint8)
+    if label is None:
+        label = np.arange(12 * 16, dtype=np.uint8).reshape(12, 16) % 12
+    Image.fromarray(image).save(directory / folder / f"{stem}{suffix}")
+    Image.fromarray(label).save(directory / f"{folder}annot" / f"{stem}.png")
+    return image, label
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder in the layout of the SegNet split: two frames a split, a .png and a .jpg."""
+    directory = tmp_path / "camvid"
+    for name in FOLDERS:
+        (directory / name).mkdir(parents=True)
+        (directory / f"{name}annot").mkdir()
+        write_frame(directory, name, "b", ".jpg")
+        write_frame(directory, name, "a")
+    return directory
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch):
+    monkeypatch.delenv("JAXSEG_CAMVID", raising=False)
+
+
+def test_prepared_at_its_own_size(folder, tmp_path):
+    dataset = data.camvid(size=(12, 16), directory=folder, data_dir=tmp_path)
+    assert dataset.splits == {"train": 2, "validation": 2, "test": 2}
+    assert (dataset.classes, dataset.channels, dataset.size) == (11, 3, (12, 16))
+    assert len(dataset.palette) == len(set(dataset.palette)) == 11
+    example = dataset.source("validation")[0]
+    image, label = write_frame(folder, "val", "a")
+    restored = (example["image"] * dataset.std + dataset.mean) * 255
+    np.testing.assert_allclose(restored, image, atol=1e-3)
+    np.testing.assert_array_equal(example["label"], np.where(label == 11, 255, label))
+    assert set(np.unique(example["label"])) == {*range(11), 255}
+
+
+def test_another_size_and_other_files_have_other_directories(folder, tmp_path):
+    def directory(size):
+        return data.CamvidConfig(size=size, directory=folder).recipe().name
+
+    names = {directory((12, 16)), directory((6, 8))}
+    write_frame(folder, "test", "c", ".jpeg")
+    names |= {directory((12, 16))}
+    moved = tmp_path / "moved"
+    folder.rename(moved)
+    assert len(names) == 3
+    assert data.CamvidConfig(size=(12, 16), directory=moved).recipe().name in names
+
+
+def test_images_are_averaged_and_masks_are_not(tmp_path):
+    image = np.zeros((8, 8, 3), np.uint8)
+    image[:, ::2] = 200  # stripes, which taking every fourth pixel would make all black or white
+    label = np.repeat(np.array([[0, 10]], np.uint8), 4, axis=1).repeat(8, axis=0)
+    Image.fromarray(image).save(tmp_path / "i.png")
+    Image.fromarray(label).save(tmp_path / "l.png")
+    small, nearest = read_frame(Frame(tmp_path / "i.png", tmp_path / "l.png"), (2, 2))
+    np.testing.assert_allclose(small, 100, atol=16)
+    np.testing.assert_array_equal(nearest, [[0, 10], [0, 10]])
+
+
+def test_a_palette_annotation_is_read_as_indices(tmp_path):
+    write_palette = Image.fromarray(np.array([[3, 11]], np.uint8)).convert("P")
+    write_palette.putpalette([7] * 768)
+    write_palette.save(tmp_path / "l.png")
+    Image.new("RGB", (2, 1)).save(tmp_path / "i.png")
+    _, label = read_frame(Frame(tmp_path / "i.png", tmp_path / "l.png"), (1, 2))
+    np.testing.assert_array_equal(label, [[3, 255]])
+
+
+def test_the_folder_is_the_argument_else_the_environment(folder, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match=r"JAXSEG_CAMVID is not set, .*trainannot/"):
+        data.camvid(size=(6, 8), data_dir=tmp_path)
+    monkeypatch.setenv("JAXSEG_CAMVID", str(tmp_path / "nowhere"))
+    with pytest.raises(ValueError, match=r"nowhere' is not a folder.*JAXSEG_CAMVID.*trainannot/"):
+        data.camvid(size=(6, 8), data_dir=tmp_path)
+    by_argument = data.camvid(size=(6, 8), directory=str(folder), data_dir=tmp_path)
+    monkeypatch.setenv("JAXSEG_CAMVID", str(folder))
+    assert data.camvid(size=(6, 8), data_dir=tmp_path) == by_argument
+
+
+@pytest.mark.parametrize("name", [*FOLDERS, "trainannot", "valannot", "testannot"])
+def test_a_missing_folder_is_named(folder, tmp_path, name):
+    (folder / name).rename(folder / "elsewhere")
+    with pytest.raises(ValueError, match=rf"camvid/{name}' is missing.*trainannot/"):
+        data.camvid(size=(6, 8), directory=folder, data_dir=tmp_path)
+
+
+def spoil_missing_annotation(folder):
+    (folder / "valannot" / "a.png").unlink()
+    return r"valannot/a\.png' is missing, the annotation of '.*val/a\.png'"
+
+
+def spoil_missing_frame(folder):
+    (folder / "train" / "b.jpg").unlink()
+    return r"the frame of the annotation '.*trainannot/b\.png' is missing"
+
+
+def spoil_empty(folder):
+    (folder / "test" / "a.png").unlink()
+    (folder / "test" / "b.jpg").unlink()
+    return r"camvid/test' holds no frame"
+
+
+def spoil_twice_the_stem(folder):
+    (folder / "train" / "a.jpg").write_bytes((folder / "train" / "b.jpg").read_bytes())
+    return r"a second frame of the stem 'a'"
+
+
+def spoil_label(folder):
+    write_frame(folder, "test", "a", label=np.full((12, 16), 12, np.uint8))
+    return r"testannot/a\.png' has labels \[12\], expected 0\.\.11"
+
+
+def spoil_annotation_mode(folder):
+    Image.new("RGB", (16, 12)).save(folder / "trainannot" / "a.png")
+    return r"trainannot/a\.png' has the mode 'RGB', expected L or P"
+
+
+def spoil_annotation_depth(folder):
+    Image.new("1", (16, 12)).save(folder / "trainannot" / "b.png")
+    return r"trainannot/b\.png' has the mode '1'"
+
+
+def spoil_image_mode(folder):
+    Image.new("L", (16, 12)).save(folder / "val" / "a.png")
+    return r"val/a\.png' has the mode 'L', expected RGB"
+
+
+def spoil_annotation_size(folder):
+    Image.new("L", (12, 16)).save(folder / "valannot" / "a.png")
+    return r"valannot/a\.png' has \(12, 16\) pixels .*expected \(16, 12\)"
+
+
+def spoil_truncated(folder):
+    os.truncate(folder / "train" / "b.jpg", 300)
+    return r"train/b\.jpg' cannot be read as an image"
+
+
+def spoil_no_image(folder):
+    (folder / "trainannot" / "a.png").write_text("not an image")
+    return r"trainannot/a\.png' cannot be read as an image"
+
+
+SPOILERS = [value for name, value in list(globals().items()) if name.startswith("spoil_")]
+
+
+@pytest.mark.parametrize("spoil", SPOILERS)
+def test_a_bad_file_is_named(folder, tmp_path, spoil):
+    message = spoil(folder)
+    with pytest.raises(ValueError, match=message):
+        data.camvid(size=(6, 8), directory=folder, data_dir=tmp_path / "prepared")
+    assert not list(tmp_path.rglob("*array_record*"))
+
+
+@pytest.mark.parametrize("size", [60, (60,), (60, 0), (60.0, 80), [60, 80]])
+def test_a_bad_size_is_named(folder, tmp_path, size):
+    with pytest.raises(ValueError, match=r"size=.*expected a tuple \(height, width\)"):
+        data.camvid(size=size, directory=folder, data_dir=tmp_path)
+
+
+def real_folder():
+    beside = Path(__file__).parents[3] / "shared" / "data" / "camvid"
+    return Path(os.environ.get("JAXSEG_CAMVID", beside))
+
+
+REAL = real_folder()  # read before the fixture above hides the environment
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="CamVid is neither at JAXSEG_CAMVID nor beside")
+def test_the_real_split(tmp_path):
+    counts = {split: len(list_frames(REAL, split)) for split in ("train", "validation", "test")}
+    assert counts == {"train": 367, "validation": 101, "test": 233}
+    seen = set()
+    for frame in list_frames(REAL, "train")[::60]:
+        image, label = read_frame(frame, (60, 80))
+        assert (image.shape, label.shape) == ((60, 80, 3), (60, 80))
+        data.check_labels(label, 11)
+        seen |= set(np.unique(label).tolist())
+    assert {0, 1, 3, 4, 5, 8, 255} <= seen
