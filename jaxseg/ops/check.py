@@ -1,0 +1,44 @@
+"""What every convolution asks of its operands."""
+
+import jax
+import jax.numpy as jnp
+
+
+def check_operands(name: str, x: jax.Array, kernel: jax.Array, groups: int) -> None:
+    """Refuse operands that do not fit together, before XLA does in its own words.
+
+    Raises:
+        ValueError: wrong rank, channels, dtype, an empty axis or a bad number of groups.
+    """
+    if x.ndim not in (3, 4, 5):
+        raise ValueError(
+            f"{name}: x has shape {x.shape}, but images are (batch, *space, channels) with 1, 2 or "
+            "3 spatial axes: add the missing axis, for example x[None] for a single image."
+        )
+    if kernel.ndim != x.ndim:
+        raise ValueError(
+            f"{name}: kernel has shape {kernel.shape}, but x of shape {x.shape} needs "
+            f"(*window, in, out) with {x.ndim - 2} window axes."
+        )
+    if x.dtype != kernel.dtype:
+        raise ValueError(
+            f"{name}: x is {x.dtype} and kernel is {kernel.dtype}: cast one of them "
+            "with .astype so that both agree."
+        )
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise ValueError(f"{name}: x is {x.dtype}: convert images to a floating dtype first.")
+    if not hasattr(groups, "__index__") or groups < 1:
+        raise ValueError(f"{name}: groups={groups!r} must be an integer >= 1.")
+    if x.shape[-1] != kernel.shape[-2] * groups:
+        raise ValueError(
+            f"{name}: x has {x.shape[-1]} channels, but a kernel of shape {kernel.shape} with "
+            f"groups={groups} takes {kernel.shape[-2] * groups}: kernels are "
+            "(*window, in / groups, out)."
+        )
+    if kernel.shape[-1] % groups:
+        raise ValueError(f"{name}: {kernel.shape[-1]} features do not divide into groups={groups}.")
+    if 0 in x.shape[1:] or 0 in kernel.shape:
+        raise ValueError(
+            f"{name}: x {x.shape} or kernel {kernel.shape} has an empty axis: only the batch may "
+            "be empty."
+        )
