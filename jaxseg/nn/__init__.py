@@ -1,0 +1,23 @@
+"""Flax NNX modules: they own parameters and call `jaxseg.ops`."""
+
+from jaxseg.nn import initializers
+from jaxseg.nn.blocks import Bottleneck, PostActivation, PreActivation, Residual
+from jaxseg.nn.conv import Conv, UpConv
+from jaxseg.nn.functional import functional
+from jaxseg.nn.norm import BatchNorm, GroupNorm, Shift
+from jaxseg.nn.stack import Stack
+
+__all__ = [
+    "BatchNorm",
+    "Bottleneck",
+    "Conv",
+    "GroupNorm",
+    "PostActivation",
+    "PreActivation",
+    "Residual",
+    "Shift",
+    "Stack",
+    "UpConv",
+    "functional",
+    "initializers",
+]

@@ -1,0 +1,70 @@
+"""Normalisations with one interface, `norm(x, train=...)`, all over the last axis's channels."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxseg.nn.conv import shift
+
+NormFactory = Callable[[int], nnx.Module]
+"""features -> a module called as `norm(x, train=...)`."""
+
+# The keys of learned constants are never used: flax asks for an Rngs all the same.
+_NO_RNGS = 0
+
+
+class BatchNorm(nnx.BatchNorm):
+    """Normalise each channel over batch and space (Ioffe & Szegedy 2015, arXiv:1502.03167).
+
+    In training the batch's own statistics are used and the running ones move a tenth of the way
+    towards them (PyTorch's momentum of 0.1); otherwise the running ones are used. `scale=False`
+    leaves the learned scale away, which a following ReLU and convolution can express as well.
+    """
+
+    def __init__(self, features: int, *, scale: bool = True):
+        super().__init__(
+            features, momentum=0.9, epsilon=1e-5, use_scale=scale,
+            use_fast_variance=False, rngs=nnx.Rngs(_NO_RNGS),
+        )  # fmt: skip
+
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:  # type: ignore[override]
+        """(batch, *space, features) -> the same shape; updates the statistics if `train`."""
+        return super().__call__(x, use_running_average=not train)
+
+
+class GroupNorm(nnx.GroupNorm):
+    """Normalise each example over space and groups of channels (Wu & He 2018, arXiv:1803.08494).
+
+    Examples stay independent, so per-example gradients are well defined; nothing differs between
+    training and evaluation.
+    """
+
+    def __init__(self, features: int, *, groups: int = 8, scale: bool = True):
+        if features % groups:
+            raise ValueError(
+                f"GroupNorm: features={features} do not divide into groups={groups}: "
+                "choose a divisor."
+            )
+        super().__init__(
+            features, num_groups=groups, epsilon=1e-5, use_scale=scale,
+            use_fast_variance=False, rngs=nnx.Rngs(_NO_RNGS),
+        )  # fmt: skip
+
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:  # type: ignore[override]
+        """(batch, *space, features) -> the same shape."""
+        del train
+        return super().__call__(x)
+
+
+class Shift(nnx.Module):
+    """No normalisation: only the learned shift that the others carry too."""
+
+    def __init__(self, features: int):
+        self.bias = nnx.Param(jnp.zeros(features))
+
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        """(batch, *space, features) -> the same shape."""
+        del train
+        return shift(x, self.bias[...].astype(x.dtype))

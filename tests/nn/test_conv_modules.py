@@ -1,0 +1,146 @@
+"""Conv and UpConv hold a kernel and call `ops`; the initialisers make what they are named after."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxseg import ops
+from jaxseg.nn import Conv, UpConv, initializers
+
+KEY = jax.random.key(0)
+
+
+def images(*shape):
+    return jax.random.normal(jax.random.key(1), shape)
+
+
+# --- initialisers --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gain", [1.0, 2.0])
+def test_he_normal_has_the_gain_over_fan_in(gain):
+    kernel = np.asarray(initializers.he_normal(gain)(KEY, (3, 3, 32, 64)))
+    # 18432 draws: the variance is known to sqrt(2 / 18432) = 1 %.
+    assert kernel.var() == pytest.approx(gain / (9 * 32), rel=0.04)
+    assert abs(kernel.mean()) < 4 * kernel.std() / np.sqrt(kernel.size)
+
+
+@pytest.mark.parametrize("window", [(3,), (3, 3), (3, 5)])
+def test_delta_orthogonal_is_orthogonal_at_the_centre_alone(window):
+    kernel = np.array(initializers.delta_orthogonal(2.25)(KEY, (*window, 4, 6)))
+    centre = tuple(k // 2 for k in window)
+    values = np.linalg.svd(kernel[centre], compute_uv=False)
+    np.testing.assert_allclose(values, 1.5, rtol=1e-5)
+    kernel[centre] = 0
+    assert not kernel.any()
+
+
+def test_zeros_and_scaled():
+    assert not np.any(initializers.zeros()(KEY, (3, 3, 2, 4), jnp.float32))
+    he = initializers.he_normal()
+    half = initializers.scaled(he, 0.5)(KEY, (3, 3, 2, 4))
+    np.testing.assert_allclose(half, 0.5 * he(KEY, (3, 3, 2, 4)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("stride", [2, 3, 4])
+@pytest.mark.parametrize("depthwise", [False, True])
+def test_bilinear_upsamples_constants_and_ramps(stride, depthwise):
+    k, n, channels = 2 * stride - stride % 2, 6, 3
+    kernel = initializers.bilinear()(KEY, (k, k, 1 if depthwise else channels, channels))
+    for row in range(stride):
+        for column in range(stride):
+            phase = np.asarray(kernel)[row::stride, column::stride].sum((0, 1, 2))
+            np.testing.assert_allclose(phase, 1, rtol=1e-6)
+    rows, columns = jnp.meshgrid(jnp.arange(6.0), jnp.arange(6.0), indexing="ij")
+    x = jnp.stack([jnp.full((n, n), 2.5), rows, 3 - 2 * columns], -1)[None]
+    y = ops.upconv(x, kernel, stride=stride, groups=channels if depthwise else 1)[0]
+    # Pixel p of the output lies at (p + 1/2) / s - 1/2 of the input.
+    at = (np.arange(n * stride) + 0.5) / stride - 0.5
+    inner = slice(stride, -stride)
+    np.testing.assert_allclose(y[inner, inner, 0], 2.5, rtol=1e-5)
+    grid = np.meshgrid(at, at, indexing="ij")
+    np.testing.assert_allclose(y[inner, inner, 1], grid[0][inner, inner], atol=1e-5)
+    np.testing.assert_allclose(y[inner, inner, 2], 3 - 2 * grid[1][inner, inner], atol=1e-5)
+
+
+@pytest.mark.parametrize("stride", [2, 3])
+def test_icnr_starts_as_nearest_upsampling(stride):
+    init = initializers.icnr(stride, initializers.he_normal())
+    kernel = init(KEY, (3, 3, 2, 5 * stride**2))
+    x = images(2, 4, 3, 2)
+    y = ops.conv(x, kernel)
+    # PyTorch's pixel shuffle: channel c * s**2 + i * s + j goes to pixel (i, j) of its cell.
+    cells = np.asarray(y).reshape(2, 4, 3, 5, stride, stride)
+    shuffled = cells.transpose(0, 1, 4, 2, 5, 3).reshape(2, 4 * stride, 3 * stride, 5)
+    base = initializers.he_normal()(KEY, (3, 3, 2, 5), jnp.float32)
+    nearest = np.asarray(ops.conv(x, base)).repeat(stride, 1).repeat(stride, 2)
+    np.testing.assert_allclose(shuffled, nearest, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("init", "shape", "message"),
+    [
+        (initializers.delta_orthogonal(), (3, 3, 6, 4), r"\(3, 3, 6, 4\).*give out >= in"),
+        (initializers.bilinear(), (4, 4, 2, 3), r"\(4, 4, 2, 3\) would mix channels: give in == o"),
+        (initializers.icnr(2, initializers.zeros()), (3, 3, 2, 6), "6 features do not divide .* 4"),
+    ],
+)
+def test_initialisers_refuse(init, shape, message):
+    with pytest.raises(ValueError, match=message):
+        init(KEY, shape)
+
+
+# --- modules -------------------------------------------------------------------------------------
+
+CONVS = [
+    {},
+    {"window": (1, 3), "stride": (1, 2), "padding": "valid"},
+    {"dilation": 2, "groups": 2, "padding": 1},
+    {"window": (3,), "stride": 2},
+]
+
+
+@pytest.mark.parametrize("options", CONVS)
+def test_conv_is_ops_conv_with_its_own_kernel(options):
+    module = Conv(4, 6, bias=True, rngs=nnx.Rngs(0), **options)
+    x = images(2, 7, 6, 4) if len(module.kernel.shape) == 4 else images(2, 7, 4)
+    module.bias[...] = jnp.arange(6.0)
+    window = options.get("window", (3, 3))
+    assert module.kernel.shape == (*window, 4 // options.get("groups", 1), 6)
+    rest = {k: v for k, v in options.items() if k != "window"}
+    expected = np.asarray(ops.conv(x, module.kernel[...], **rest)) + np.arange(6.0)
+    np.testing.assert_allclose(module(x), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"window": 3, "stride": (2, 3), "output_padding": 1}, {"groups": 2, "padding": "valid"}],
+)
+def test_upconv_is_ops_upconv_with_its_own_kernel(options):
+    module = UpConv(4, 6, bias=True, rngs=nnx.Rngs(0), **options)
+    module.bias[...] = jnp.arange(6.0)
+    x = images(2, 3, 4, 4)
+    rest = {k: v for k, v in options.items() if k != "window"}
+    expected = np.asarray(ops.upconv(x, module.kernel[...], **rest)) + np.arange(6.0)
+    np.testing.assert_allclose(module(x), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", [Conv, UpConv])
+def test_dtype_is_that_of_the_computation_not_of_the_parameters(make):
+    x = images(1, 4, 4, 2)
+    full, half = (make(2, 3, bias=True, dtype=d, rngs=nnx.Rngs(0)) for d in (None, jnp.bfloat16))
+    assert half(x).dtype == jnp.bfloat16
+    assert full(x.astype(jnp.bfloat16)).dtype == jnp.bfloat16
+    assert full(x).dtype == half.kernel[...].dtype == half.bias[...].dtype == jnp.float32
+    np.testing.assert_allclose(half(x).astype(jnp.float32), full(x), rtol=0.05, atol=0.05)
+    gradient = nnx.grad(lambda m: jnp.sum(m(x).astype(jnp.float32)))(half)
+    assert {a.dtype for a in jax.tree.leaves(gradient)} == {jnp.dtype("float32")}
+
+
+@pytest.mark.parametrize("make", [Conv, UpConv])
+@pytest.mark.parametrize(("i", "o", "groups"), [(0, 2, 1), (3, 4, 2), (4, 3, 2), (4, 4, 0)])
+def test_channels_that_do_not_fit_are_refused(make, i, o, groups):
+    with pytest.raises(ValueError, match=rf"inputs={i} and features={o} must be .*groups={groups}"):
+        make(i, o, groups=groups, rngs=nnx.Rngs(0))
