@@ -1,0 +1,196 @@
+"""Arrays to matplotlib figures; nothing is computed here but where to draw it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+ARM_COLOURS = {
+    "plain": "#c1272d",
+    "plain_norm": "#f08c2e",
+    "plain_isometric": "#8c6bb1",
+    "residual": "#0b5fa5",
+    "residual_norm": "#3aa6a0",
+}
+OTHER = "#555555"
+
+
+def depth_scaling(
+    *,
+    losses: Mapping[str, Mapping[int, np.ndarray]],
+    chance: float,
+    gradients: Mapping[str, np.ndarray],
+    depth: int,
+    theory: Mapping[str, np.ndarray],
+    strip: Mapping[str, np.ndarray],
+    palette: Sequence[tuple[int, int, int]],
+    title: str,
+) -> Figure:
+    """The depth study in one figure.
+
+    Args:
+        losses: arm -> depth -> training losses over the seeds.
+        chance: the loss of knowing nothing, in nats.
+        gradients: arm -> (seeds, layers) gradient norms at initialisation, at one depth.
+        depth: that depth, in convolutions.
+        theory: arm -> (layers,) log10 of the expected norm relative to the last layer's.
+        strip: name -> (n, height, width, channels) images in 0..1 or (n, height, width) labels.
+        palette: a colour a class.
+        title: of the whole figure.
+    """
+    figure = Figure(figsize=(11, 7.6), layout="constrained")
+    figure.suptitle(f"How deep can it be trained?  {title}", fontsize=11)
+    upper, lower = figure.subfigures(2, 1, height_ratios=(1.25, 1))  # type: ignore[misc]
+    left, right = upper.subplots(1, 2)
+    loss_against_depth(left, losses, chance)
+    gradient_profile(right, gradients, theory, depth)
+    image_strip(lower, strip, palette)
+    return figure
+
+
+def loss_against_depth(
+    axes: Axes, losses: Mapping[str, Mapping[int, np.ndarray]], chance: float
+) -> None:
+    """Median training loss against depth with the spread over seeds, and the level of chance."""
+    ceiling = 1.25 * chance
+    for arm, table in losses.items():
+        depths = sorted(table)
+        spread = np.array([np.percentile(table[d], (0, 50, 100), method="nearest") for d in depths])
+        low, middle, high = np.minimum(spread, ceiling).T
+        colour = ARM_COLOURS.get(arm, OTHER)
+        axes.plot(depths, middle, "o-", color=colour, label=arm, markersize=4)
+        axes.fill_between(depths, low, high, color=colour, alpha=0.15, linewidth=0)
+        lost = [d for d in depths if not np.isfinite(np.median(table[d]))]
+        axes.plot(lost, [ceiling] * len(lost), "x", color=colour, markersize=9)
+    axes.axhline(chance, color="black", linestyle=":", linewidth=1)
+    axes.axhline(chance / 2, color="black", linestyle="--", linewidth=0.8)
+    place = axes.get_yaxis_transform()
+    axes.text(0.01, chance, " chance, ln K", va="bottom", fontsize=8, transform=place)
+    axes.text(0.01, chance / 2, " trainable below ½ ln K", va="bottom", fontsize=8, transform=place)
+    depths = sorted({d for table in losses.values() for d in table})
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(depths, [str(d) for d in depths])
+    axes.set(
+        xlabel="depth (convolutions)",
+        ylabel="training loss (nats)",
+        ylim=(0, 1.3 * chance),
+        title="Training loss at each arm's best rate: median and range over seeds",
+    )
+    axes.title.set_fontsize(9)
+    axes.legend(fontsize=8, frameon=False)
+
+
+def training_curves(
+    curves: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]], chance: float, *, title: str
+) -> Figure:
+    """Training loss against step, a line a seed.
+
+    Args:
+        curves: "arm, depth" -> (steps, losses) of each seed.
+        chance: the loss of knowing nothing, in nats.
+        title: of the figure.
+    """
+    figure = Figure(figsize=(7, 3.4), layout="constrained")
+    axes = figure.subplots()
+    for name, runs in curves.items():
+        colour = ARM_COLOURS.get(name.split(",")[0], OTHER)
+        for number, (steps, losses) in enumerate(runs):
+            label = f"{name} convolutions" if number == 0 else None
+            axes.plot(steps, losses, color=colour, alpha=0.7, linewidth=1.2, label=label)
+    axes.axhline(chance, color="black", linestyle=":", linewidth=1)
+    axes.axhline(chance / 2, color="black", linestyle="--", linewidth=0.8)
+    axes.set(xlabel="step", ylabel="training loss (nats)", ylim=(0, 1.5 * chance))
+    axes.set_title(title, fontsize=9)
+    if curves:
+        axes.legend(fontsize=8, frameon=False)
+    return figure
+
+
+def gradient_profile(
+    axes: Axes,
+    gradients: Mapping[str, np.ndarray],
+    theory: Mapping[str, np.ndarray],
+    depth: int,
+) -> None:
+    """Gradient norm of each block's input over the last one's: measured lines, theory dashed."""
+    for arm, norms in gradients.items():
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logs = np.log10(norms) - np.log10(norms[:, -1:])
+        blocks = np.arange(1, norms.shape[1] + 1)
+        colour = ARM_COLOURS.get(arm, OTHER)
+        axes.plot(blocks, np.median(logs, axis=0), color=colour, label=arm, linewidth=1.6)
+        axes.fill_between(
+            blocks, logs.min(axis=0), logs.max(axis=0), color=colour, alpha=0.15, linewidth=0
+        )
+        if arm in theory:
+            axes.plot(blocks, theory[arm], "--", color=colour, linewidth=1)
+    axes.plot([], [], "--", color=OTHER, linewidth=1, label="theory, nothing fitted")
+    axes.set(
+        xlabel="block (1 is next to the image)",
+        ylabel="log₁₀ of gradient norm / last block's",
+        title=f"Gradient in each block's input at initialisation, {depth} convolutions",
+    )
+    axes.title.set_fontsize(9)
+    axes.legend(fontsize=8, frameon=False)
+
+
+def image_strip(figure, strip: Mapping[str, np.ndarray], palette) -> None:
+    """Rows of images and label maps, one row a name."""
+    count = len(next(iter(strip.values())))
+    grid = figure.subplots(len(strip), count, squeeze=False)
+    for row, (name, pictures) in zip(grid, strip.items(), strict=True):
+        for axes, picture in zip(row, pictures, strict=True):
+            axes.imshow(to_rgb(picture, palette), interpolation="nearest")
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+        row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+
+
+def to_rgb(picture: np.ndarray, palette: Sequence[tuple[int, int, int]]) -> np.ndarray:
+    """(height, width, 3) in 0..1 from an image or a label map; ignored pixels are white."""
+    if picture.ndim == 3:
+        return np.broadcast_to(np.clip(picture, 0, 1), (*picture.shape[:2], 3))
+    colours = np.full((256, 3), 255, np.uint8)
+    colours[: len(palette)] = palette
+    return colours[picture.astype(np.uint8)] / 255
+
+
+def depth_cost(stacks: Sequence[Mapping[str, Any]], nets: Sequence[Mapping[str, Any]]) -> Figure:
+    """Time of a stack by way of running it; compile time, step time and memory against depth.
+
+    Args:
+        stacks: rows with blocks, way and median_ms.
+        nets: rows with blocks, checkpoint_every, compile_seconds, step_ms and memory_mb.
+    """
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    first, *others = figure.subplots(1, 4)
+    ways = list(dict.fromkeys(row["way"] for row in stacks))
+    for way in ways:
+        rows = [row for row in stacks if row["way"] == way]
+        rows = sorted(rows, key=lambda row: row["blocks"])
+        first.plot([r["blocks"] for r in rows], [r["median_ms"] for r in rows], "o-", label=way)
+    first.set(title="stack, forward + backward", ylabel="ms")
+    first.legend(fontsize=7, frameon=False)
+    for axes, (key, title, unit) in zip(
+        others,
+        (
+            ("compile_seconds", "DeepNet, compile", "s"),
+            ("step_ms", "DeepNet, gradient", "ms"),
+            ("memory_mb", "DeepNet, memory", "MB"),
+        ),
+        strict=True,
+    ):
+        for kept, label in ((True, "all kept"), (False, "checkpoint every √L")):
+            rows = [row for row in nets if (row["checkpoint_every"] == 0) == kept]
+            axes.plot([r["blocks"] for r in rows], [r[key] for r in rows], "o-", label=label)
+        axes.set(title=title, ylabel=unit)
+        axes.legend(fontsize=7, frameon=False)
+    others[0].set_ylim(bottom=0)
+    for axes in (first, *others[1:]):
+        axes.set_yscale("log")
+    for axes in (first, *others):
+        axes.set_xscale("log", base=2)
+        axes.set_xlabel("blocks")
+    return figure

@@ -1,0 +1,148 @@
+"""What a run leaves in its folder: configuration, versions, metrics, tables."""
+
+import csv
+import importlib.metadata
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "tensorflow-datasets", "grain")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all: a killed run leaves the old one."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+        # mkstemp makes files that only their owner reads; a run's records are for all.
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def open_run(
+    folder: Path,
+    config: Any,
+    *,
+    results: str,
+    may_differ: Sequence[str] = (),
+    written: Sequence[str] = (),
+    resume: bool,
+    overwrite: bool,
+) -> None:
+    """Make the run's folder, or step into an old one, and write `config.json`.
+
+    Args:
+        folder: where the run's files go.
+        config: a dataclass.
+        results: the file whose presence means that a run was here.
+        may_differ: fields with which a run may go on otherwise than it began.
+        written: files of an earlier run that `overwrite` removes.
+        resume: go on with what is there.
+        overwrite: start again over what is there.
+
+    Raises:
+        ValueError: results are there and neither was asked for, or those to resume were made
+            with another configuration.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    saved, fresh = folder / "config.json", json.loads(json.dumps(config_record(config)))
+    if overwrite:
+        for name in written:
+            (folder / name).unlink(missing_ok=True)
+    if not overwrite and ((folder / results).exists() or (resume and saved.exists())):
+        if not resume:
+            raise ValueError(
+                f"{folder} holds results of an earlier run: go on with --resume, start again with "
+                "--overwrite, or give another --out."
+            )
+        old = _read_config(saved)
+        fields = {*old, *fresh} - {*may_differ}
+        changed = sorted(k for k in fields if old.get(k) != fresh.get(k))
+        if changed:
+            differences = "; ".join(f"{k}: {old.get(k)!r} there, {fresh.get(k)!r} now"
+                                    for k in changed)  # fmt: skip
+            raise ValueError(
+                f"{folder} was made with other options ({differences}): resume with those, or "
+                "give another --out."
+            )
+    write_text(saved, json.dumps({**fresh, "versions": versions()}, indent=2) + "\n")
+
+
+def config_record(config: Any) -> dict[str, Any]:
+    """The dataclass as plain JSON values."""
+    return {k: str(v) if isinstance(v, Path) else v for k, v in asdict(config).items()}
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        old = json.loads(path.read_text())
+        if not isinstance(old, dict):
+            raise ValueError("not a configuration")
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}), so the results beside it cannot be resumed: start "
+            "again with --overwrite, or give another --out."
+        ) from error
+    return {k: v for k, v in old.items() if k != "versions"}
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide a result."""
+    found = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), **found}
+
+
+def append_jsonl(path: Path, record: Mapping[str, Any]) -> None:
+    """Add one line of JSON, behind a line that a kill may have torn."""
+    with path.open("ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            torn = file.read(1) != b"\n"
+            file.write(b"\n" if torn else b"")
+        file.write(json.dumps(record).encode() + b"\n")
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a table whole; numbers so that reading them back gives the same."""
+    lines = [",".join(columns)]
+    lines += [",".join(str(row[c]) for c in columns) for row in rows]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def read_csv(path: Path, columns: Mapping[str, type]) -> list[dict[str, Any]]:
+    """Read a table that `write_csv` wrote.
+
+    Args:
+        path: the file.
+        columns: name -> the type of its values.
+
+    Raises:
+        ValueError: other columns, or a row that does not parse: the file is damaged.
+    """
+    with path.open(newline="") as file:
+        header, *lines = list(csv.reader(file)) or [[]]
+    if header != list(columns):
+        raise ValueError(
+            f"{path} has the columns {header}, not {list(columns)}: it is damaged or of another "
+            "version; move it away or start again with --overwrite."
+        )
+    rows = []
+    for number, line in enumerate(lines, start=2):
+        try:
+            values = [kind(v) for kind, v in zip(columns.values(), line, strict=True)]
+        except ValueError as error:
+            raise ValueError(
+                f"{path}, line {number}, is damaged ({error}): move the file away or start again "
+                "with --overwrite."
+            ) from error
+        rows.append(dict(zip(columns, values, strict=True)))
+    return rows

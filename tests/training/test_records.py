@@ -1,0 +1,122 @@
+"""What a run leaves behind can be read back, and is never half written nor silently replaced."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from jaxseg.training import records
+
+COLUMNS = {"arm": str, "seed": int, "loss": float}
+ROWS = [
+    {"arm": "plain", "seed": 0, "loss": 0.1 + 0.2},
+    {"arm": "residual", "seed": 1, "loss": float("inf")},
+    {"arm": "x", "seed": 2, "loss": 1e-320},
+]
+
+
+@dataclass(frozen=True)
+class Config:
+    size: tuple[int, int] = (4, 4)
+    folder: Path = Path("a")
+    rate: float = 0.1
+
+
+def open_run(folder, config=None, resume=False, overwrite=False):
+    records.open_run(
+        folder, config or Config(), results="results.csv", resume=resume, overwrite=overwrite
+    )
+
+
+def test_csv_round_trip(tmp_path):
+    path = tmp_path / "t.csv"
+    records.write_csv(path, list(COLUMNS), ROWS)
+    assert path.read_text().splitlines()[0] == "arm,seed,loss"
+    assert records.read_csv(path, COLUMNS) == ROWS
+    records.write_csv(path, list(COLUMNS), [])
+    assert records.read_csv(path, COLUMNS) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"t\.csv has the columns \[\], not \['arm', 'seed', 'loss'\]: it is damaged"),
+        ("arm,loss,seed\nplain,1,2\n", r"t\.csv has the columns \['arm', 'loss', 'seed'\]"),
+        ("arm,seed,loss\nplain,0,1.5\nplain,1\n", r"t\.csv, line 3, is damaged"),
+        ("arm,seed,loss\nplain,0,1.5,9\n", r"t\.csv, line 2, is damaged"),
+        ("arm,seed,loss\nplain,zero,1.5\n", r"t\.csv, line 2, is damaged .*zero.*: move the file"),
+    ],
+)
+def test_damaged_tables_are_refused(tmp_path, text, message):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        records.read_csv(path, COLUMNS)
+
+
+def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path, monkeypatch):
+    path = tmp_path / "t.txt"
+    records.write_text(path, "old")
+    assert path.stat().st_mode & 0o777 == 0o644
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(KeyboardInterrupt):
+        records.write_text(path, "new")
+    monkeypatch.undo()
+    with pytest.raises(UnicodeEncodeError):
+        records.write_text(path, "\ud800")
+    assert [p.name for p in tmp_path.iterdir()] == ["t.txt"]
+    assert path.read_text() == "old"
+
+
+def test_jsonl(tmp_path):
+    for i in range(2):
+        records.append_jsonl(tmp_path / "m.jsonl", {"i": i, "loss": [None, 0.5]})
+    lines = (tmp_path / "m.jsonl").read_text().splitlines()
+    assert [json.loads(line)["i"] for line in lines] == [0, 1]
+
+
+# --- open_run ------------------------------------------------------------------------------------
+
+
+def test_open_run_writes_configuration_and_versions(tmp_path):
+    open_run(tmp_path / "a" / "b")
+    saved = json.loads((tmp_path / "a" / "b" / "config.json").read_text())
+    assert {*records.PACKAGES, "python"} == set(saved.pop("versions"))
+    assert saved == {"size": [4, 4], "folder": "a", "rate": 0.1}
+
+
+def test_results_are_neither_overwritten_nor_mixed_up(tmp_path):
+    open_run(tmp_path)
+    open_run(tmp_path)  # no results yet
+    (tmp_path / "results.csv").write_text("x")
+    config = (tmp_path / "config.json").read_text()
+    with pytest.raises(ValueError, match=r"holds results .*--resume.*--overwrite.*another --out"):
+        open_run(tmp_path)
+    open_run(tmp_path, resume=True)
+    with pytest.raises(ValueError, match=r"other options \(rate: 0\.1 there, 0\.2 now\): resume"):
+        open_run(tmp_path, Config(rate=0.2), resume=True)
+    with pytest.raises(ValueError, match=r"size: \[4, 4\] there, \[4, 5\] now"):
+        open_run(tmp_path, Config(size=(4, 5)), resume=True)
+    assert (tmp_path / "config.json").read_text() == config
+    open_run(tmp_path, Config(rate=0.2), overwrite=True)
+    assert json.loads((tmp_path / "config.json").read_text())["rate"] == 0.2
+
+
+@pytest.mark.parametrize("text", [None, "", '{"rate": 0.1', "[1]", "\udcff"])
+def test_a_damaged_configuration_is_refused(tmp_path, text):
+    open_run(tmp_path)
+    (tmp_path / "results.csv").write_text("x")
+    path = tmp_path / "config.json"
+    path.unlink()
+    if text is not None:
+        path.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(
+        ValueError, match=r"config\.json cannot be read .*start again with --overwr"
+    ):
+        open_run(tmp_path, resume=True)

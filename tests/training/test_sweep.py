@@ -1,0 +1,186 @@
+"""Ensembles over devices: each member does what it would do alone, on any number of devices."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import AxisType, Mesh
+
+from jaxseg.training import member_mesh, over_members, pad_members, to_members, use_all_cores
+from jaxseg.training.sweep import Member, Sweep, evaluate_members, train_members
+
+CLASSES, STEPS = 3, 12
+
+
+def mesh_of(count):
+    return Mesh(np.array(jax.devices()[:count]), ("members",), axis_types=(AxisType.Auto,))
+
+
+def init(key):
+    return {"w": 0.5 * jax.random.normal(key, (2, CLASSES))}, {"seen": jnp.zeros(())}
+
+
+def apply(params, stats, images, *, train):
+    """Logits that grow with the cube, so that a high rate overflows."""
+    h = (images.reshape(-1, 2) @ params["w"]).reshape(*images.shape[:-1], CLASSES)
+    return h + 0.1 * h**3, {"seen": stats["seen"] + float(train)}
+
+
+def draw(rng):
+    x = rng.standard_normal((4, 3, 3, 2)).astype(np.float32)
+    return {"image": x, "label": (x[..., 0] > 0).astype(np.int32) + (x[..., 1] > 1)}
+
+
+def batches(seed):
+    rng = np.random.default_rng(seed)
+    while True:
+        yield draw(rng)
+
+
+def train(members, mesh, steps=STEPS):
+    keys = jax.vmap(jax.random.key)(jnp.array([m.seed for m in members], jnp.uint32))
+    return train_members(
+        apply, jax.vmap(init)(keys), optax.sgd, members, batches,
+        steps=steps, mesh=mesh, name="toy", progress=False,
+    )  # fmt: skip
+
+
+MEMBERS = [Member(0, 0.1), Member(0, 0.3), Member(1, 0.1), Member(2, 1e30), Member(3, 0.1)]
+
+
+@pytest.fixture(scope="module")
+def sweeps():
+    return {count: train(MEMBERS, mesh_of(count)) for count in (1, 2)}
+
+
+def test_a_member_that_diverges_ends_at_inf_and_the_others_go_on(sweeps):
+    final = sweeps[2].final_losses()
+    assert sweeps[2].losses.shape == (5, STEPS)
+    assert np.isinf(final).tolist() == [False, False, False, True, False]
+    # The first loss is from before any step.
+    assert np.isfinite(sweeps[2].losses[3, 0])
+    assert not np.isfinite(sweeps[2].losses[3, 2:]).any()
+    others = np.delete(sweeps[2].losses, 3, axis=0)
+    assert np.all(others[:, -1] < others[:, 0])
+    # Kept at its last good parameters.
+    assert np.isfinite(sweeps[2].params["w"][3]).all()
+
+
+def test_members_of_one_seed_start_from_one_point(sweeps):
+    losses = sweeps[2].losses
+    assert losses[0, 0] == losses[1, 0]
+    assert losses[0, 1] != losses[1, 1]
+    assert len(set(losses[[0, 2, 3, 4], 0].tolist())) == 4
+
+
+def test_the_number_of_devices_changes_nothing(sweeps):
+    one, two = sweeps[1], sweeps[2]
+    np.testing.assert_allclose(one.losses, two.losses, rtol=1e-5)
+    np.testing.assert_allclose(one.params["w"], two.params["w"][:5], rtol=1e-4, atol=1e-6)
+    assert two.params["w"].shape[0] == 6
+    assert len(two.params["w"].sharding.device_set) == 2
+
+
+def test_a_member_does_what_it_does_alone(sweeps):
+    alone = train([MEMBERS[2]], mesh_of(1))
+    np.testing.assert_allclose(alone.losses[0], sweeps[2].losses[2], rtol=1e-5)
+    params, _ = init(jax.random.key(1))
+    w, stream = params["w"], batches(1)
+    for found in alone.losses[0]:
+        data = next(stream)
+
+        def loss(w, data=data):
+            z, _ = apply({"w": w}, {"seen": 0.0}, jnp.array(data["image"]), train=True)
+            return -jnp.mean(
+                jnp.take_along_axis(jax.nn.log_softmax(z), jnp.array(data["label"])[..., None], -1)
+            )
+
+        value, gradient = jax.value_and_grad(loss)(w)
+        assert float(value) == pytest.approx(found, rel=1e-4)
+        w = w - 0.1 * gradient
+
+
+def test_a_finite_loss_with_a_gradient_that_is_not_has_diverged_too():
+    def rooted(params, stats, images, *, train):
+        logits, _ = apply(params, {"seen": 0.0}, images, train=train)
+        # The root's slope is infinite at 0, where its value is 0.
+        return logits + jnp.sqrt(jnp.abs(0 * logits) + stats["safe"]), stats
+
+    w = jnp.ones((2, 2, CLASSES))
+    start = {"w": w}, {"safe": jnp.array([1.0, 0.0])}
+    sweep = train_members(
+        rooted, start, optax.sgd, [Member(0, 0.1)] * 2, batches,
+        steps=3, mesh=mesh_of(2), name="toy", progress=False,
+    )  # fmt: skip
+    assert np.isinf(sweep.final_losses()).tolist() == [False, True]
+    np.testing.assert_array_equal(sweep.params["w"][1], w[1])
+
+
+def test_when_all_diverge_all_are_recorded(capsys):
+    sweep = train([Member(0, 1e30), Member(1, 1e30)], member_mesh())
+    assert np.isinf(sweep.final_losses()).all()
+    printed = capsys.readouterr().out
+    assert "toy: not finite any more at step" in printed
+    assert "All 2 runs are recorded with a loss of inf" in printed
+
+
+def test_final_losses_average_the_last_tenth():
+    losses = np.stack([np.arange(40.0), np.where(np.arange(40) == 3, np.nan, 1.0)])
+    sweep = Sweep(None, None, losses, 0.0, 0.0)
+    assert sweep.final_losses().tolist() == [37.5, np.inf]
+
+
+def test_evaluation_equals_each_member_on_all_pixels(sweeps):
+    rng = np.random.default_rng(9)
+    full, last = draw(rng), draw(rng)
+    # Two examples and two of padding, whose labels are ignored.
+    last["label"][2:] = 255
+    last["image"][2:] = 0
+    confusion, shown = evaluate_members(
+        apply, sweeps[2], [full, last], classes=CLASSES, mesh=mesh_of(2)
+    )
+    assert confusion.dtype == np.int64
+    assert confusion.shape == (5, CLASSES, CLASSES)
+    assert shown.shape == (5, 4, 3, 3)
+    images = np.concatenate([full["image"], last["image"][:2]])
+    labels = np.concatenate([full["label"], last["label"][:2]])
+    for i in range(5):
+        w = {"w": sweeps[2].params["w"][i]}
+        predicted = np.argmax(apply(w, {"seen": 0.0}, jnp.array(images), train=False)[0], -1)
+        expected = np.zeros((CLASSES, CLASSES), int)
+        np.add.at(expected, (labels.ravel(), predicted.ravel()), 1)
+        np.testing.assert_array_equal(confusion[i], expected)
+        np.testing.assert_array_equal(shown[i], predicted[:4])
+    with pytest.raises(ValueError, match=r"no batch to evaluate: give at least one"):
+        evaluate_members(apply, sweeps[2], [], classes=CLASSES, mesh=mesh_of(2))
+
+
+# --- ensemble ------------------------------------------------------------------------------------
+
+
+def test_over_members_equals_a_loop():
+    mesh = member_mesh()
+    assert mesh.size == 2
+    x, y = jnp.arange(12.0).reshape(4, 3), jnp.ones(3)
+    fn = over_members(lambda x, y: {"dot": x @ y, "x": x}, mesh, in_axes=(0, None))
+    found = fn(to_members(x, mesh), y)
+    quick = over_members(jnp.dot, mesh, in_axes=(0, None), few_calls=True)
+    np.testing.assert_allclose(quick(x, y), found["dot"])
+    np.testing.assert_allclose(found["dot"], [float(row @ y) for row in x])
+    np.testing.assert_array_equal(found["x"], x)
+    assert len(found["dot"].sharding.device_set) == 2
+
+
+def test_pad_members_repeats_the_last():
+    assert pad_members([1, 2, 3], mesh_of(2)) == [1, 2, 3, 3]
+    assert pad_members([1, 2], mesh_of(2)) == [1, 2]
+    assert pad_members([1, 2, 3], mesh_of(1)) == [1, 2, 3]
+
+
+def test_use_all_cores_leaves_a_running_jax_alone():
+    jax.devices()
+    use_all_cores(7)
+    assert len(jax.devices()) == 2
+    with pytest.raises(ValueError, match="devices=-1 must not be negative: 0 means one a core"):
+        use_all_cores(-1)

@@ -1,0 +1,189 @@
+"""Steps, the loop around them, and what happens to a run that is not finite any more."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxseg.metrics import confusion_matrix
+from jaxseg.training import Diverged, fit, init_state, make_eval_step, make_train_step
+
+CLASSES, SHAPE = 3, (2, 4, 4, 2)
+
+
+def apply(params, stats, images, *, train):
+    """A linear classifier of pixels that counts its training calls."""
+    flat = images.reshape(-1, images.shape[-1])
+    logits = (flat @ params["w"]).reshape(*images.shape[:-1], CLASSES) + params["b"].reshape(
+        (1,) * (images.ndim - 1) + (CLASSES,)
+    )
+    return logits, {"calls": stats["calls"] + int(train)}
+
+
+def start(optimizer, seed=0):
+    w = 0.1 * jax.random.normal(jax.random.key(seed), (SHAPE[-1], CLASSES))
+    stats = {"calls": jnp.zeros((), jnp.int32)}
+    return init_state({"w": w, "b": jnp.zeros(CLASSES)}, stats, optimizer)
+
+
+def adam(rate):
+    """optax's Adam takes a float to the power of an integer, which strict promotion forbids."""
+    inner = optax.adam(rate)
+
+    def update(*args):
+        with jax.numpy_dtype_promotion("standard"):
+            return inner.update(*args)
+
+    return optax.GradientTransformation(inner.init, update)
+
+
+def batch(seed=0):
+    x = np.random.default_rng(seed).standard_normal(SHAPE).astype(np.float32)
+    label = np.where(x[..., 0] > 0.5, 2, np.where(x[..., 1] > 0, 1, 0))
+    return {"image": jnp.array(x), "label": jnp.array(label, jnp.int32)}
+
+
+def equal(a, b):
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return all(np.array_equal(x, y) for x, y in pairs)
+
+
+@pytest.mark.parametrize("optimizer", [optax.sgd(0.5), adam(0.1)], ids=["sgd", "adam"])
+def test_steps_lower_the_loss(optimizer):
+    step = jax.jit(make_train_step(apply, optimizer))
+    state, data = start(optimizer), batch()
+    losses = []
+    for _ in range(40):
+        state, metrics = step(state, data)
+        losses.append(float(metrics["loss"]))
+    assert losses[-1] < 0.6 * losses[0]
+    assert int(state.step) == int(state.stats["calls"]) == 40
+    assert bool(metrics["finite"])
+
+
+def test_a_step_of_sgd_is_the_gradient():
+    optimizer = optax.sgd(0.5)
+    state, data = start(optimizer), batch()
+
+    def loss(params):
+        logp = jax.nn.log_softmax(apply(params, state.stats, data["image"], train=True)[0])
+        return -jnp.mean(jnp.take_along_axis(logp, data["label"][..., None], -1))
+
+    value, gradient = jax.value_and_grad(loss)(state.params)
+    moved, metrics = make_train_step(apply, optimizer)(state, data)
+    for key in ("w", "b"):
+        expected = state.params[key] - 0.5 * gradient[key]
+        np.testing.assert_allclose(moved.params[key], expected, rtol=1e-5, atol=1e-6)
+    assert float(metrics["loss"]) == pytest.approx(float(value), rel=1e-5)
+    square = sum(float(jnp.sum(g**2)) for g in gradient.values())
+    assert float(metrics["gradient_norm"]) == pytest.approx(square**0.5, rel=1e-5)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_leaves_the_state_alone(bad):
+    optimizer = adam(0.1)
+    step = jax.jit(make_train_step(apply, optimizer))
+    state, _ = step(start(optimizer), batch())
+    data = batch()
+    kept, metrics = step(state, {**data, "image": data["image"].at[0, 0, 0, 0].set(bad)})
+    assert not bool(metrics["finite"])
+    assert equal(kept, state)
+    again, metrics = step(kept, data)
+    assert bool(metrics["finite"])
+    assert int(again.step) == 2
+
+
+def test_a_gradient_that_is_not_finite_is_caught_though_the_loss_is():
+    # d sqrt(x) / dx is infinite at 0, where sqrt itself is 0.
+    optimizer = optax.sgd(0.1)
+    step = make_train_step(apply, optimizer, lambda z, y: jnp.sum(jnp.sqrt(jnp.abs(z * 0.0))))
+    state = start(optimizer)
+    kept, metrics = step(state, batch())
+    assert float(metrics["loss"]) == 0
+    assert not bool(metrics["finite"])
+    assert equal(kept, state)
+
+
+def test_vmapped_steps_equal_single_ones():
+    optimizer = adam(0.1)
+    step = make_train_step(apply, optimizer)
+    states = [start(optimizer, seed) for seed in range(3)]
+    batches = [batch(seed) for seed in range(3)]
+    batches[1]["image"] = batches[1]["image"].at[0].set(jnp.nan)
+    stack = lambda trees: jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)  # noqa: E731
+    together, metrics = jax.jit(jax.vmap(step))(stack(states), stack(batches))
+    assert np.asarray(metrics["finite"]).tolist() == [True, False, True]
+    for i in range(3):
+        alone, _ = step(states[i], batches[i])
+        pairs = zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True)
+        for a, b in pairs:
+            np.testing.assert_allclose(a[i], b, rtol=1e-4, atol=1e-6)
+
+
+def test_eval_step_predicts_the_argmax_without_moving_statistics():
+    state, data = start(optax.sgd(1.0)), batch()
+    counts, predictions = make_eval_step(apply, CLASSES, confusion_matrix)(
+        state.params, state.stats, data
+    )
+    logits, _ = apply(state.params, state.stats, data["image"], train=False)
+    np.testing.assert_array_equal(predictions, np.argmax(logits, -1))
+    assert predictions.dtype == jnp.int32
+    assert int(counts.sum()) == data["label"].size
+
+
+# --- fit -----------------------------------------------------------------------------------------
+
+
+def endless(bad_from=None):
+    count = 0
+    while True:
+        data = batch(count)
+        if bad_from is not None and count >= bad_from:
+            data["image"] = data["image"] * jnp.nan
+        count += 1
+        yield data
+
+
+def test_fit_keeps_the_history_of_every_step():
+    optimizer = optax.sgd(0.5)
+    step = jax.jit(make_train_step(apply, optimizer))
+    state, history = fit(step, start(optimizer), endless(), 7, name="run", progress=False)
+    assert {k: v.shape for k, v in history.items()} == dict.fromkeys(
+        ("loss", "gradient_norm", "finite"), (7,)
+    )
+    assert int(state.step) == 7
+    by_hand = start(optimizer)
+    for _, data in zip(range(3), endless(), strict=False):
+        by_hand, metrics = step(by_hand, data)
+    assert history["loss"][2] == float(metrics["loss"])
+
+
+@pytest.mark.parametrize("bad_from", [0, 4, 12])
+def test_fit_says_which_run_diverged_where_and_what_to_try(bad_from):
+    optimizer = optax.sgd(0.5)
+    step = jax.jit(make_train_step(apply, optimizer))
+    message = rf"my run: not finite any more at step {bad_from + 1} .*lower the learning rate, clip"
+    with pytest.raises(Diverged, match=message):
+        fit(step, start(optimizer), endless(bad_from), 25, name="my run", progress=False)
+
+
+def test_fit_of_no_steps():
+    state, history = fit(None, "state", endless(), 0, name="run", progress=False)
+    assert (state, history) == ("state", {})
+
+
+def test_an_ensemble_goes_on_without_the_member_that_diverged(capsys):
+    optimizer = optax.sgd(0.5)
+    step = jax.jit(jax.vmap(make_train_step(apply, optimizer), (0, None)))
+    state = jax.tree.map(lambda a, b: jnp.stack([a, b]), *(start(optimizer, s) for s in (0, 1)))
+    broken = {**state.params, "w": state.params["w"].at[0].set(jnp.nan)}
+    state = dataclasses.replace(state, params=broken)
+    state, history = fit(step, state, endless(), 11, name="pair", check_every=3)
+    assert history["finite"].shape == (11, 2)
+    assert not history["finite"][:, 0].any()
+    assert history["finite"][:, 1].all()
+    assert np.asarray(state.step).tolist() == [0, 11]
+    assert "pair" in capsys.readouterr().err
