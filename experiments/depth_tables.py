@@ -1,0 +1,144 @@
+"""Tables of the depth study: from rows of results to losses by depth, gradients and a summary."""
+
+import json
+import math
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxseg.analysis import mean_field
+
+RESULTS = {
+    "arm": str, "depth": int, "seed": int, "learning_rate": float, "train_loss": float,
+    "pixel_accuracy": float, "mean_iou": float, "parameters": int, "compile_seconds": float,
+    "step_milliseconds": float,
+}  # fmt: skip
+GRADIENTS = {
+    "arm": str, "depth": int, "seed": int, "layer": int, "input_gradient_norm": float,
+    "weight_gradient_norm": float,
+}  # fmt: skip
+Rows = list[dict[str, Any]]
+
+
+def best_rate_rows(results: Rows) -> dict[str, dict[int, Rows]]:
+    """Arm -> depth -> the runs, one a seed, at the rate whose median training loss is lowest."""
+    by_rate: dict[tuple[str, int], dict[float, Rows]] = defaultdict(lambda: defaultdict(list))
+    for row in results:
+        by_rate[row["arm"], row["depth"]][row["learning_rate"]].append(row)
+    best: dict[str, dict[int, Rows]] = defaultdict(dict)
+    for (arm, depth), rates in sorted(by_rate.items(), key=lambda item: item[0][1]):
+        best[arm][depth] = min(rates.values(), key=lambda rows: _median(rows, "train_loss"))
+    return dict(best)
+
+
+def loss_table(results: Rows) -> dict[str, dict[int, np.ndarray]]:
+    """Arm -> depth -> training losses over the seeds, at the arm's best rate there."""
+    return {
+        arm: {d: np.array([r["train_loss"] for r in rows]) for d, rows in depths.items()}
+        for arm, depths in best_rate_rows(results).items()
+    }
+
+
+def gradient_table(gradients: Rows, depth: int) -> dict[str, np.ndarray]:
+    """Arm -> (seeds, layers) norms of the gradient in each block's input, at one depth."""
+    found: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in gradients:
+        if row["depth"] == depth:
+            found[row["arm"]][row["seed"]].append(row["input_gradient_norm"])
+    return {arm: np.array(list(seeds.values())) for arm, seeds in found.items()}
+
+
+def curve_table(path: Path, results: Rows) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
+    """Name -> (steps, losses) of every seed, for each arm's deepest net at its best rate."""
+    wanted = {}
+    for arm, depths in best_rate_rows(results).items():
+        deep = max(depths)
+        for row in depths[deep]:
+            wanted[arm, deep, row["seed"], row["learning_rate"]] = f"{arm}, {deep}"
+    found = {}
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
+            run = json.loads(line)
+        except json.JSONDecodeError:  # torn by a kill; its run is done again
+            continue
+        key = (run["arm"], run["depth"], run["seed"], run["learning_rate"])
+        if key in wanted:
+            losses = np.array(run["train_loss"], float)
+            found[key] = np.arange(len(losses)) * run["every"], losses
+    curves: dict[str, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
+    for key, curve in found.items():
+        curves[wanted[key]].append(curve)
+    return curves
+
+
+def theory(depth: int, size: tuple[int, int], dilation: int, fields: dict[str, Any]) -> np.ndarray:
+    """log10 of the expected gradient profile of an arm, by `analysis.mean_field`."""
+    blocks = depth // 2 - 1
+    if fields.get("activation") == "tanh":
+        return mean_field.tanh_isometric(blocks, weight_variance=fields["weight_variance"])
+    if fields.get("norm") == "batch":
+        residual = fields["residual"]
+        return (
+            mean_field.batch_norm_residual(blocks)
+            if residual
+            else mean_field.batch_norm_plain(blocks)
+        )
+    scale = fields.get("branch_scale") or 1 / math.sqrt(blocks)
+    return mean_field.he_relu(
+        blocks, size, branch_scale=scale if fields["residual"] else None, dilation=dilation
+    )
+
+
+def trainable_depth(losses: dict[int, np.ndarray], chance: float) -> int | None:
+    """The greatest depth whose median loss is below half of chance; None if there is none."""
+    return max((d for d, loss in losses.items() if np.median(loss) < chance / 2), default=None)
+
+
+def summarise(results: Rows, chance: float, about: str) -> str:
+    """The tables of the study as Markdown."""
+    best = best_rate_rows(results)
+    losses = loss_table(results)
+    depths = sorted({row["depth"] for row in results})
+    lines = [
+        "# Trainable depth",
+        "",
+        f"{about}.",
+        f"Chance loss is ln K = {chance:.4f}. Each cell is the median training loss over the seeds "
+        "at the arm's best learning rate for that depth (lowest and highest seed in brackets); "
+        f"a depth counts as trainable where the median is below ln(K)/2 = {chance / 2:.4f}.",
+        "",
+        "| arm | trainable depth | " + " | ".join(f"{d} convs" for d in depths) + " |",
+        "|---" * (len(depths) + 2) + "|",
+    ]
+    for arm, table in losses.items():
+        deep = trainable_depth(table, chance)
+        cells = [_cell(table[d]) if d in table else "" for d in depths]
+        lines.append(f"| {arm} | {deep or 'none'} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "At each arm's greatest depth, on the validation images (median over seeds):",
+        "",
+        "| arm | convs | best rate | pixel accuracy | mean IoU | parameters | seeds "
+        "| compile s | ms a step and run |",
+        "|---" * 9 + "|",
+    ]
+    for arm, table in best.items():
+        depth = max(table)
+        rows = table[depth]
+        lines.append(
+            f"| {arm} | {depth} | {rows[0]['learning_rate']:g} "
+            f"| {_median(rows, 'pixel_accuracy'):.3f} | {_median(rows, 'mean_iou'):.3f} "
+            f"| {rows[0]['parameters']:,} | {len(rows)} | {_median(rows, 'compile_seconds'):.1f} "
+            f"| {_median(rows, 'step_milliseconds'):.1f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _cell(losses: np.ndarray) -> str:
+    return f"{np.median(losses):.3f} ({losses.min():.3f} to {losses.max():.3f})"
+
+
+def _median(rows: Rows, key: str) -> float:
+    return float(np.median([row[key] for row in rows]))
