@@ -83,7 +83,7 @@ PRESETS = {
 def main(config: Config) -> None:
     """Measure, then write tables and the figure."""
     use_all_cores()
-    config.out.mkdir(parents=True, exist_ok=True)
+    records.open_run(config.out, config, results="results.csv", resume=False, overwrite=True)
     rows = [row for blocks in config.blocks for row in compare_stacks(config, blocks)]
     rows += compare_stacks(config, config.lax_blocks, plain_lax=True)
     records.write_csv(config.out / "results.csv", list(STACK), rows)
@@ -101,9 +101,11 @@ def main(config: Config) -> None:
 
 def compare_stacks(config: Config, blocks: int, *, plain_lax: bool = False) -> list[dict[str, Any]]:
     """Time every way of running one stack, in turns; ratios are to PyTorch, else to jaxseg."""
-    ways = {"jaxseg": jax_stack(config, blocks, jax.local_devices())}
+    share = math.gcd(config.batch_size, len(jax.local_devices()))
+    ways = {"jaxseg": jax_stack(config, blocks, jax.local_devices()[:share])}
     ways["jaxseg, 1 device"] = jax_stack(config, blocks, jax.local_devices()[:1])
-    if importlib.util.find_spec("torch"):
+    # Both on the CPU or not at all: PyTorch's blocks stay there.
+    if importlib.util.find_spec("torch") and jax.default_backend() == "cpu":
         ways["PyTorch"] = torch_stack(config, blocks)
     if plain_lax:
         with ops.lowering("direct"):
@@ -115,6 +117,8 @@ def compare_stacks(config: Config, blocks: int, *, plain_lax: bool = False) -> l
             run()
             if turn:  # the first turn compiles and warms up
                 times[way].append((time.perf_counter() - began) * 1e3)
+    for way, taken in times.items():
+        print(f"{blocks:>5} blocks, {way}: {np.median(taken):.1f} ms", flush=True)
     base = np.median(times.get("PyTorch", times["jaxseg"]))
     return [
         {
@@ -197,6 +201,11 @@ def measure_net(config: Config, blocks: int, every: int) -> dict[str, Any]:
         began = time.perf_counter()
         jax.block_until_ready(compiled(params))
         times.append((time.perf_counter() - began) * 1e3)
+    print(
+        f"{blocks:>5} blocks, DeepNet, checkpoint every {every or 'no'}: compiled in "
+        f"{seconds:.2f} s, {np.median(times):.0f} ms",
+        flush=True,
+    )
     return {
         "blocks": blocks, "checkpoint_every": every, "compile_seconds": seconds,
         "step_ms": float(np.median(times)),

@@ -77,6 +77,9 @@ class Config:
             )
         if self.resume and self.overwrite:
             raise ValueError("resume and overwrite exclude each other: give one of them.")
+        rates = self.learning_rates
+        if len({*rates}) < len(rates) or min(rates, default=1.0) <= 0:
+            raise ValueError(f"learning_rates={rates}: give positive ones, each once.")
         if self.seeds < 1 or self.steps < 1 or self.batch_size < 1 or not self.learning_rates:
             raise ValueError(
                 f"seeds={self.seeds}, steps={self.steps}, batch_size={self.batch_size}, "

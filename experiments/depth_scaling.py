@@ -25,6 +25,7 @@ four, and `full` many hours: give it fewer --depths, --seeds or --steps.
 
 import itertools
 import math
+import signal
 from collections.abc import Sequence
 
 import jax
@@ -48,7 +49,14 @@ from jaxseg import cli, data, models, nn, plots
 from jaxseg.analysis import layer_gradient_norms
 from jaxseg.losses import mean_cross_entropy
 from jaxseg.metrics import mean_iou, pixel_accuracy
-from jaxseg.training import member_mesh, over_members, pad_members, records, use_all_cores
+from jaxseg.training import (
+    clip_by_norm,
+    member_mesh,
+    over_members,
+    pad_members,
+    records,
+    use_all_cores,
+)
 from jaxseg.training.sweep import Member, Sweep, evaluate_members, train_members
 
 MAY_DIFFER = (
@@ -73,17 +81,19 @@ def main(config: Config) -> None:
         overwrite=config.overwrite,
     )
     study = Study(config)
+    stopped = False
     try:
         for arm, depth in itertools.product(config.arms, config.depths):
             study.run(arm, depth)
     except KeyboardInterrupt:
+        stopped = True
+    study.report()
+    if stopped:
         print(
             f"\nStopped. {len(study.results)} runs are in {config.out}; to go on, give the same "
-            "command with --resume."
+            "command with --resume in place of --overwrite."
         )
-        raise SystemExit(130) from None
-    finally:
-        study.report()
+        raise SystemExit(130)
 
 
 class Study:
@@ -91,7 +101,7 @@ class Study:
 
     def __init__(self, config: Config):
         self.config, self.out = config, config.out
-        self.mesh = member_mesh()
+        self.mesh = member_mesh(config.seeds * len(config.learning_rates))
         self.dataset = load_data(config)
         self.train = self.dataset.source("train", cache=True)
         self.validation = self.dataset.source("validation", cache=True)
@@ -100,9 +110,6 @@ class Study:
 
     def run(self, arm: str, depth: int) -> None:
         """Train and measure one arm at one depth; runs that are recorded already are skipped."""
-        init, apply = nn.functional(lambda rngs: self.net(arm, depth, rngs))
-        start = self._start(init)
-        self._measure_gradients(arm, depth, apply, start)
         done = {
             (row["seed"], row["learning_rate"])
             for row in self.results
@@ -110,6 +117,11 @@ class Study:
         }
         wanted = itertools.product(range(self.config.seeds), self.config.learning_rates)
         members = [Member(*m) for m in wanted if m not in done]
+        if not members and self._gradients_known(arm, depth):
+            return
+        init, apply = nn.functional(lambda rngs: self.net(arm, depth, rngs))
+        start = self._start(init)
+        self._measure_gradients(arm, depth, apply, start)
         if not members:
             return
         sweep = train_members(
@@ -142,7 +154,7 @@ class Study:
         """Adam behind a clip of the gradient's norm; the rate falls to 0 over the second half."""
         half = self.config.steps // 2
         return optax.chain(
-            optax.clip_by_global_norm(self.config.clip),
+            clip_by_norm(self.config.clip),
             optax.adam(learning_rate),
             optax.scale_by_schedule(
                 optax.linear_schedule(1.0, 0.0, self.config.steps - half, half)
@@ -167,7 +179,7 @@ class Study:
             losses=loss_table(self.results), chance=chance,
             gradients=gradient_table(self.gradients, deepest), depth=deepest,
             theory={a: theory(deepest, self.config.size, self.config.dilation, ARMS[a])
-                    for a in self.config.arms},
+                    for a in gradient_table(self.gradients, deepest)},
             strip=self._strip(), palette=self.dataset.palette, title=about,
         )  # fmt: skip
         figure.savefig(self.out / "depth_scaling.png", dpi=150)
@@ -190,12 +202,15 @@ class Study:
         )
         return jax.device_get(draw(seeds))
 
+    def _gradients_known(self, arm: str, depth: int) -> bool:
+        here = {r["seed"] for r in self.gradients if (r["arm"], r["depth"]) == (arm, depth)}
+        return here >= set(range(self.config.seeds))
+
     def _measure_gradients(self, arm, depth, apply, start) -> None:
         """Gradient norms of every block at initialisation, a row each; once per arm and depth."""
-        here = [r for r in self.gradients if (r["arm"], r["depth"]) == (arm, depth)]
-        if {row["seed"] for row in here} >= set(range(self.config.seeds)):
+        if self._gradients_known(arm, depth):
             return
-        self.gradients = [row for row in self.gradients if row not in here]
+        self.gradients = [r for r in self.gradients if (r["arm"], r["depth"]) != (arm, depth)]
         batch = next(self._batches(0))
 
         def norms(params, stats, batch):
@@ -249,11 +264,12 @@ class Study:
         ]  # fmt: skip
 
     def _save_curves(self, rows: Rows, sweep: Sweep) -> None:
-        """About fifty points of every run's training loss, a line of metrics.jsonl a run."""
+        """About fifty points of every run's training loss, means of so many steps, a line a run."""
         every = max(1, self.config.steps // 50)
         for row, losses in zip(rows, sweep.losses, strict=True):
             run = {key: row[key] for key in ("arm", "depth", "seed", "learning_rate")}
-            points = [None if np.isnan(v) else round(float(v), 5) for v in losses[::every]]
+            means = losses[: len(losses) // every * every].reshape(-1, every).mean(axis=1)
+            points = [None if np.isnan(v) else round(float(v), 5) for v in means]
             records.append_jsonl(
                 self.out / "metrics.jsonl", {**run, "every": every, "train_loss": points}
             )
@@ -289,6 +305,8 @@ def load_data(config: Config) -> data.Dataset:
 
 def command(args: Sequence[str] | None = None) -> None:
     """Read the command line, run, and say what is wrong in one line where something is."""
+    # A run that is told to end stops as at Ctrl-C: what is finished is kept and shown.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         main(cli.parse(PRESETS, "quick", description=__doc__, args=args))
     except ValueError as error:

@@ -23,18 +23,23 @@ Rows = list[dict[str, Any]]
 
 
 def best_rate_rows(results: Rows) -> dict[str, dict[int, Rows]]:
-    """Arm -> depth -> the runs, one a seed, at the rate whose median training loss is lowest."""
+    """By arm and depth -> the runs, one a seed, at the rate whose median training loss is lowest.
+
+    Of the rates that were tried with the most seeds: one lucky seed is no rate.
+    """
     by_rate: dict[tuple[str, int], dict[float, Rows]] = defaultdict(lambda: defaultdict(list))
     for row in results:
         by_rate[row["arm"], row["depth"]][row["learning_rate"]].append(row)
     best: dict[str, dict[int, Rows]] = defaultdict(dict)
     for (arm, depth), rates in sorted(by_rate.items(), key=lambda item: item[0][1]):
-        best[arm][depth] = min(rates.values(), key=lambda rows: _median(rows, "train_loss"))
+        most = max(len(rows) for rows in rates.values())
+        tried = [rows for rows in rates.values() if len(rows) == most]
+        best[arm][depth] = min(tried, key=lambda rows: _median(rows, "train_loss"))
     return dict(best)
 
 
 def loss_table(results: Rows) -> dict[str, dict[int, np.ndarray]]:
-    """Arm -> depth -> training losses over the seeds, at the arm's best rate there."""
+    """By arm and depth -> training losses over the seeds, at the arm's best rate there."""
     return {
         arm: {d: np.array([r["train_loss"] for r in rows]) for d, rows in depths.items()}
         for arm, depths in best_rate_rows(results).items()
@@ -42,7 +47,7 @@ def loss_table(results: Rows) -> dict[str, dict[int, np.ndarray]]:
 
 
 def gradient_table(gradients: Rows, depth: int) -> dict[str, np.ndarray]:
-    """Arm -> (seeds, layers) norms of the gradient in each block's input, at one depth."""
+    """By arm, (seeds, layers) norms of the gradient in each block's input, at one depth."""
     found: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in gradients:
         if row["depth"] == depth:
@@ -51,7 +56,7 @@ def gradient_table(gradients: Rows, depth: int) -> dict[str, np.ndarray]:
 
 
 def curve_table(path: Path, results: Rows) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
-    """Name -> (steps, losses) of every seed, for each arm's deepest net at its best rate."""
+    """By name, (steps, losses) of every seed, for each arm's deepest net at its best rate."""
     wanted = {}
     for arm, depths in best_rate_rows(results).items():
         deep = max(depths)
@@ -85,7 +90,7 @@ def theory(depth: int, size: tuple[int, int], dilation: int, fields: dict[str, A
             if residual
             else mean_field.batch_norm_plain(blocks)
         )
-    scale = fields.get("branch_scale") or 1 / math.sqrt(blocks)
+    scale = fields.get("branch_scale", 1 / math.sqrt(blocks))
     return mean_field.he_relu(
         blocks, size, branch_scale=scale if fields["residual"] else None, dilation=dilation
     )

@@ -57,18 +57,15 @@ def loss_against_depth(
     ceiling = 1.25 * chance
     for arm, table in losses.items():
         depths = sorted(table)
-        spread = np.array([np.percentile(table[d], (0, 50, 100), method="nearest") for d in depths])
+        runs = [table[d] for d in depths]
+        spread = np.array([(np.min(r), np.median(r), np.max(r)) for r in runs])
         low, middle, high = np.minimum(spread, ceiling).T
         colour = ARM_COLOURS.get(arm, OTHER)
         axes.plot(depths, middle, "o-", color=colour, label=arm, markersize=4)
         axes.fill_between(depths, low, high, color=colour, alpha=0.15, linewidth=0)
         lost = [d for d in depths if not np.isfinite(np.median(table[d]))]
         axes.plot(lost, [ceiling] * len(lost), "x", color=colour, markersize=9)
-    axes.axhline(chance, color="black", linestyle=":", linewidth=1)
-    axes.axhline(chance / 2, color="black", linestyle="--", linewidth=0.8)
-    place = axes.get_yaxis_transform()
-    axes.text(0.01, chance, " chance, ln K", va="bottom", fontsize=8, transform=place)
-    axes.text(0.01, chance / 2, " trainable below ½ ln K", va="bottom", fontsize=8, transform=place)
+    _chance_levels(axes, chance)
     depths = sorted({d for table in losses.values() for d in table})
     axes.set_xscale("log", base=2)
     axes.set_xticks(depths, [str(d) for d in depths])
@@ -79,7 +76,14 @@ def loss_against_depth(
         title="Training loss at each arm's best rate: median and range over seeds",
     )
     axes.title.set_fontsize(9)
-    axes.legend(fontsize=8, frameon=False)
+    axes.legend(fontsize=8, frameon=False, loc="lower left", ncols=2)
+
+
+def _chance_levels(axes: Axes, chance: float) -> None:
+    axes.axhline(chance, color="black", linestyle=":", linewidth=1, label="chance, ln K")
+    axes.axhline(
+        chance / 2, color="black", linestyle="--", linewidth=0.8, label="trainable below ½ ln K"
+    )
 
 
 def training_curves(
@@ -92,19 +96,17 @@ def training_curves(
         chance: the loss of knowing nothing, in nats.
         title: of the figure.
     """
-    figure = Figure(figsize=(7, 3.4), layout="constrained")
+    figure = Figure(figsize=(8.5, 3.4), layout="constrained")
     axes = figure.subplots()
     for name, runs in curves.items():
         colour = ARM_COLOURS.get(name.split(",")[0], OTHER)
         for number, (steps, losses) in enumerate(runs):
             label = f"{name} convolutions" if number == 0 else None
             axes.plot(steps, losses, color=colour, alpha=0.7, linewidth=1.2, label=label)
-    axes.axhline(chance, color="black", linestyle=":", linewidth=1)
-    axes.axhline(chance / 2, color="black", linestyle="--", linewidth=0.8)
+    _chance_levels(axes, chance)
     axes.set(xlabel="step", ylabel="training loss (nats)", ylim=(0, 1.5 * chance))
     axes.set_title(title, fontsize=9)
-    if curves:
-        axes.legend(fontsize=8, frameon=False)
+    axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 

@@ -1,11 +1,12 @@
-"""Gradient norms that neither overflow nor vanish in float32."""
+"""Gradient norms by layer."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from jaxseg.numerics import safe_norm
 
 
 class LayerNorms(NamedTuple):
@@ -33,13 +34,5 @@ def layer_gradient_norms(
 
 
 def leading_norms(tree: Any) -> Float[Array, "layers"]:
-    """Euclidean norm over all leaves and all axes but the leading one.
-
-    The largest entry is divided out first: the square of a gradient of 1e-20 is no float32, and a
-    deep plain net has such gradients.
-    """
-    leaves = [a.reshape(a.shape[0], -1).astype(jnp.float32) for a in jax.tree.leaves(tree)]
-    flat = jnp.concatenate(leaves, axis=1)
-    largest = jnp.max(jnp.abs(flat), axis=1)
-    divisor = jnp.where(largest > 0, largest, jnp.ones_like(largest))
-    return largest * jnp.sqrt(jnp.sum((flat / divisor[:, None]) ** 2, axis=1))
+    """Euclidean norm over all leaves and all axes but the leading one; see `safe_norm`."""
+    return jax.vmap(safe_norm)(tree)

@@ -28,8 +28,8 @@ def he_relu(
 
     One convolution keeps the squared gradient but for what the border takes, q -> A q. A plain
     block is q -> A A q; a residual one is q -> q + branch_scale**2 A A q, which without the border
-    is the factor 1 + branch_scale**2 of He et al. 2016: 2**L in all for branch_scale = 1, and
-    towards e for 1 / sqrt(L).
+    is the factor 1 + branch_scale**2: 2**L in all for branch_scale = 1, and towards e for
+    1 / sqrt(L). (The recursion of He et al. 2016, eq. 5, in the mean.)
 
     Args:
         blocks: L.
@@ -41,14 +41,15 @@ def he_relu(
         (blocks,), the last entry 0 by definition.
     """
     rows, columns = (tap_average(n, dilation) for n in size)
-    map_, log = np.ones(size), np.zeros(blocks)
-    for block in range(blocks - 2, -1, -1):
+    # Uniform behind the last block; what the border takes inside it is in x_L's gradient already.
+    map_, log = np.ones(size), np.zeros(blocks + 1)
+    for block in range(blocks - 1, -1, -1):
         branch = rows @ rows @ map_ @ columns @ columns
         map_ = branch if branch_scale is None else map_ + branch_scale**2 * branch
         total = map_.mean()
         log[block] = log[block + 1] + 0.5 * np.log(total)
         map_ = map_ / total
-    return log / LOG10
+    return (log[:blocks] - log[blocks - 1]) / LOG10
 
 
 def batch_norm_plain(blocks: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from jaxtyping import Array, Float
 from jaxseg.ops import forms
 from jaxseg.ops.check import check_operands
 from jaxseg.ops.geometry import Padding, Sizes, conv_geometry
-from jaxseg.ops.lowering import current_form
+from jaxseg.ops.lowering import current_form, explicit
 from jaxseg.ops.trilinear import trilinear
 
 
@@ -51,6 +51,6 @@ def conv(
         stride=stride, dilation=dilation, padding=padding, groups=groups,
     )  # fmt: skip
     form = current_form()
-    if form == "direct":
+    if form == "direct" or explicit(x, kernel):
         return forms.convolution(x, kernel, geometry=geometry)
     return trilinear("y", x, kernel, geometry, form)

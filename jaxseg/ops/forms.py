@@ -62,12 +62,20 @@ def upconvolution(y: jax.Array, kernel: jax.Array, *, geometry: Geometry) -> jax
         before = (k - 1) * d - lo
         after = i + (k - 1) * d - ((o - 1) * s + 1) - before
         padding.append((before, after))
+    dilation = geometry.stride
+    if any(k > o for k, o in zip(geometry.window, geometry.output, strict=True)):
+        # XLA for CPU would swap a window larger than its input with the input, and aborts in that
+        # where another axis has window 2, base dilation 2 and no padding. The barrier keeps it
+        # from folding the padding back into the convolution.
+        steps = [(0, 0, 0), *((*p, s - 1) for p, s in zip(padding, dilation, strict=True))]
+        y = lax.optimization_barrier(lax.pad(y, jnp.zeros((), y.dtype), [*steps, (0, 0, 0)]))
+        padding, dilation = [(0, 0)] * len(padding), (1,) * len(padding)
     return lax.conv_general_dilated(
         y,
         kernel,
         window_strides=(1,) * len(padding),
         padding=padding,
-        lhs_dilation=geometry.stride,
+        lhs_dilation=dilation,
         rhs_dilation=geometry.dilation,
         dimension_numbers=labels(len(padding)),
         feature_group_count=geometry.groups,
@@ -115,6 +123,8 @@ _MOST_CHUNKS = 16
 def _chunks(x: jax.Array, y: jax.Array) -> int:
     """Into how many equal parts of the batch to split a weight gradient."""
     batch = x.shape[0]
+    if not isinstance(batch, int):  # exported for any batch
+        return 1
     wanted = -(-max(x.size, y.size) // _CHUNK)
     return max(n for n in range(1, _MOST_CHUNKS + 1) if batch % n == 0 and n <= max(1, wanted))
 

@@ -8,7 +8,8 @@ p on each side:
     upconvolution    o = s(i-1) + d(k-1) + 1 - 2p + a        (a: output padding)
 """
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -50,8 +51,8 @@ def per_axis(name: str, value: Sizes, axes: int, *, least: int = 1) -> tuple[int
     Raises:
         ValueError: `value` has another length, holds no integers, or holds one below `least`.
     """
-    values: tuple[Any, ...] = (value,) * axes if _is_int(value) else tuple(value)  # type: ignore
-    if len(values) != axes or not all(_is_int(v) for v in values):
+    values: tuple[Any, ...] = (value,) * axes if _is_int(value) else _entries(value)
+    if not values or len(values) != axes or not all(_is_int(v) for v in values):
         raise ValueError(
             f"{name}={value!r} does not fit {axes} spatial axes: "
             f"give one integer, or {axes} of them."
@@ -79,7 +80,7 @@ def conv_geometry(
     strides = per_axis("stride", stride, axes)
     dilations = per_axis("dilation", dilation, axes)
     spans = [d * (k - 1) + 1 for k, d in zip(window, dilations, strict=True)]
-    if padding == "same":
+    if isinstance(padding, str) and padding == "same":
         outputs = tuple(-(-i // s) for i, s in zip(size, strides, strict=True))
         low = tuple(
             max((o - 1) * s + span - i, 0) // 2
@@ -127,7 +128,7 @@ def upconv_geometry(
             f"or the dilation {dilations} on each axis."
         )
     spans = [d * (k - 1) + 1 for k, d in zip(window, dilations, strict=True)]
-    if padding == "same":
+    if isinstance(padding, str) and padding == "same":
         full = [i * s for i, s in zip(size, strides, strict=True)]
         low = tuple(max(r - s, 0) // 2 for r, s in zip(spans, strides, strict=True))
     else:
@@ -199,7 +200,7 @@ def _size_and_window(size: Sizes, window: Sizes) -> tuple[tuple[int, ...], tuple
 
 def _pairs(padding: Padding, axes: int) -> tuple[tuple[int, int], ...]:
     """(before, after) per axis for "valid", an integer or explicit pairs."""
-    if padding == "valid":
+    if isinstance(padding, str) and padding == "valid":
         return ((0, 0),) * axes
     if _is_int(padding):
         (p,) = per_axis("padding", padding, 1, least=0)  # type: ignore[arg-type]
@@ -208,13 +209,22 @@ def _pairs(padding: Padding, axes: int) -> tuple[tuple[int, int], ...]:
         f'padding={padding!r} is not understood for {axes} spatial axes: give "same", "valid", '
         f"an integer >= 0, {axes} integers, or {axes} pairs (before, after)."
     )
-    if isinstance(padding, str) or not isinstance(padding, Sequence) or len(padding) != axes:
-        raise ValueError(wanted)
-    pairs: tuple[Any, ...] = tuple((p, p) if _is_int(p) else tuple(p) for p in padding)  # type: ignore
-    if not all(len(p) == 2 and all(_is_int(v) and v >= 0 for v in p) for p in pairs):
+    pairs = tuple((p, p) if _is_int(p) else _entries(p) for p in _entries(padding))
+    if len(pairs) != axes or not all(
+        len(p) == 2 and all(_is_int(v) and v >= 0 for v in p) for p in pairs
+    ):
         raise ValueError(wanted)
     return pairs  # type: ignore[return-value]
 
 
 def _is_int(value: object) -> bool:
-    return hasattr(value, "__index__") and not isinstance(value, bool)
+    try:
+        operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    return not isinstance(value, bool)
+
+
+def _entries(value: object) -> tuple:
+    """The entries of a sequence or array; none of anything else."""
+    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else ()

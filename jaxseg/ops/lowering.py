@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal
 
+import jax
 from jax.experimental.xla_metadata import set_xla_metadata
+from jax.sharding import AxisType
 
 Form = Literal["auto", "direct", "fast"]
 
@@ -39,3 +41,8 @@ def lowering(form: Form) -> Iterator[None]:
 def current_form() -> Form:
     """The form asked for by the innermost `lowering` block."""
     return _form.get()
+
+
+def explicit(*operands) -> bool:
+    """Whether any operand lies on a mesh of Explicit axes, which only lax's own rules know."""
+    return any(AxisType.Explicit in jax.typeof(a).sharding.mesh.axis_types for a in operands)

@@ -107,6 +107,14 @@ _FREE = {
 
 
 def _batch(args, dims, *, mode, geometry, form):
+    if any(math.prod(a.shape) == 0 for a in args):  # `_unfold` could not tell the sizes apart
+        members = [
+            jax.ShapeDtypeStruct(a.shape if d is None else a.shape[:d] + a.shape[d + 1 :], a.dtype)
+            for a, d in zip(args, dims, strict=True)
+        ]
+        (count,) = {a.shape[d] for a, d in zip(args, dims, strict=True) if d is not None}
+        shape = _abstract(*members, mode=mode, geometry=geometry, form=form).shape
+        return jnp.zeros((count, *shape), args[0].dtype), 0
     bind = functools.partial(trilinear_p.bind, mode=mode, geometry=geometry, form=form)
     batched = [a if d is None else jnp.moveaxis(a, d, 0) for a, d in zip(args, dims, strict=True)]
     if None not in dims:
@@ -146,13 +154,15 @@ def _write(rewrite: Callable[[str], bool]) -> Callable[..., jax.Array]:
             shape = _abstract(jax.typeof(lhs), jax.typeof(rhs), mode=mode, geometry=geometry,
                               form=form).shape  # fmt: skip
             return jnp.zeros(shape, lhs.dtype)
-        table = forms.CANONICAL if rewrite(form) else forms.PLAIN
-        return forms.over_ensemble(functools.partial(table[mode], geometry=geometry), lhs, rhs)
+        if rewrite(form):
+            member = functools.partial(forms.CANONICAL[mode], geometry=geometry)
+            return forms.over_ensemble(member, lhs, rhs)
+        return jax.vmap(functools.partial(forms.PLAIN[mode], geometry=geometry))(lhs, rhs)
 
     return written
 
 
-@functools.cache
+@functools.lru_cache(maxsize=4096)
 def _eager(**params):
     return jax.jit(functools.partial(trilinear_p.bind, **params))
 

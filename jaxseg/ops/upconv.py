@@ -5,7 +5,7 @@ from jaxtyping import Array, Float
 from jaxseg.ops import forms
 from jaxseg.ops.check import check_operands
 from jaxseg.ops.geometry import Padding, Sizes, upconv_geometry
-from jaxseg.ops.lowering import current_form
+from jaxseg.ops.lowering import current_form, explicit
 from jaxseg.ops.trilinear import trilinear
 
 
@@ -54,6 +54,6 @@ def upconv(
         output_padding=output_padding, groups=groups,
     )  # fmt: skip
     form = current_form()
-    if form == "direct":
+    if form == "direct" or explicit(x, kernel):
         return forms.upconvolution(x, kernel, geometry=geometry)
     return trilinear("x", x, forms.turned(kernel, groups), geometry, form)

@@ -8,11 +8,18 @@ from jaxseg.training.ensemble import (
     use_all_cores,
 )
 from jaxseg.training.loop import Diverged, fit
-from jaxseg.training.state import TrainState, init_state, make_eval_step, make_train_step
+from jaxseg.training.state import (
+    TrainState,
+    clip_by_norm,
+    init_state,
+    make_eval_step,
+    make_train_step,
+)
 
 __all__ = [
     "Diverged",
     "TrainState",
+    "clip_by_norm",
     "fit",
     "init_state",
     "make_eval_step",

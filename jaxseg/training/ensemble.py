@@ -33,9 +33,9 @@ def use_all_cores(devices: int = 0) -> None:
         return
 
 
-def member_mesh() -> Mesh:
-    """All local devices along one axis."""
-    devices = np.array(jax.local_devices())
+def member_mesh(members: int) -> Mesh:
+    """The local devices along one axis, no more of them than there are members."""
+    devices = np.array(jax.local_devices()[: max(1, members)])
     return Mesh(devices, (AXIS,), axis_types=(AxisType.Auto,))
 
 

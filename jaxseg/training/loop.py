@@ -16,7 +16,14 @@ REMEDY = (
 
 
 class Diverged(RuntimeError):
-    """The loss or its gradient was not finite; the message says where and what to try."""
+    """The loss or its gradient was not finite; the message says where and what to try.
+
+    `state` and `history` are what `fit` would have returned.
+    """
+
+    def __init__(self, message: str, state: TrainState, history: dict[str, np.ndarray]):
+        super().__init__(message)
+        self.state, self.history = state, history
 
 
 def fit(
@@ -54,21 +61,21 @@ def fit(
             history.append(metrics)
             if count % check_every == 0 or count == steps:
                 seen = jax.device_get(history[-check_every:])
-                _guard(seen, count - len(seen), name)
+                if not np.any(seen[-1]["finite"]):
+                    message = _what_happened(seen, count - len(seen), name)
+                    raise Diverged(message, state, _stack(history))
                 loss = float(np.nanmedian(seen[-1]["loss"]))
                 bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
                 bar.update(count - bar.n)
     return state, _stack(history)
 
 
-def _guard(seen: list[dict[str, Any]], before: int, name: str) -> None:
-    """Raise where nothing is left to train."""
-    if np.any(seen[-1]["finite"]):
-        return
+def _what_happened(seen: list[dict[str, Any]], before: int, name: str) -> str:
+    """Where nothing was left to train, and what to try."""
     first = next(i for i, m in enumerate(seen) if not np.any(m["finite"]))
     loss = np.ravel(seen[first]["loss"])
     norm = np.ravel(seen[first]["gradient_norm"])
-    raise Diverged(
+    return (
         f"{name}: not finite any more at step {before + first + 1} (loss {loss.tolist()}, "
         f"gradient norm {norm.tolist()}): {REMEDY}."
     )

@@ -45,7 +45,7 @@ def open_run(
         config: a dataclass.
         results: the file whose presence means that a run was here.
         may_differ: fields with which a run may go on otherwise than it began.
-        written: files of an earlier run that `overwrite` removes.
+        written: files of an earlier run, removed where this one starts afresh.
         resume: go on with what is there.
         overwrite: start again over what is there.
 
@@ -54,8 +54,9 @@ def open_run(
             with another configuration.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    saved, fresh = folder / "config.json", json.loads(json.dumps(config_record(config)))
-    if overwrite:
+    saved = folder / "config.json"
+    fresh = {**json.loads(json.dumps(config_record(config))), "versions": versions()}
+    if overwrite or not (resume or (folder / results).exists()):
         for name in written:
             (folder / name).unlink(missing_ok=True)
     if not overwrite and ((folder / results).exists() or (resume and saved.exists())):
@@ -74,7 +75,7 @@ def open_run(
                 f"{folder} was made with other options ({differences}): resume with those, or "
                 "give another --out."
             )
-    write_text(saved, json.dumps({**fresh, "versions": versions()}, indent=2) + "\n")
+    write_text(saved, json.dumps(fresh, indent=2) + "\n")
 
 
 def config_record(config: Any) -> dict[str, Any]:
@@ -92,7 +93,7 @@ def _read_config(path: Path) -> dict[str, Any]:
             f"{path} cannot be read ({error}), so the results beside it cannot be resumed: start "
             "again with --overwrite, or give another --out."
         ) from error
-    return {k: v for k, v in old.items() if k != "versions"}
+    return old
 
 
 def versions() -> dict[str, str]:

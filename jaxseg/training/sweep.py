@@ -93,17 +93,16 @@ def train_members(
     compile_seconds = time.perf_counter() - began
 
     began = time.perf_counter()
-    losses = np.full((steps, len(padded)), np.nan)
     try:
         state, history = fit(
             compiled, state, _chain(first, stream), steps, name=name, progress=progress
         )
-        losses = history["loss"]
-        # A finite loss with a gradient that is not has diverged as well.
-        losses = np.where(history["finite"], losses, np.nan)
     except Diverged as error:
         print(f"{error} All {len(members)} runs are recorded with a loss of inf.")
-    milliseconds = (time.perf_counter() - began) * 1e3 / steps / len(members)
+        state, history = error.state, error.history
+    # A finite loss with a gradient that is not has diverged as well.
+    losses = np.where(history["finite"], history["loss"], np.nan)
+    milliseconds = (time.perf_counter() - began) * 1e3 / len(losses) / len(members)
     return Sweep(state.params, state.stats, losses.T[: len(members)], compile_seconds, milliseconds)
 
 

@@ -276,7 +276,6 @@ def test_an_explicit_mesh_gives_values_and_image_gradients(op):
     assert_close(gradient, jax.grad(functools.partial(loss, op), 1)(k, x))
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="the output's sharding is its operand's")
 @ops_and_names
 def test_an_explicit_mesh_gives_kernel_gradients(op):
     x, k = arrays()

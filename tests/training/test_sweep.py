@@ -118,7 +118,7 @@ def test_a_finite_loss_with_a_gradient_that_is_not_has_diverged_too():
 
 
 def test_when_all_diverge_all_are_recorded(capsys):
-    sweep = train([Member(0, 1e30), Member(1, 1e30)], member_mesh())
+    sweep = train([Member(0, 1e30), Member(1, 1e30)], member_mesh(4))
     assert np.isinf(sweep.final_losses()).all()
     printed = capsys.readouterr().out
     assert "toy: not finite any more at step" in printed
@@ -160,7 +160,7 @@ def test_evaluation_equals_each_member_on_all_pixels(sweeps):
 
 
 def test_over_members_equals_a_loop():
-    mesh = member_mesh()
+    mesh = member_mesh(4)
     assert mesh.size == 2
     x, y = jnp.arange(12.0).reshape(4, 3), jnp.ones(3)
     fn = over_members(lambda x, y: {"dot": x @ y, "x": x}, mesh, in_axes=(0, None))

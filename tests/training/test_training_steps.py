@@ -90,10 +90,12 @@ def test_what_is_not_finite_leaves_the_state_alone(bad):
     data = batch()
     kept, metrics = step(state, {**data, "image": data["image"].at[0, 0, 0, 0].set(bad)})
     assert not bool(metrics["finite"])
-    assert equal(kept, state)
-    again, metrics = step(kept, data)
-    assert bool(metrics["finite"])
-    assert int(again.step) == 2
+    assert not bool(kept.alive)
+    assert equal(dataclasses.replace(kept, alive=state.alive), state)
+    # For good: the run does not go on with the next batch.
+    later, metrics = step(kept, data)
+    assert not bool(metrics["finite"])
+    assert equal(later, kept)
 
 
 def test_a_gradient_that_is_not_finite_is_caught_though_the_loss_is():
@@ -104,7 +106,7 @@ def test_a_gradient_that_is_not_finite_is_caught_though_the_loss_is():
     kept, metrics = step(state, batch())
     assert float(metrics["loss"]) == 0
     assert not bool(metrics["finite"])
-    assert equal(kept, state)
+    assert equal(dataclasses.replace(kept, alive=state.alive), state)
 
 
 def test_vmapped_steps_equal_single_ones():

@@ -1,0 +1,21 @@
+"""Numbers that float32 can hold although their squares cannot."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def safe_norm(tree: Any) -> Float[Array, ""]:
+    """Euclidean norm over all leaves, for entries from 1e-38 to 1e38; `inf` or NaN if one is.
+
+    The largest entry is divided out first: gradients of deep plain nets reach 1e-20 and those of
+    deep nets with batch norm 1e20, and neither's square is a float32.
+    """
+    leaves = [jnp.ravel(a).astype(jnp.float32) for a in jax.tree.leaves(tree)]
+    largest = jnp.max(jnp.stack([jnp.max(jnp.abs(a), initial=0) for a in leaves]))
+    usable = (largest > 0) & jnp.isfinite(largest)
+    divisor = jnp.where(usable, largest, jnp.ones_like(largest))
+    squares = jnp.stack([jnp.sum((a / divisor) ** 2) for a in leaves])
+    return jnp.where(usable, largest * jnp.sqrt(jnp.sum(squares)), largest)
