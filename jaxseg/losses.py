@@ -1,6 +1,5 @@
 """Losses of dense prediction: unreduced first, one `ignore_index` for all."""
 
-import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
@@ -60,8 +59,3 @@ def mean_cross_entropy(
     """`cross_entropy` averaged over the pixels that are not ignored."""
     losses = cross_entropy(logits, labels, ignore_index=ignore_index)
     return mean_over_valid(losses, labels, ignore_index=ignore_index)
-
-
-def chance_loss(classes: int) -> jax.Array:
-    """The cross-entropy of a net that knows nothing: ln(classes), in nats."""
-    return jnp.log(jnp.float32(classes))
