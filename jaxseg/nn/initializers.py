@@ -25,17 +25,44 @@ def delta_orthogonal(gain: float = 1.0) -> Initializer:
     Every singular value of the layer is then the root of `gain`: dynamical isometry (Xiao et al.
     2018, algorithm 1, arXiv:1806.05393). Needs out >= in.
     """
-    orthogonal = initializers.delta_orthogonal(scale=math.sqrt(gain))
 
     def init(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
-        if shape[-1] < shape[-2]:
+        *window, inputs, features = shape
+        if features < inputs:
             raise ValueError(
                 f"delta_orthogonal: a kernel {tuple(shape)} has fewer features than channels: "
                 "give out >= in."
             )
-        return orthogonal(key, shape, dtype)
+        matrix = math.sqrt(gain) * _orthonormal_rows(key, inputs, features)
+        centre = tuple((k - 1) // 2 for k in window)
+        return jnp.zeros(shape, dtype).at[centre].set(matrix.astype(dtype))
 
     return init
+
+
+def _orthonormal_rows(key: jax.Array, rows: int, columns: int) -> jax.Array:
+    """The first rows of a random rotation or reflection, uniform over all of them.
+
+    A product of Householder reflections (Stewart 1980; Mezzadri 2007, arXiv:math-ph/0609050),
+    not LAPACK's QR: jaxlib splits a batch of those over the thread pool that it runs in and waits,
+    and two devices that do so at once wait forever.
+    """
+    dtype = jnp.promote_types(jnp.float32, jax.dtypes.canonicalize_dtype(float))
+    normal = jax.random.normal(key, (rows, columns), dtype)
+    along = jnp.arange(columns)
+
+    def reflect(matrix, step):  # (rows, columns)
+        row, vector = step
+        vector = jnp.where(along >= row, vector, 0)
+        sign = jnp.where(vector[row] < 0, -1, 1).astype(dtype)
+        mirror = vector + jnp.where(along == row, sign * jnp.linalg.norm(vector), 0)
+        overlap = matrix @ mirror * (2 / (mirror @ mirror))
+        return matrix - jnp.outer(overlap, mirror), -sign
+
+    # Inside `shard_map` the carry has to vary over devices from the start, as the draws do.
+    start = jnp.eye(rows, columns, dtype=dtype) + 0 * normal
+    matrix, signs = jax.lax.scan(reflect, start, (jnp.arange(rows), normal), reverse=True)
+    return signs[:, None] * matrix
 
 
 def zeros() -> Initializer:
