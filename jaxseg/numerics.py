@@ -15,7 +15,10 @@ def safe_norm(tree: Any) -> Float[Array, ""]:
     """
     leaves = [jnp.ravel(a).astype(jnp.float32) for a in jax.tree.leaves(tree)]
     largest = jnp.max(jnp.stack([jnp.max(jnp.abs(a), initial=0) for a in leaves]))
+    # A constant to autodiff: what it divides, it multiplies again. The derivative is then that of
+    # the root alone, a / norm, and zero at zero.
+    largest = jax.lax.stop_gradient(largest)
     usable = (largest > 0) & jnp.isfinite(largest)
     divisor = jnp.where(usable, largest, jnp.ones_like(largest))
-    squares = jnp.stack([jnp.sum((a / divisor) ** 2) for a in leaves])
-    return jnp.where(usable, largest * jnp.sqrt(jnp.sum(squares)), largest)
+    squares = sum(jnp.sum((a / divisor) ** 2) for a in leaves)
+    return jnp.where(usable, divisor * jnp.sqrt(jnp.where(usable, squares, 1)), largest)
