@@ -21,6 +21,9 @@ seeds is below half of chance, ln(classes) / 2.
 It leaves results.csv, gradients.csv, metrics.jsonl, summary.md, depth_scaling.png and curves.png
 in --out. On two cores `quick` takes about four minutes, `deepest` (1,026 convolutions) about
 four, and `full` many hours: give it fewer --depths, --seeds or --steps.
+
+What is finished stays: a kill, even SIGKILL, loses the arm and depth in progress and no more, and
+--resume goes on from there.
 """
 
 import itertools
@@ -46,7 +49,7 @@ from depth_tables import (
 from flax import nnx
 
 from jaxseg import cli, data, models, nn, plots
-from jaxseg.analysis import layer_gradient_norms
+from jaxseg.analysis import stack_gradient_norms
 from jaxseg.losses import mean_cross_entropy
 from jaxseg.metrics import mean_iou, pixel_accuracy
 from jaxseg.training import (
@@ -75,7 +78,7 @@ def main(config: Config) -> None:
         config.out,
         config,
         results="results.csv",
-        written=("results.csv", "gradients.csv", "metrics.jsonl"),
+        written=("results.csv", "gradients.csv", "metrics.jsonl", "predictions/*.npy"),
         may_differ=MAY_DIFFER,
         resume=config.resume,
         overwrite=config.overwrite,
@@ -166,20 +169,24 @@ class Study:
         if not self.results:
             return
         chance = math.log(self.dataset.classes)
+        seeds = len({row["seed"] for row in self.results})
         about = (
             f"{self.dataset.name}, {self.config.size[0]}x{self.config.size[1]} pixels, "
             f"{self.config.features} features, {self.config.steps} steps of "
-            f"{self.config.batch_size} images, {self.config.seeds} seeds"
+            f"{self.config.batch_size} images, {seeds} seeds"
         )
         summary = summarise(self.results, chance, about)
         records.write_text(self.out / "summary.md", summary)
         print(f"\n{summary}")
         deepest = max(row["depth"] for row in self.gradients)
+        gradients = gradient_table(self.gradients, deepest)
+        expected = {
+            arm: theory(deepest, self.config.size, self.config.dilation, ARMS[arm])
+            for arm in gradients
+        }
         figure = plots.depth_scaling(
-            losses=loss_table(self.results), chance=chance,
-            gradients=gradient_table(self.gradients, deepest), depth=deepest,
-            theory={a: theory(deepest, self.config.size, self.config.dilation, ARMS[a])
-                    for a in gradient_table(self.gradients, deepest)},
+            losses=loss_table(self.results), chance=chance, gradients=gradients, depth=deepest,
+            theory={arm: line for arm, line in expected.items() if line is not None},
             strip=self._strip(), palette=self.dataset.palette, title=about,
         )  # fmt: skip
         figure.savefig(self.out / "depth_scaling.png", dpi=150)
@@ -223,7 +230,7 @@ class Study:
                 )
                 return mean_cross_entropy(logits, batch["label"])
 
-            return layer_gradient_norms(loss, params["stack"]["blocks"], jnp.zeros(shape))
+            return stack_gradient_norms(loss, params["stack"]["blocks"], jnp.zeros(shape))
 
         measure = over_members(norms, self.mesh, in_axes=(0, 0, None), few_calls=True)
         found = jax.device_get(measure(*start, batch))
@@ -248,7 +255,7 @@ class Study:
         folder.mkdir(exist_ok=True)
         here = [r["train_loss"] for r in self.results if (r["arm"], r["depth"]) == (arm, depth)]
         if losses[best] <= min(here, default=np.inf):
-            np.save(folder / f"{arm}-{depth}.npy", shown[best].astype(np.uint8))
+            records.write_array(folder / f"{arm}-{depth}.npy", shown[best].astype(np.uint8))
         counts = jnp.asarray(confusion, jnp.int32)
         accuracy, iou = pixel_accuracy(counts), mean_iou(counts)
         parameters = sum(a[0].size for a in jax.tree.leaves(sweep.params))

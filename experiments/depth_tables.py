@@ -1,7 +1,6 @@
 """Tables of the depth study: from rows of results to losses by depth, gradients and a summary."""
 
 import json
-import math
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxseg.analysis import mean_field
+from jaxseg.models.deep import DeepNetConfig
 
 RESULTS = {
     "arm": str, "depth": int, "seed": int, "learning_rate": float, "train_loss": float,
@@ -78,22 +78,28 @@ def curve_table(path: Path, results: Rows) -> dict[str, list[tuple[np.ndarray, n
     return curves
 
 
-def theory(depth: int, size: tuple[int, int], dilation: int, fields: dict[str, Any]) -> np.ndarray:
-    """log10 of the expected gradient profile of an arm, by `analysis.mean_field`."""
-    blocks = depth // 2 - 1
-    if fields.get("activation") == "tanh":
-        return mean_field.tanh_isometric(blocks, weight_variance=fields["weight_variance"])
-    if fields.get("norm") == "batch":
-        residual = fields["residual"]
-        return (
-            mean_field.batch_norm_residual(blocks)
-            if residual
-            else mean_field.batch_norm_plain(blocks)
-        )
-    scale = fields.get("branch_scale", 1 / math.sqrt(blocks))
-    return mean_field.he_relu(
-        blocks, size, branch_scale=scale if fields["residual"] else None, dilation=dilation
-    )
+def theory(
+    depth: int, size: tuple[int, int], dilation: int, fields: dict[str, Any]
+) -> np.ndarray | None:
+    """log10 of the expected gradient profile of an arm, by `analysis.mean_field`.
+
+    None for an arm that has no closed form there.
+    """
+    net = DeepNetConfig(classes=1, blocks=depth // 2 - 1, dilation=dilation, **fields)
+    if net.zero_last:
+        return None
+    he_relu = (net.activation, net.kernel_init, net.weight_variance) == ("relu", "he", 2)
+    if he_relu and net.norm == "none":
+        scale = net.scale if net.residual else None
+        return mean_field.he_relu(net.blocks, size, branch_scale=scale, dilation=dilation)
+    if he_relu and net.norm == "batch" and not net.residual:
+        return mean_field.batch_norm_plain(net.blocks)
+    if he_relu and net.norm == "batch" and net.scale == 1:
+        return mean_field.batch_norm_residual(net.blocks)
+    tanh = (net.activation, net.kernel_init, net.norm) == ("tanh", "delta_orthogonal", "none")
+    if tanh and not net.residual:
+        return mean_field.tanh_isometric(net.blocks, weight_variance=net.weight_variance)
+    return None
 
 
 def trainable_depth(losses: dict[int, np.ndarray], chance: float) -> int | None:

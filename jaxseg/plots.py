@@ -53,8 +53,13 @@ def depth_scaling(
 def loss_against_depth(
     axes: Axes, losses: Mapping[str, Mapping[int, np.ndarray]], chance: float
 ) -> None:
-    """Median training loss against depth with the spread over seeds, and the level of chance."""
+    """Median training loss against depth with the spread over seeds, and the level of chance.
+
+    A median above the axis stands at its upper edge: a triangle where finite, a cross where lost.
+    """
     ceiling = 1.25 * chance
+    marks = {"^": "above the axis", "x": "diverged"}
+    drawn = set()
     for arm, table in losses.items():
         depths = sorted(table)
         runs = [table[d] for d in depths]
@@ -63,8 +68,13 @@ def loss_against_depth(
         colour = ARM_COLOURS.get(arm, OTHER)
         axes.plot(depths, middle, "o-", color=colour, label=arm, markersize=4)
         axes.fill_between(depths, low, high, color=colour, alpha=0.15, linewidth=0)
-        lost = [d for d in depths if not np.isfinite(np.median(table[d]))]
-        axes.plot(lost, [ceiling] * len(lost), "x", color=colour, markersize=9)
+        finite = np.isfinite(spread[:, 1])
+        for mark, there in (("^", finite & (spread[:, 1] > ceiling)), ("x", ~finite)):
+            at = np.array(depths)[there]
+            axes.plot(at, np.full(len(at), ceiling), mark, color=colour, markersize=9)
+            drawn |= {mark} if len(at) else set()
+    for mark in sorted(drawn):
+        axes.plot([], [], mark, color=OTHER, label=marks[mark])
     _chance_levels(axes, chance)
     depths = sorted({d for table in losses.values() for d in table})
     axes.set_xscale("log", base=2)
@@ -195,4 +205,28 @@ def depth_cost(stacks: Sequence[Mapping[str, Any]], nets: Sequence[Mapping[str, 
     for axes in (first, *others):
         axes.set_xscale("log", base=2)
         axes.set_xlabel("blocks")
+    return figure
+
+
+def ratios(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Bars of time over the reference's, a group a case, on a log axis.
+
+    Args:
+        rows: each with "case", "way" and "ratio".
+    """
+    cases = list(dict.fromkeys(str(row["case"]) for row in rows))
+    ways = list(dict.fromkeys(str(row["way"]) for row in rows))
+    figure = Figure(figsize=(8.5, 1.2 + 0.28 * len(cases)), layout="constrained")
+    axes = figure.subplots()
+    height = 0.8 / len(ways)
+    for number, way in enumerate(ways):
+        found = {str(row["case"]): row["ratio"] for row in rows if row["way"] == way}
+        at = [i + number * height for i, case in enumerate(cases) if case in found]
+        values = [found[case] for case in cases if case in found]
+        axes.barh(at, values, height=height, label=way)
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.set_yticks([i + 0.4 - height / 2 for i in range(len(cases))], cases, fontsize=7)
+    axes.invert_yaxis()
+    axes.set(xscale="log", xlabel="time / reference (left is faster)")
+    axes.legend(fontsize=8, frameon=False, loc="lower right")
     return figure

@@ -57,6 +57,19 @@ def test_losses_are_medians_held_below_the_ceiling_with_a_cross_where_lost():
     assert not len(crosses[1].get_xdata())
 
 
+def test_a_finite_loss_above_the_axis_is_marked_and_explained_only_where_it_occurs():
+    losses = {"plain": {4: np.array([0.9]), 8: np.array([7.0]), 16: np.array([np.inf])}}
+    left = figure(losses=losses).axes[0]
+    marked = {mark: [line for line in left.lines if line.get_marker() == mark] for mark in "^x"}
+    assert list(marked["^"][0].get_xdata()) == [8]
+    assert list(marked["^"][0].get_ydata()) == pytest.approx([1.25 * np.log(3)])
+    assert list(marked["x"][0].get_xdata()) == [16]
+    labels = left.get_legend_handles_labels()[1]
+    assert labels[:3] == ["plain", "above the axis", "diverged"]
+    low = figure(losses={"plain": {4: np.array([0.9])}}).axes[0]
+    assert not {"above the axis", "diverged"} & {*low.get_legend_handles_labels()[1]}
+
+
 def test_profile_is_relative_to_the_last_block():
     right = figure(gradients={"plain": np.array([[1e-3, 1e-1, 10.0]])}, theory={}).axes[1]
     np.testing.assert_allclose(lines(right, "plain").get_ydata(), [-4, -2, 0])

@@ -1,6 +1,14 @@
 """Studies of nets as functions: gradients and the theory of their size."""
 
 from jaxseg.analysis import mean_field
-from jaxseg.analysis.gradients import LayerNorms, layer_gradient_norms, leading_norms
+from jaxseg.analysis.gradients import StackNorms, leading_norms, stack_gradient_norms
+from jaxseg.analysis.per_example import layer_gradient_norms, per_example_gradients
 
-__all__ = ["LayerNorms", "layer_gradient_norms", "leading_norms", "mean_field"]
+__all__ = [
+    "StackNorms",
+    "layer_gradient_norms",
+    "leading_norms",
+    "mean_field",
+    "per_example_gradients",
+    "stack_gradient_norms",
+]

@@ -9,16 +9,16 @@ from jaxtyping import Array, Float
 from jaxseg.numerics import safe_norm
 
 
-class LayerNorms(NamedTuple):
+class StackNorms(NamedTuple):
     """Norms of a loss's gradient, an entry a layer, first layer first."""
 
     inputs: Float[Array, "layers"]
     weights: Float[Array, "layers"]
 
 
-def layer_gradient_norms(
+def stack_gradient_norms(
     loss: Callable[[Any, jax.Array], jax.Array], layers: Any, nudges: jax.Array
-) -> LayerNorms:
+) -> StackNorms:
     """Gradient norm of every layer of a stack, in one backward pass.
 
     Args:
@@ -30,7 +30,7 @@ def layer_gradient_norms(
         the norms of dE/dx_l and of dE/dw_l.
     """
     by_layer, by_input = jax.grad(loss, (0, 1))(layers, nudges)
-    return LayerNorms(leading_norms(by_input), leading_norms(by_layer))
+    return StackNorms(leading_norms(by_input), leading_norms(by_layer))
 
 
 def leading_norms(tree: Any) -> Float[Array, "layers"]:

@@ -2,7 +2,7 @@
 
 from jaxseg.data.batching import batches, padded_batches
 from jaxseg.data.camvid_builder import Camvid, CamvidConfig
-from jaxseg.data.datasets import camvid, load, mosaic
+from jaxseg.data.datasets import camvid, mosaic
 from jaxseg.data.mosaic_builder import MosaicConfig, TextureMosaic, mosaic_example
 from jaxseg.data.prepare import prepare
 from jaxseg.data.sources import Dataset, Example, Source, check_labels
@@ -18,7 +18,6 @@ __all__ = [
     "batches",
     "camvid",
     "check_labels",
-    "load",
     "mosaic",
     "mosaic_example",
     "padded_batches",

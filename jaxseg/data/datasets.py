@@ -72,32 +72,3 @@ def camvid(
         std=camvid_builder.STD,
         splits=recipe.splits,
     )
-
-
-def load(
-    name: str,
-    *,
-    size: Any = None,
-    data_dir: _Path | None = None,
-    **options: Any,
-) -> Dataset:
-    """Prepares a data set by name: the one entry for experiments that take a name as an option.
-
-    Args:
-        name: `"mosaic"` or `"camvid"`.
-        size: What that function takes as `size`; by default its default.
-        data_dir: The root of prepared data sets.
-        **options: Passed on to `mosaic` or `camvid`.
-
-    Raises:
-        ValueError: There is no data set of that name, or as the function raises.
-    """
-    if size is not None:
-        options["size"] = size
-    if name == "mosaic":
-        return mosaic(data_dir=data_dir, **options)
-    if name == "camvid":
-        return camvid(data_dir=data_dir, **options)
-    raise ValueError(
-        f"name={name!r} is no data set, expected 'mosaic' or 'camvid': pass one of these names"
-    )

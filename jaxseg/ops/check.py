@@ -1,15 +1,22 @@
-"""What every convolution asks of its operands."""
+"""What every operation asks of its operands."""
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def check_operands(name: str, x: jax.Array, kernel: jax.Array, groups: int) -> None:
     """Refuse operands that do not fit together, before XLA does in its own words.
 
     Raises:
-        ValueError: wrong rank, channels, dtype, an empty axis or a bad number of groups.
+        ValueError: no array, wrong rank, channels, dtype, an empty axis or a bad number of groups.
     """
+    for operand, value in (("x", x), ("kernel", kernel)):
+        if not isinstance(value, jax.Array | np.ndarray):
+            kind = type(value).__name__
+            raise ValueError(f"{name}: {operand} is a {kind}: convert with jnp.asarray.")
     if x.ndim not in (3, 4, 5):
         raise ValueError(
             f"{name}: x has shape {x.shape}, but images are (batch, *space, channels) with 1, 2 or "
@@ -27,7 +34,7 @@ def check_operands(name: str, x: jax.Array, kernel: jax.Array, groups: int) -> N
         )
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise ValueError(f"{name}: x is {x.dtype}: convert images to a floating dtype first.")
-    if not hasattr(groups, "__index__") or groups < 1:
+    if isinstance(groups, bool) or not hasattr(groups, "__index__") or groups < 1:
         raise ValueError(f"{name}: groups={groups!r} must be an integer >= 1.")
     if x.shape[-1] != kernel.shape[-2] * groups:
         raise ValueError(
@@ -42,3 +49,26 @@ def check_operands(name: str, x: jax.Array, kernel: jax.Array, groups: int) -> N
             f"{name}: x {x.shape} or kernel {kernel.shape} has an empty axis: only the batch may "
             "be empty."
         )
+
+
+def images(name: str, x: Any) -> jax.Array:
+    """The images as an array of JAX, their shape checked.
+
+    Raises:
+        ValueError: wrong rank or an empty axis.
+    """
+    x = jnp.asarray(x)
+    if x.ndim not in (3, 4, 5):
+        raise ValueError(
+            f"{name}: x has shape {x.shape}, but images are (batch, *space, channels) with 1, 2 or "
+            "3 spatial axes: add the missing axis, for example x[None] for a single image or "
+            "x[..., None] for label maps."
+        )
+    if 0 in x.shape[1:]:
+        raise ValueError(f"{name}: x {x.shape} has an empty axis: only the batch may be empty.")
+    return x
+
+
+def widened(x: jax.Array) -> jax.Array:
+    """Floating x in a dtype fit for sums: float32 at least."""
+    return x if jnp.finfo(x.dtype).bits >= 32 else x.astype(jnp.float32)

@@ -194,7 +194,9 @@ def upconv_output_size(
 
 
 def _size_and_window(size: Sizes, window: Sizes) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    axes = 1 if _is_int(size) else len(size)  # type: ignore[arg-type]
+    axes = 1 if _is_int(size) else len(_entries(size))
+    if not axes:
+        raise ValueError(f"size={size!r} is no size: give one integer, or one per spatial axis.")
     return per_axis("size", size, axes), per_axis("window", window, axes)
 
 

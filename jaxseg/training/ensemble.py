@@ -1,7 +1,9 @@
 """Many runs at once: `vmap` over members, the members shared out among the devices."""
 
+import math
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -19,18 +21,38 @@ def use_all_cores(devices: int = 0) -> None:
     of an ensemble run side by side. Does nothing where JAX has found its devices already.
 
     Args:
-        devices: how many; 0 means one a core.
+        devices: how many; 0 means one a core that this process may use, by its affinity and by
+            its container's CPU quota.
 
     Raises:
         ValueError: a negative number.
     """
     if devices < 0:
         raise ValueError(f"devices={devices} must not be negative: 0 means one a core.")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    has_affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if has_affinity else (os.cpu_count() or 1)
+    allowed = min(cores, cpu_quota() or cores)
     try:
-        jax.config.update("jax_num_cpu_devices", devices or cores or 1)
+        jax.config.update("jax_num_cpu_devices", devices or allowed)
     except RuntimeError:  # JAX is running already: its devices are what they are
         return
+
+
+def cpu_quota(root: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Cores' worth of time that a container may use, rounded up; None where nothing limits it.
+
+    Args:
+        root: where the control groups are mounted, of version 2 (cpu.max) or 1 (cpu.cfs_*).
+    """
+    try:
+        if (root / "cpu.max").exists():
+            quota, period = map(int, (root / "cpu.max").read_text().split())
+        else:
+            quota = int((root / "cpu" / "cpu.cfs_quota_us").read_text())
+            period = int((root / "cpu" / "cpu.cfs_period_us").read_text())
+    except (OSError, ValueError):  # no such files, or "max" for a quota
+        return None
+    return max(1, math.ceil(quota / period)) if quota > 0 and period > 0 else None
 
 
 def member_mesh(members: int) -> Mesh:

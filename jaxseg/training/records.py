@@ -2,6 +2,7 @@
 
 import csv
 import importlib.metadata
+import io
 import json
 import os
 import platform
@@ -11,15 +12,28 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "tensorflow-datasets", "grain")
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all: a killed run leaves the old one."""
+    _write_bytes(path, text.encode())
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write an array as `numpy.save` does, whole or not at all."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    _write_bytes(path, buffer.getvalue())
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
         # mkstemp makes files that only their owner reads; a run's records are for all.
         os.chmod(name, 0o644)
         os.replace(name, path)
@@ -45,7 +59,8 @@ def open_run(
         config: a dataclass.
         results: the file whose presence means that a run was here.
         may_differ: fields with which a run may go on otherwise than it began.
-        written: files of an earlier run, removed where this one starts afresh.
+        written: files of an earlier run, removed where this one starts afresh; names or glob
+            patterns such as "images/*.png".
         resume: go on with what is there.
         overwrite: start again over what is there.
 
@@ -57,8 +72,8 @@ def open_run(
     saved = folder / "config.json"
     fresh = {**json.loads(json.dumps(config_record(config))), "versions": versions()}
     if overwrite or not (resume or (folder / results).exists()):
-        for name in written:
-            (folder / name).unlink(missing_ok=True)
+        for path in [path for pattern in written for path in folder.glob(pattern)]:
+            path.unlink(missing_ok=True)
     if not overwrite and ((folder / results).exists() or (resume and saved.exists())):
         if not resume:
             raise ValueError(

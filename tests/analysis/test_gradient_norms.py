@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxseg.analysis import layer_gradient_norms, leading_norms
+from jaxseg.analysis import leading_norms, stack_gradient_norms
 
 
 def test_leading_norms_equal_float64_from_the_smallest_to_the_largest():
@@ -26,7 +26,7 @@ def test_leading_norms_sum_bfloat16_in_float32_and_show_what_is_not_finite():
     assert np.isnan(leading_norms(jnp.array([[1.0, jnp.nan]])))[0]
 
 
-def test_layer_gradient_norms_equal_gradients_by_hand():
+def test_stack_gradient_norms_equal_gradients_by_hand():
     w = jax.random.normal(jax.random.key(0), (3, 5, 5))
     x = jax.random.normal(jax.random.key(1), (2, 5))
 
@@ -41,7 +41,7 @@ def test_layer_gradient_norms_equal_gradients_by_hand():
             h = jnp.tanh((h + nudges[i]) @ layers["w"][i])
         return jnp.sum(h**2)
 
-    found = layer_gradient_norms(loss, {"w": w}, jnp.zeros((3, 2, 5)))
+    found = stack_gradient_norms(loss, {"w": w}, jnp.zeros((3, 2, 5)))
     h = x
     for i in range(3):
         by_input = np.linalg.norm(jax.grad(forward, 2)(w, i, h))

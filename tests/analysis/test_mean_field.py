@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxseg.analysis import layer_gradient_norms, mean_field
+from jaxseg.analysis import mean_field, stack_gradient_norms
 from jaxseg.nn import BatchNorm, PreActivation, Residual, Stack, functional
 
 LARGE = (300, 300)
@@ -92,7 +92,7 @@ def measured(make_block, blocks, *, features, size, batch=2, seeds=4):
             (y, _), _ = apply(moved, stats, x, train=True, nudges=nudges, method="trace")
             return jnp.sum(y * cotangent)
 
-        return layer_gradient_norms(loss, params, jnp.zeros((blocks, *shape))).inputs
+        return stack_gradient_norms(loss, params, jnp.zeros((blocks, *shape))).inputs
 
     found = np.log10([np.asarray(norms(jax.random.key(seed))) for seed in range(seeds)])
     return found - found[:, -1:]

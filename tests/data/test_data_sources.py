@@ -59,16 +59,6 @@ def test_an_unknown_split_is_named(tiny):
         tiny.source("val")
 
 
-def test_load_goes_by_name(tiny, tiny_root, monkeypatch):
-    fields = {"cells": 4, "train": 12, "validation": 5, "test": 3}
-    assert data.load("mosaic", size=16, data_dir=tiny_root, **fields) == tiny
-    with pytest.raises(ValueError, match=r"name='mosiac' .*'mosaic' or 'camvid'"):
-        data.load("mosiac")
-    monkeypatch.delenv("JAXSEG_CAMVID", raising=False)
-    with pytest.raises(ValueError, match="JAXSEG_CAMVID is not set"):
-        data.load("camvid", data_dir=tiny_root)
-
-
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64])
 def test_valid_labels_pass(dtype):
     data.check_labels(np.array([[0, 1, 2], [255, 255, 0]], dtype), 3)

@@ -123,7 +123,11 @@ def test_resume_of_a_finished_study_trains_nothing(out, study, trained):
     study(out, "--resume")
     assert trained == []
     assert (out / "results.csv").read_bytes() == before
-    assert (out / "summary.md").exists()
+    assert "2 seeds" in (out / "summary.md").read_text()
+    # The caption tells of the results, not of the command.
+    study(out, "--resume", "--seeds", "1")
+    assert trained == []
+    assert "2 seeds" in (out / "summary.md").read_text()
 
 
 @pytest.mark.slow
@@ -178,6 +182,7 @@ def test_starting_over_leaves_nothing_of_the_old_study(out, study, monkeypatch):
     # Else --resume would take the results of four steps for those of three.
     assert not (out / "results.csv").exists()
     assert not (out / "metrics.jsonl").exists()
+    assert not [*(out / "predictions").iterdir()]
 
 
 def test_gradients_of_other_options_are_not_resumed(study, tmp_path, monkeypatch):

@@ -81,6 +81,29 @@ def test_every_arm_has_a_theory(arm):
     assert (found[0] > 0) == growing
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"residual": True, "norm": "group"},
+        {"residual": True, "norm": "batch"},  # scaled by 1/sqrt(L): its variances are others
+        {"residual": True, "activation": "tanh", "kernel_init": "delta_orthogonal"},
+        {"residual": False, "activation": "tanh"},
+        {"residual": False, "activation": "tanh", "kernel_init": "delta_orthogonal",
+         "norm": "batch"},
+        {"residual": False, "kernel_init": "delta_orthogonal"},
+        {"residual": False, "weight_variance": 1.0},
+        {"residual": True, "zero_last": True},
+    ],
+)  # fmt: skip
+def test_arms_without_a_closed_form_have_no_theory(fields):
+    assert theory(10, (6, 8), 1, fields) is None
+
+
+def test_the_scale_of_a_branch_that_is_left_out_is_that_of_the_net():
+    left_out, given = ({"residual": True, "branch_scale": s} for s in (None, 0.5))
+    np.testing.assert_array_equal(theory(10, (6, 8), 1, left_out), theory(10, (6, 8), 1, given))
+
+
 def test_curves_are_those_of_the_deepest_net_at_its_best_rate(tmp_path):
     path = tmp_path / "metrics.jsonl"
     runs = [{k: r[k] for k in ("arm", "depth", "seed", "learning_rate")} for r in RESULTS]

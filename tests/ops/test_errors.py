@@ -60,6 +60,7 @@ def refuses(op, message, x=IMAGES, kernel=KERNEL, dtypes=(jnp.float32, jnp.float
         ({"groups": 2.0}, r"groups=2.0 must be an integer >= 1"),
         ({"groups": "2"}, r"groups='2' must be an integer >= 1"),
         ({"groups": None}, r"groups=None must be an integer >= 1"),
+        ({"groups": True}, r"groups=True must be an integer >= 1"),
         (
             {"dtypes": (jnp.bfloat16, jnp.float32)},
             r"x is bfloat16 and kernel is float32: cast .* with \.astype",
@@ -179,6 +180,18 @@ def test_numpy_arrays_are_taken(op, form):
         for a, b in [(jnp.asarray(x), kernel), (x, jnp.asarray(kernel))]:
             np.testing.assert_array_equal(op(a, b), y)
         np.testing.assert_array_equal(op(jnp.asarray(x), jnp.asarray(kernel)), y)
+
+
+@forms
+@both
+def test_what_is_no_array_is_refused(op, form):
+    x, kernel = ones(IMAGES), ones(KERNEL)
+    with ops.lowering(form):
+        for wrong, kind in [(x.tolist(), "list"), (1.5, "float"), (None, "NoneType")]:
+            with pytest.raises(ValueError, match=rf"x is a {kind}: convert with jnp\.asarray"):
+                op(wrong, kernel)
+            with pytest.raises(ValueError, match=rf"kernel is a {kind}: convert with jnp\.asarr"):
+                op(x, wrong)
 
 
 @forms

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 
 import jax
 import jax.numpy as jnp
@@ -347,6 +348,13 @@ def test_errors_name_the_value_and_the_remedy(function, arguments, message):
 def test_a_lone_value_that_is_no_integer_is_refused(name, value):
     with pytest.raises(ValueError, match=f"{name}={value}"):
         ops.conv_output_size((8, 8), 3, **{name: value})
+
+
+@pytest.mark.parametrize("function", [CONV, UPCONV])
+@pytest.mark.parametrize("size", [2.5, (), None, True, "8"])
+def test_what_is_no_size_is_refused(function, size):
+    with pytest.raises(ValueError, match=re.escape(f"size={size!r} is no size: give one integer")):
+        function(size, size if size == () else 3)
 
 
 @pytest.mark.parametrize("padding", [(1.0, 1.0), (None, 1), ((1, 1), 1.5)])

@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from jaxseg.training import records
@@ -56,13 +57,14 @@ def test_damaged_tables_are_refused(tmp_path, text, message):
         records.read_csv(path, COLUMNS)
 
 
+def fail(*_):
+    raise KeyboardInterrupt
+
+
 def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path, monkeypatch):
     path = tmp_path / "t.txt"
     records.write_text(path, "old")
     assert path.stat().st_mode & 0o777 == 0o644
-
-    def fail(*_):
-        raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(KeyboardInterrupt):
@@ -72,6 +74,17 @@ def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path, monkeypatch):
         records.write_text(path, "\ud800")
     assert [p.name for p in tmp_path.iterdir()] == ["t.txt"]
     assert path.read_text() == "old"
+
+
+def test_an_array_is_read_back_and_not_left_half_written(tmp_path, monkeypatch):
+    path = tmp_path / "a.npy"
+    records.write_array(path, np.arange(6, dtype=np.uint8).reshape(2, 3))
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(KeyboardInterrupt):
+        records.write_array(path, np.zeros(9))
+    assert [p.name for p in tmp_path.iterdir()] == ["a.npy"]
+    np.testing.assert_array_equal(np.load(path), [[0, 1, 2], [3, 4, 5]])
+    assert np.load(path).dtype == np.uint8
 
 
 def test_jsonl(tmp_path):
@@ -106,6 +119,21 @@ def test_results_are_neither_overwritten_nor_mixed_up(tmp_path):
     assert (tmp_path / "config.json").read_text() == config
     open_run(tmp_path, Config(rate=0.2), overwrite=True)
     assert json.loads((tmp_path / "config.json").read_text())["rate"] == 0.2
+
+
+def test_starting_afresh_removes_what_was_written_and_going_on_keeps_it(tmp_path):
+    (tmp_path / "images").mkdir()
+    names = ("results.csv", "images/a.npy", "images/b.npy", "images/notes.txt")
+    for name in names:
+        (tmp_path / name).write_text("old")
+    written = ("results.csv", "images/*.npy", "absent.csv")
+    options = {"results": "results.csv", "written": written}
+    records.open_run(tmp_path, Config(), resume=False, overwrite=True, **options)
+    assert [n for n in names if (tmp_path / n).exists()] == ["images/notes.txt"]
+    for name in names:
+        (tmp_path / name).write_text("old")
+    records.open_run(tmp_path, Config(), resume=True, overwrite=False, **options)
+    assert all((tmp_path / n).exists() for n in names)
 
 
 @pytest.mark.parametrize("text", [None, "", '{"rate": 0.1', "[1]", "\udcff"])

@@ -1,5 +1,7 @@
 """Ensembles over devices: each member does what it would do alone, on any number of devices."""
 
+import os
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,14 @@ import optax
 import pytest
 from jax.sharding import AxisType, Mesh
 
-from jaxseg.training import member_mesh, over_members, pad_members, to_members, use_all_cores
+from jaxseg.training import (
+    ensemble,
+    member_mesh,
+    over_members,
+    pad_members,
+    to_members,
+    use_all_cores,
+)
 from jaxseg.training.sweep import Member, Sweep, evaluate_members, train_members
 
 CLASSES, STEPS = 3, 12
@@ -176,6 +185,39 @@ def test_pad_members_repeats_the_last():
     assert pad_members([1, 2, 3], mesh_of(2)) == [1, 2, 3, 3]
     assert pad_members([1, 2], mesh_of(2)) == [1, 2]
     assert pad_members([1, 2, 3], mesh_of(1)) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({}, None),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu.max": "200000 100000\n"}, 2),
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "5000 100000\n"}, 1),
+        ({"cpu.max": "nonsense"}, None),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "0\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "250000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+    ],
+)
+def test_a_container_limits_the_cores(tmp_path, files, cores):
+    (tmp_path / "cpu").mkdir()
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert ensemble.cpu_quota(tmp_path) == cores
+
+
+@pytest.mark.parametrize(("quota", "devices"), [(None, 8), (3, 3), (16, 8)])
+def test_use_all_cores_keeps_to_affinity_and_quota(monkeypatch, quota, devices):
+    asked = {}
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(ensemble, "cpu_quota", lambda: quota)
+    monkeypatch.setattr(ensemble.jax.config, "update", asked.__setitem__)
+    use_all_cores()
+    assert asked == {"jax_num_cpu_devices": devices}
+    use_all_cores(5)
+    assert asked == {"jax_num_cpu_devices": 5}
 
 
 def test_use_all_cores_leaves_a_running_jax_alone():
