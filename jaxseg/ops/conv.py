@@ -2,7 +2,7 @@
 
 from jaxtyping import Array, Float
 
-from jaxseg.ops import forms
+from jaxseg.ops import canonical
 from jaxseg.ops.check import check_operands
 from jaxseg.ops.geometry import Padding, Sizes, conv_geometry
 from jaxseg.ops.lowering import current_form, explicit
@@ -52,5 +52,5 @@ def conv(
     )  # fmt: skip
     form = current_form()
     if form == "direct" or explicit(x, kernel):
-        return forms.convolution(x, kernel, geometry=geometry)
+        return canonical.convolution(x, kernel, geometry=geometry)
     return trilinear("y", x, kernel, geometry, form)

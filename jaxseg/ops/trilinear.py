@@ -155,9 +155,8 @@ def _write(rewrite: Callable[[str], bool]) -> Callable[..., jax.Array]:
                               form=form).shape  # fmt: skip
             return jnp.zeros(shape, lhs.dtype)
         if rewrite(form):
-            member = functools.partial(forms.CANONICAL[mode], geometry=geometry)
-            return forms.over_ensemble(member, lhs, rhs)
-        return jax.vmap(functools.partial(forms.PLAIN[mode], geometry=geometry))(lhs, rhs)
+            return forms.fast(mode, geometry, lhs, rhs)
+        return forms.plain(mode, geometry, lhs, rhs)
 
     return written
 

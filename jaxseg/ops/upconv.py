@@ -2,7 +2,7 @@
 
 from jaxtyping import Array, Float
 
-from jaxseg.ops import forms
+from jaxseg.ops import canonical
 from jaxseg.ops.check import check_operands
 from jaxseg.ops.geometry import Padding, Sizes, upconv_geometry
 from jaxseg.ops.lowering import current_form, explicit
@@ -55,5 +55,5 @@ def upconv(
     )  # fmt: skip
     form = current_form()
     if form == "direct" or explicit(x, kernel):
-        return forms.upconvolution(x, kernel, geometry=geometry)
-    return trilinear("x", x, forms.turned(kernel, groups), geometry, form)
+        return canonical.upconvolution(x, kernel, geometry=geometry)
+    return trilinear("x", x, canonical.turned(kernel, groups), geometry, form)

@@ -1,0 +1,187 @@
+"""The rewritten forms against a sum over taps in NumPy, and which of them the rules choose."""
+
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxseg import ops
+from jaxseg.ops import canonical, forms, rewrites
+from jaxseg.ops.geometry import conv_geometry, upconv_geometry
+
+
+def reference(geometry, x, k, y):
+    """(y, dx, dk) by the definition, one tap and one group after the other, in float64."""
+    g = geometry
+    out = {"y": np.zeros(y.shape), "x": np.zeros(x.shape), "k": np.zeros(k.shape)}
+    per_in, per_out = k.shape[-2], k.shape[-1] // g.groups
+    for tap in itertools.product(*map(range, g.window)):
+        where = [
+            [(o, o * s + t * d - lo) for o in range(n) if 0 <= o * s + t * d - lo < i]
+            for n, i, s, d, lo, t in zip(
+                g.output, g.input, g.stride, g.dilation, g.low, tap, strict=True
+            )
+        ]
+        if not all(where):
+            continue
+        at_y = np.ix_(range(len(y)), *([o for o, _ in pairs] for pairs in where))
+        at_x = np.ix_(range(len(x)), *([i for _, i in pairs] for pairs in where))
+        for group in range(g.groups):
+            ins = slice(group * per_in, (group + 1) * per_in)
+            outs = slice(group * per_out, (group + 1) * per_out)
+            xs, ys, ks = x[at_x][..., ins], y[at_y][..., outs], k[tap][:, outs]
+            out["y"][(*at_y, outs)] += xs @ ks
+            out["x"][(*at_x, ins)] += ys @ ks.T
+            out["k"][tap][:, outs] += np.tensordot(xs, ys, (range(xs.ndim - 1),) * 2)
+    return out
+
+
+@st.composite
+def geometries(draw, *, dilated=True):
+    axes = draw(st.sampled_from([1, 2, 2, 2, 3]))
+    most = {1: 9, 2: 8, 3: 4}[axes]
+
+    def entries(low, high):
+        return tuple(draw(st.integers(low, high)) for _ in range(axes))
+
+    make = draw(st.sampled_from([conv_geometry, upconv_geometry]))
+    stride, dilation = entries(1, 3), entries(1, 3) if dilated else (1,) * axes
+    padding = draw(st.sampled_from(["same", "pairs"]))
+    pairs = tuple((draw(st.integers(0, 4)), draw(st.integers(0, 4))) for _ in range(axes))
+    try:
+        return make(
+            entries(1, most), entries(1, min(4, most)), stride=stride, dilation=dilation,
+            padding=padding if padding == "same" else pairs,
+        )  # fmt: skip
+    except ValueError:  # a window larger than its padded input
+        return make((most,) * axes, (2,) * axes, stride=stride, dilation=dilation, padding="same")
+
+
+def operands(geometry, inputs, features, seed=0):
+    draw = np.random.default_rng(seed)
+    x = draw.normal(size=(2, *geometry.input, inputs))
+    k = draw.normal(size=(*geometry.window, inputs // geometry.groups, features))
+    return {"x": x, "k": k, "y": draw.normal(size=(2, *geometry.output, features))}
+
+
+def check(mode, form, geometry, data):
+    left, right = {"y": "xk", "x": "yk", "k": "xy"}[mode]
+    with jax.enable_x64(True):
+        jitted = jax.jit(functools.partial(form, geometry=geometry))
+        got = np.asarray(jitted(data[left], data[right]))
+    wanted = reference(geometry, **data)[mode]
+    assert got.shape == wanted.shape
+    assert got.dtype == np.float64
+    assert np.abs(got - wanted).max() <= 1e-12 * max(np.abs(wanted).max(), 1)
+
+
+@pytest.mark.parametrize(
+    ("mode", "form"),
+    [
+        ("y", canonical.convolution),
+        ("x", canonical.input_gradient),
+        ("k", canonical.weight_gradient),
+        ("y", rewrites.product_convolution),
+        ("x", rewrites.product_input_gradient),
+        ("k", rewrites.product_weight_gradient),
+        ("k", rewrites.columns_weight_gradient),
+    ],
+)
+@settings(max_examples=25)
+@given(geometry=geometries())
+def test_any_geometry(mode, form, geometry):
+    check(mode, form, geometry, operands(geometry, 2, 3))
+
+
+@settings(max_examples=30)
+@given(geometry=geometries(dilated=False))
+def test_blocks_without_dilation(geometry):
+    data = operands(geometry, 2, 3)
+    check("x", rewrites.block_input_gradient, geometry, data)
+    if all(w <= s for w, s in zip(geometry.window, geometry.stride, strict=True)):
+        check("k", rewrites.block_weight_gradient, geometry, data)
+
+
+@pytest.mark.parametrize(
+    ("mode", "form"),
+    [
+        ("y", rewrites.depthwise_convolution),
+        ("x", rewrites.depthwise_input_gradient),
+        ("k", rewrites.depthwise_weight_gradient),
+    ],
+)
+@pytest.mark.parametrize("multiplier", [1, 2])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("padding", ["same", "valid", 3])
+def test_depthwise(mode, form, multiplier, stride, padding):
+    geometry = conv_geometry((6, 7), (3, 2), stride=stride, dilation=2, padding=padding, groups=3)
+    check(mode, form, geometry, operands(geometry, 3, 3 * multiplier))
+
+
+@pytest.mark.parametrize("floats", [1, 64, 300, 2**18])
+@pytest.mark.parametrize("most", [2, 16])
+def test_bands_of_any_height_add_up(monkeypatch, floats, most):
+    monkeypatch.setattr(canonical, "_BAND", floats)
+    monkeypatch.setattr(canonical, "_MOST_BANDS", most)
+    for options in ({}, {"stride": 2, "padding": 4}, {"dilation": 2, "padding": ((5, 0), (0, 1))}):
+        geometry = conv_geometry((9, 6), (3, 2), **options)
+        check("k", canonical.weight_gradient, geometry, operands(geometry, 2, 3))
+
+
+def chosen(mode, geometry, inputs, features, batch=8):
+    shapes = {
+        "x": (batch, *geometry.input, inputs),
+        "k": (*geometry.window, inputs // geometry.groups, features),
+        "y": (batch, *geometry.output, features),
+    }
+    left, right = {"y": "xk", "x": "yk", "k": "xy"}[mode]
+    abstract = (jax.ShapeDtypeStruct(shapes[name], jnp.float32) for name in (left, right))
+    return forms.RULES[mode](geometry, *abstract).__name__
+
+
+@pytest.mark.parametrize(
+    ("options", "window", "channels", "wanted"),
+    [
+        ({}, 3, 64, ("convolution", "input_gradient", "weight_gradient")),
+        ({}, 3, 8, ("convolution", "input_gradient", "columns_weight_gradient")),
+        ({}, 1, 256, ("convolution", "input_gradient", "block_weight_gradient")),
+        ({"stride": 2}, 2, 64, ("convolution", "block_input_gradient", "block_weight_gradient")),
+        ({"stride": 2}, 4, 64, ("convolution", "block_input_gradient", "weight_gradient")),
+        ({"stride": 2}, 3, 64, ("convolution", "product_input_gradient", "weight_gradient")),
+        (
+            {"dilation": 24}, 3, 64,
+            ("product_convolution", "product_input_gradient", "product_weight_gradient"),
+        ),
+        ({"groups": 4}, 3, 64, ("convolution", "input_gradient", "weight_gradient")),
+    ],
+)  # fmt: skip
+def test_the_rules(options, window, channels, wanted):
+    geometry = conv_geometry((33, 33), (window, window), **options)
+    assert tuple(chosen(mode, geometry, channels, channels) for mode in "yxk") == wanted
+
+
+def test_depthwise_is_a_sum_of_products_in_every_mode():
+    geometry = conv_geometry((33, 33), (3, 3), groups=64)
+    assert all(chosen(m, geometry, 64, 64).startswith("depthwise") for m in "yxk")
+
+
+@pytest.mark.parametrize("option", [{}, {"stride": 2}, {"dilation": 9}, {"groups": 16}])
+def test_no_form_needs_the_batch(option):
+    """Exported for any batch, as a served net is."""
+    kernel = jnp.ones((3, 3, 16 // option.get("groups", 1), 16))
+    (batch,) = jax.export.symbolic_shape("batch")
+    x = jax.ShapeDtypeStruct((batch, 8, 8, 16), jnp.float32)
+
+    def both(x, kernel):
+        y, back = jax.vjp(lambda x, k: ops.conv(x, k, **option), x, kernel)
+        return y, back(y)
+
+    exported = jax.export.export(jax.jit(both))(x, kernel)
+    images = np.random.default_rng(0).normal(size=(3, 8, 8, 16)).astype(np.float32)
+    got, wanted = exported.call(images, kernel), both(jnp.asarray(images), kernel)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), got, wanted)
