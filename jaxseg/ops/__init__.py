@@ -3,6 +3,20 @@
 from jaxseg.ops.conv import conv
 from jaxseg.ops.geometry import conv_output_size, upconv_output_size
 from jaxseg.ops.lowering import lowering
+from jaxseg.ops.pool import avg_pool, max_pool
+from jaxseg.ops.resize import resize
+from jaxseg.ops.shuffle import pixel_shuffle, pixel_unshuffle
 from jaxseg.ops.upconv import upconv
 
-__all__ = ["conv", "conv_output_size", "lowering", "upconv", "upconv_output_size"]
+__all__ = [
+    "avg_pool",
+    "conv",
+    "conv_output_size",
+    "lowering",
+    "max_pool",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "resize",
+    "upconv",
+    "upconv_output_size",
+]

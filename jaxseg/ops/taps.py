@@ -1,0 +1,118 @@
+"""A constant sparse matrix along one axis of an array, with a gradient that scatters nothing.
+
+y[o] = sum_k w[o, k] x[index[o, k]] with a few taps per output pixel and constant tables; so is its
+transpose, with tables of its own. The primitive below knows the two as each other's transposes,
+which JAX cannot find out: what it derives from a gather is a scatter. Forward plus gradient of
+bilinear resizing, median of 15 rounds on two cores shared with other work, in ms:
+
+                                       taps   gather, derived   dense matrix   torch 2.13
+    (8, 33, 33, 21) -> (129, 129)        14                68             37           36
+    (8, 64, 64, 64) -> (128, 128)        62               203            206           63
+    (2, 512, 512, 3) -> (256, 256)      9.1                26             41           36
+
+A dense (out, in) matrix per axis would moreover spread one NaN over the whole image.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+
+class Taps:
+    """A sparse (outputs, inputs) matrix, listed row by row; equal to itself alone.
+
+    `index` and `weight` are (outputs, most taps in a row). Spare places repeat the first tap of
+    their row with weight 0, so that they bring in no infinity from elsewhere.
+    """
+
+    def __init__(self, outputs: int, inputs: int, rows, columns, weights):
+        """List entries (rows, columns, weights), all (entries,); zeros are dropped."""
+        rows, columns, weights = (np.asarray(a)[np.asarray(weights) != 0]
+                                  for a in (rows, columns, weights))  # fmt: skip
+        order = np.argsort(rows, kind="stable")
+        rows, columns, weights = rows[order], columns[order], weights[order]
+        start = np.searchsorted(rows, np.arange(outputs))
+        place = np.arange(len(rows)) - start[rows]
+        first = columns[np.minimum(start, len(rows) - 1)]
+        self.index = np.repeat(first[:, None], place.max() + 1, axis=1).astype(np.int32)
+        self.weight = np.zeros(self.index.shape)
+        self.index[rows, place], self.weight[rows, place] = columns, weights
+        self.outputs, self.inputs = outputs, inputs
+        self._entries = rows, columns, weights
+
+    @functools.cached_property
+    def transposed(self) -> "Taps":
+        """The transposed matrix, whose transpose is this very object."""
+        rows, columns, weights = self._entries
+        other = Taps(self.inputs, self.outputs, columns, rows, weights)
+        other.transposed = self
+        return other
+
+    def dense(self) -> np.ndarray:
+        """(outputs, inputs)."""
+        out = np.zeros((self.outputs, self.inputs))
+        rows, columns, weights = self._entries
+        np.add.at(out, (rows, columns), weights)
+        return out
+
+    def __repr__(self) -> str:
+        return f"Taps({self.inputs} -> {self.outputs}, {self.index.shape[1]} each)"
+
+
+taps_p = Primitive("jaxseg_taps")
+
+
+def taps(x: jax.Array, table: Taps, axis: int) -> jax.Array:
+    """Apply a table along one axis of x: (..., inputs at `axis`, ...) -> (..., outputs, ...).
+
+    Integers are for tables of one tap of weight 1 per row alone.
+    """
+    return taps_p.bind(x, table=table, axis=axis)
+
+
+# Beyond so many taps, each of which is an instruction to compile, a product with the dense matrix.
+# 7 -> 224 pixels has 64 taps in its gradient: both directions take 1.5 s to compile and 5 ms to
+# run, as a product .8 s and 35 ms.
+_MANY = 64
+
+
+def _form(x: jax.Array, *, table: Taps, axis: int) -> jax.Array:
+    if table.index.shape[1] > _MANY:
+        matrix = table.dense().astype(x.dtype)
+        out = jnp.tensordot(matrix, x, (1, axis), precision=jax.lax.Precision.HIGHEST)
+        return jnp.moveaxis(out, 0, axis)
+    column = [1] * x.ndim
+    column[axis] = -1
+    total = None
+    for index, weight in zip(table.index.T, table.weight.T, strict=True):
+        part = jnp.take(x, index, axis=axis, mode="clip")
+        if (weight != 1).any():
+            part = part * weight.astype(x.dtype).reshape(column)
+        total = part if total is None else total + part
+    return total  # type: ignore[return-value]
+
+
+def _abstract(x: Any, *, table: Taps, axis: int) -> Any:
+    shape = (*x.shape[:axis], table.outputs, *x.shape[axis + 1 :])
+    return x.update(shape=shape, weak_type=False)
+
+
+def _batch(args, dims, *, table, axis):
+    return taps(jnp.moveaxis(args[0], dims[0], 0), table, axis + 1), 0
+
+
+@functools.lru_cache(maxsize=4096)
+def _eager(**params):
+    return jax.jit(functools.partial(taps_p.bind, **params))
+
+
+taps_p.def_impl(lambda x, **params: _eager(**params)(x))
+taps_p.def_abstract_eval(_abstract)
+ad.deflinear(taps_p, lambda ct, *, table, axis: [taps(ct, table.transposed, axis)])
+batching.primitive_batchers[taps_p] = _batch
+mlir.register_lowering(taps_p, mlir.lower_fun(_form, multiple_results=False))
