@@ -59,6 +59,7 @@ class Case:
             f" {k[0]}{v}" for k, v in self.options.items() if k in ("stride", "dilation")
         )
         return (
+            f"{'depthwise ' * (self.family == 'depthwise')}"
             f"{self.op} {self.window}x{self.window}{extra}, "
             f"{self.batch}x{self.size}x{self.size}x{self.inputs} > {self.features}"
         )

@@ -93,10 +93,7 @@ PRESETS = {
         learning_rates=(1e-3, 1e-2), steps=4, batch_size=2, features=4,
     ),
     "quick": Config(),
-    "full": Config(
-        size=(32, 32), depths=(8, 16, 32, 64, 128, 256, 512, 1026), seeds=5,
-        learning_rates=(3e-4, 1e-3, 4e-3, 1.2e-2), steps=400, batch_size=8,
-    ),
+    "full": Config(depths=(8, 16, 32, 64, 128, 256, 512, 1026), seeds=5),
     "deepest": Config(
         arms=("residual",), depths=(1026,), seeds=2, learning_rates=(3e-3,), steps=300,
     ),

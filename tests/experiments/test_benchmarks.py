@@ -1,0 +1,59 @@
+"""Both benchmarks at a tiny size: what they leave, and that the ways they compare agree."""
+
+import csv
+import dataclasses
+
+import benchmark_depth
+import benchmark_ops
+import pytest
+
+
+def rows(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_benchmark_depth(tmp_path):
+    config = dataclasses.replace(benchmark_depth.PRESETS["tiny"], out=tmp_path / "out")
+    benchmark_depth.main(config)
+    found = rows(tmp_path / "out" / "results.csv")
+    assert {r["way"] for r in found} >= {"jaxseg", "jaxseg 1 device", "plain lax"}
+    assert all(float(r["median_ms"]) > 0 for r in found)
+    assert [int(r["blocks"]) for r in rows(tmp_path / "out" / "depth.csv")] == [1, 1, 4, 4]
+    assert (tmp_path / "out" / "benchmark_depth.png").stat().st_size > 0
+    assert "| blocks | way |" in (tmp_path / "out" / "summary.md").read_text()
+
+
+def test_benchmark_ops(tmp_path):
+    config = dataclasses.replace(benchmark_ops.PRESETS["tiny"], out=tmp_path / "out")
+    benchmark_ops.main(config)
+    found = rows(tmp_path / "out" / "results.csv")
+    assert {r["way"] for r in found} >= {"jaxseg", "jaxseg 1 device", "plain lax"}
+    assert {r["family"] for r in found} == {"upconvolution", "dense", "depthwise"}
+    assert all(float(r["error"]) < benchmark_ops.TOLERANCE for r in found)
+    assert (tmp_path / "out" / "benchmark_ops.png").stat().st_size > 0
+    assert "Geometric means" in (tmp_path / "out" / "summary.md").read_text()
+
+
+def test_a_way_that_differs_stops_the_comparison(monkeypatch):
+    case = benchmark_ops.TINY[1]
+    wrong = benchmark_ops.jax_way
+
+    def off_by_one(case, x, kernel, cotangent, devices):
+        return wrong(case, x + (len(devices) > 1), kernel, cotangent, devices)
+
+    monkeypatch.setattr(benchmark_ops, "jax_way", off_by_one)
+    with pytest.raises(AssertionError, match="jaxseg is off by"):
+        benchmark_ops.compare(case, 1, 1.0)
+
+
+def test_multiply_adds():
+    """2 images, 4x4 to 8x8 by 4x4 taps at stride 2: each input pixel meets each tap once."""
+    (up,) = benchmark_ops.up(4, 2, (2, 4, 3, 5))
+    assert benchmark_ops.multiply_adds(up) == 2 * 4 * 4 * 4 * 4 * 3 * 5
+    (down,) = benchmark_ops.conv("dense", 3, (2, 8, 3, 5), stride=2)
+    assert benchmark_ops.multiply_adds(down) == 2 * 4 * 4 * 3 * 3 * 3 * 5
+
+
+def test_geometric_mean():
+    assert benchmark_ops.geometric_mean([0.5, 2.0, 8.0]) == pytest.approx(2)
