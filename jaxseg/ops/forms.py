@@ -12,6 +12,7 @@ import jax
 from jax import lax
 
 from jaxseg.ops import canonical, rewrites
+from jaxseg.ops.check import widened
 from jaxseg.ops.geometry import Geometry
 
 Form = Callable[..., jax.Array]
@@ -26,12 +27,15 @@ def fast(mode: str, geometry: Geometry, lhs: jax.Array, rhs: jax.Array) -> jax.A
     """One mode in its fastest form; operands have an ensemble axis in front.
 
     Members one after another: a batched kernel would otherwise become a grouped convolution,
-    which XLA runs 4 to 18 times slower on CPU than the members themselves.
+    which XLA runs 4 to 18 times slower on CPU than the members themselves. 16-bit operands are
+    widened, so that sums of several products are rounded once, and in bfloat16 take a half to a
+    seventh of the time (an upconvolution 4x4 s2: 12.7 against 35.1).
     """
+    dtype, lhs, rhs = lhs.dtype, widened(lhs), widened(rhs)
     form = functools.partial(RULES[mode](geometry, lhs[0], rhs[0]), geometry=geometry)
     if lhs.shape[0] == 1:
-        return form(lhs[0], rhs[0])[None]
-    return lax.map(lambda pair: form(*pair), (lhs, rhs))
+        return form(lhs[0], rhs[0])[None].astype(dtype)
+    return lax.map(lambda pair: form(*pair).astype(dtype), (lhs, rhs))
 
 
 def _convolution(geometry: Geometry, x: jax.Array, k: jax.Array) -> Form:

@@ -1,10 +1,13 @@
-"""Both benchmarks at a tiny size: what they leave, and that the ways they compare agree."""
+"""Benchmarks and the exactness report at a tiny size: what they leave and what they refuse."""
 
 import csv
 import dataclasses
 
 import benchmark_depth
+import benchmark_ensembles
 import benchmark_ops
+import exactness
+import numpy as np
 import pytest
 
 
@@ -57,3 +60,42 @@ def test_multiply_adds():
 
 def test_geometric_mean():
     assert benchmark_ops.geometric_mean([0.5, 2.0, 8.0]) == pytest.approx(2)
+
+
+def test_benchmark_ensembles(tmp_path):
+    config = dataclasses.replace(benchmark_ensembles.PRESETS["tiny"], out=tmp_path / "out")
+    benchmark_ensembles.main(config)
+    found = rows(tmp_path / "out" / "results.csv")
+    assert {r["study"] for r in found} == {"ensemble", "per example"}
+    assert {r["way"] for r in found} >= {"jaxseg loop", "jaxseg vmap", "jaxseg norms"}
+    assert "| ensemble | 2 | jaxseg vmap |" in (tmp_path / "out" / "summary.md").read_text()
+
+
+def test_ways_that_disagree_are_refused():
+    ones = [np.ones((2, 3)), np.ones((2, 1))]
+    benchmark_ensembles.check({"a": ones, "b": [[np.ones(3), np.ones(1)]] * 2})
+    with pytest.raises(AssertionError, match="b disagrees with a"):
+        benchmark_ensembles.check({"a": ones, "b": [np.ones((2, 3)), np.zeros((2, 1))]})
+
+
+def test_exactness(tmp_path):
+    config = dataclasses.replace(exactness.PRESETS["tiny"], out=tmp_path / "out")
+    exactness.main(config)
+    found = rows(tmp_path / "out" / "results.csv")
+    assert len(found) == 8
+    for row in found:
+        assert max(float(row[e]) for e in exactness.ERRORS) <= exactness.DTYPES[row["dtype"]]
+    assert "| bfloat16 | 2 |" in (tmp_path / "out" / "summary.md").read_text()
+
+
+def test_exactness_fails_where_a_case_is_off(tmp_path, monkeypatch):
+    original = exactness.trilinear_reference
+
+    def off(*args):
+        y, dx, dk = original(*args)
+        return y + 0.1 * np.abs(y).max(), dx, dk
+
+    monkeypatch.setattr(exactness, "trilinear_reference", off)
+    config = dataclasses.replace(exactness.PRESETS["tiny"], out=tmp_path / "out", cases=2)
+    with pytest.raises(SystemExit, match="2 cases are off, the first of them"):
+        exactness.main(config)

@@ -1,12 +1,12 @@
 """The rewritten forms against a sum over taps in NumPy, and which of them the rules choose."""
 
 import functools
-import itertools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from exactness import trilinear_reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,29 +16,8 @@ from jaxseg.ops.geometry import conv_geometry, upconv_geometry
 
 
 def reference(geometry, x, k, y):
-    """(y, dx, dk) by the definition, one tap and one group after the other, in float64."""
-    g = geometry
-    out = {"y": np.zeros(y.shape), "x": np.zeros(x.shape), "k": np.zeros(k.shape)}
-    per_in, per_out = k.shape[-2], k.shape[-1] // g.groups
-    for tap in itertools.product(*map(range, g.window)):
-        where = [
-            [(o, o * s + t * d - lo) for o in range(n) if 0 <= o * s + t * d - lo < i]
-            for n, i, s, d, lo, t in zip(
-                g.output, g.input, g.stride, g.dilation, g.low, tap, strict=True
-            )
-        ]
-        if not all(where):
-            continue
-        at_y = np.ix_(range(len(y)), *([o for o, _ in pairs] for pairs in where))
-        at_x = np.ix_(range(len(x)), *([i for _, i in pairs] for pairs in where))
-        for group in range(g.groups):
-            ins = slice(group * per_in, (group + 1) * per_in)
-            outs = slice(group * per_out, (group + 1) * per_out)
-            xs, ys, ks = x[at_x][..., ins], y[at_y][..., outs], k[tap][:, outs]
-            out["y"][(*at_y, outs)] += xs @ ks
-            out["x"][(*at_x, ins)] += ys @ ks.T
-            out["k"][tap][:, outs] += np.tensordot(xs, ys, (range(xs.ndim - 1),) * 2)
-    return out
+    """(y, dx, dk) by the definition, by mode, in float64."""
+    return dict(zip("yxk", trilinear_reference(geometry, x, k, y), strict=True))
 
 
 @st.composite
@@ -185,3 +164,23 @@ def test_no_form_needs_the_batch(option):
     images = np.random.default_rng(0).normal(size=(3, 8, 8, 16)).astype(np.float32)
     got, wanted = exported.call(images, kernel), both(jnp.asarray(images), kernel)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), got, wanted)
+
+
+OPTIONS = [{}, {"stride": 2}, {"dilation": 9}, {"groups": 16}, {"groups": 4}]
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_sixteen_bits_are_rounded_once(option, dtype):
+    geometry = conv_geometry((9, 12), (3, 3), **option)
+    rounded = {n: np.asarray(a, dtype) for n, a in operands(geometry, 16, 16).items()}
+    wanted = reference(geometry, **{n: a.astype(np.float64) for n, a in rounded.items()})
+    y, back = jax.vjp(functools.partial(ops.conv, **option), rounded["x"], rounded["k"])
+    got = dict(zip("yxk", (y, *back(jnp.asarray(rounded["y"]))), strict=True))
+    half_step = float(jnp.finfo(dtype).eps) / 2
+    for mode in "yxk":
+        assert got[mode].dtype == dtype
+        error = np.abs(np.asarray(got[mode], np.float64) - wanted[mode])
+        # Half a step of its own size, and float32's error of the sum.
+        allowed = 1.01 * half_step * np.abs(wanted[mode]) + 1e-5 * np.abs(wanted[mode]).max()
+        assert (error <= allowed).all()
