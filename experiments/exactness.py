@@ -164,7 +164,7 @@ def reference(operation: str, geometry: Geometry, x, kernel, cotangent):
 
 def turned(kernel: np.ndarray, groups: int) -> np.ndarray:
     """Space reversed and channels swapped within each group; its own inverse."""
-    flipped = np.flip(kernel, range(kernel.ndim - 2))
+    flipped = np.flip(kernel, tuple(range(kernel.ndim - 2)))
     each = np.split(flipped, groups, axis=-1)
     return np.concatenate([np.swapaxes(k, -1, -2) for k in each], axis=-1)
 
@@ -174,6 +174,7 @@ def trilinear_reference(geometry: Geometry, x, k, y):
     g = geometry
     out, dx, dk = np.zeros(y.shape), np.zeros(x.shape), np.zeros(k.shape)
     per_in, per_out = k.shape[-2], k.shape[-1] // g.groups
+    pixels = tuple(range(x.ndim - 1))
     for tap in itertools.product(*map(range, g.window)):
         where = [
             [(o, o * s + t * d - lo) for o in range(n) if 0 <= o * s + t * d - lo < i]
@@ -191,7 +192,7 @@ def trilinear_reference(geometry: Geometry, x, k, y):
             xs, ys, ks = x[at_x][..., ins], y[at_y][..., outs], k[tap][:, outs]
             out[(*at_y, outs)] += xs @ ks
             dx[(*at_x, ins)] += ys @ ks.T
-            dk[tap][:, outs] += np.tensordot(xs, ys, (range(xs.ndim - 1),) * 2)
+            dk[tap][:, outs] += np.tensordot(xs, ys, (pixels, pixels))
     return out, dx, dk
 
 
