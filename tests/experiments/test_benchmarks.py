@@ -5,10 +5,14 @@ import dataclasses
 
 import benchmark_depth
 import benchmark_ensembles
+import benchmark_nets
 import benchmark_ops
+import benchmark_steps
 import exactness
+import jax
 import numpy as np
 import pytest
+from flax import nnx
 
 
 def rows(path):
@@ -99,3 +103,26 @@ def test_exactness_fails_where_a_case_is_off(tmp_path, monkeypatch):
     config = dataclasses.replace(exactness.PRESETS["tiny"], out=tmp_path / "out", cases=2)
     with pytest.raises(SystemExit, match="2 cases are off, the first of them"):
         exactness.main(config)
+
+
+def test_benchmark_steps(tmp_path):
+    config = dataclasses.replace(benchmark_steps.PRESETS["tiny"], out=tmp_path / "out")
+    with jax.numpy_dtype_promotion("standard"):  # optax mixes floats and integers
+        benchmark_steps.main(config)
+    found = rows(tmp_path / "out" / "results.csv")
+    assert {r["way"] for r in found} >= {"jaxseg", "jaxseg 1 device", "plain lax"}
+    assert (tmp_path / "out" / "benchmark_steps.png").stat().st_size > 0
+    assert "| U-Net | jaxseg |" in (tmp_path / "out" / "summary.md").read_text()
+
+
+@pytest.mark.parametrize("name", list(benchmark_nets.NETS))
+def test_the_nets_compared_are_of_one_size(name):
+    """As many parameters, and logits of the same shape."""
+    torch = pytest.importorskip("torch")
+    net = benchmark_nets.NETS[name](3, rngs=nnx.Rngs(0))
+    theirs = benchmark_nets.torch_nets(3)[name]
+    leaves = [np.asarray(a) for _, a in nnx.to_flat_state(nnx.state(net, nnx.Param))]
+    assert sum(a.size for a in leaves) == sum(p.numel() for p in theirs.parameters())
+    x = np.random.default_rng(0).normal(size=(2, 24, 32, 3)).astype(np.float32)
+    logits = theirs(torch.tensor(np.moveaxis(x, -1, 1)))
+    assert net(x, train=True).shape == tuple(np.moveaxis(logits.detach().numpy(), 1, -1).shape)
