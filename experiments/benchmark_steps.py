@@ -120,7 +120,8 @@ def net_ways(config: Config, name: str) -> dict[str, Callable[[], Any]]:
         if config.compiled:
             import torch
 
-            ways["PyTorch, compiled"] = torch_step(config, net, torch.compile(net))
+            compiled: Any = torch.compile(net)
+            ways["PyTorch, compiled"] = torch_step(config, net, compiled)
     return ways
 
 
@@ -140,7 +141,8 @@ def jax_step(config: Config, name: str, devices: Sequence[Any]) -> Callable[[], 
     split, whole = (NamedSharding(mesh, spec) for spec in (PartitionSpec("data"), PartitionSpec()))
     init, apply = nn.functional(lambda rngs: NETS[name](config.classes, rngs=rngs))
     optimizer = optax.sgd(RATE, momentum=MOMENTUM)
-    state = init_state(*jax.jit(init)(jax.random.key(0)), optimizer)
+    params, stats = jax.jit(init)(jax.random.key(0))
+    state = init_state(params, stats, optimizer)
     state, data = jax.device_put(state, whole), jax.device_put(batch(config), split)
     step = jax.jit(make_train_step(apply, optimizer), donate_argnums=0)
     compiled = step.lower(state, data).compile()
@@ -162,7 +164,7 @@ def torch_step(config: Config, net, called=None) -> Callable[[], Any]:
     images = torch.tensor(np.moveaxis(data["image"], -1, 1))
     images = images.to(memory_format=torch.channels_last)
     labels = torch.tensor(data["label"].astype(np.int64))
-    optimizer = torch.optim.SGD(net.parameters(), RATE, MOMENTUM)
+    optimizer = torch.optim.SGD(net.parameters(), lr=RATE, momentum=MOMENTUM)
 
     def run():
         optimizer.zero_grad()
