@@ -136,6 +136,10 @@ def chosen(mode, geometry, inputs, features, batch=8):
             {"dilation": 24}, 3, 64,
             ("product_convolution", "product_input_gradient", "product_weight_gradient"),
         ),
+        (
+            {}, 3, 512,
+            ("product_convolution", "product_input_gradient", "product_weight_gradient"),
+        ),
         ({"groups": 4}, 3, 64, ("convolution", "input_gradient", "weight_gradient")),
     ],
 )  # fmt: skip
