@@ -149,7 +149,8 @@ def main(config: Config) -> None:
     summary = summarise(rows, peak)
     records.write_text(config.out / "summary.md", summary)
     print(summary)
-    plots.ratios(rows).savefig(config.out / "benchmark_ops.png", dpi=150)
+    base = "PyTorch" if any(row["way"] == "PyTorch" for row in rows) else "jaxseg"
+    plots.ratios(rows, base).savefig(config.out / "benchmark_ops.png", dpi=150)
 
 
 def matmul_peak(side: int) -> float:

@@ -78,7 +78,8 @@ def main(config: Config) -> None:
     summary = summarise(config, rows)
     records.write_text(config.out / "summary.md", summary)
     print(summary)
-    plots.ratios(rows).savefig(config.out / "benchmark_steps.png", dpi=150)
+    base = "PyTorch" if any(row["way"] == "PyTorch" for row in rows) else "jaxseg"
+    plots.ratios(rows, base).savefig(config.out / "benchmark_steps.png", dpi=150)
 
 
 def compare(case: str, ways: dict[str, Callable[[], Any]], repeats: int) -> list[dict[str, Any]]:

@@ -208,25 +208,30 @@ def depth_cost(stacks: Sequence[Mapping[str, Any]], nets: Sequence[Mapping[str, 
     return figure
 
 
-def ratios(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Bars of time over the reference's, a group a case, on a log axis.
+def ratios(rows: Sequence[Mapping[str, Any]], reference: str = "PyTorch") -> Figure:
+    """Time over the reference's, a line a case and a dot a way, on a log axis.
 
     Args:
         rows: each with "case", "way" and "ratio".
+        reference: the way that the ratios are to, drawn as a line where it is among the ways.
     """
     cases = list(dict.fromkeys(str(row["case"]) for row in rows))
-    ways = list(dict.fromkeys(str(row["way"]) for row in rows))
-    figure = Figure(figsize=(8.5, 1.2 + 0.28 * len(cases)), layout="constrained")
+    ways = [w for w in dict.fromkeys(str(row["way"]) for row in rows) if w != reference]
+    figure = Figure(figsize=(8.5, 1.4 + 0.21 * len(cases)), layout="constrained")
     axes = figure.subplots()
-    height = 0.8 / len(ways)
-    for number, way in enumerate(ways):
-        found = {str(row["case"]): row["ratio"] for row in rows if row["way"] == way}
-        at = [i + number * height for i, case in enumerate(cases) if case in found]
-        values = [found[case] for case in cases if case in found]
-        axes.barh(at, values, height=height, label=way)
+    for way, mark in zip(ways, "os^Dvx", strict=False):
+        found = [(row["ratio"], cases.index(str(row["case"]))) for row in rows if row["way"] == way]
+        axes.plot(*zip(*found, strict=True), mark, markersize=5, label=way, alpha=0.85)
     axes.axvline(1, color="black", linewidth=0.8)
-    axes.set_yticks([i + 0.4 - height / 2 for i in range(len(cases))], cases, fontsize=7)
-    axes.invert_yaxis()
-    axes.set(xscale="log", xlabel="time / reference (left is faster)")
-    axes.legend(fontsize=8, frameon=False, loc="lower right")
+    axes.set_yticks(range(len(cases)), cases, fontsize=7)
+    axes.grid(axis="y", linewidth=0.3)
+    axes.set_ylim(len(cases) - 0.5, -0.5)
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200) if low < t < high]
+    axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel(f"time over {reference}'s (left is faster)")
+    figure.legend(*axes.get_legend_handles_labels(), ncols=4, loc="outside upper center",
+                  fontsize=8, frameon=False)  # fmt: skip
     return figure
