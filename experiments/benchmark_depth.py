@@ -27,11 +27,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxseg import cli, models, nn, ops, plots
 from jaxseg.losses import mean_cross_entropy
-from jaxseg.training import records, use_all_cores
+from jaxseg.training import member_mesh, over_batch, records, to_members, use_all_cores
 
 STACK = {"blocks": int, "way": str, "median_ms": float, "fastest_ms": float, "ratio": float}
 DEPTH = {
@@ -137,16 +137,20 @@ def jax_stack(config: Config, blocks: int, devices: Sequence[Any]) -> Callable[[
         return nn.Residual(nn.PreActivation(config.features, rngs=rngs), scale=scale)
 
     init, apply = nn.functional(lambda rngs: nn.Stack(block, blocks, rngs=rngs))
-    mesh = Mesh(np.array(devices), ("data",), axis_types=(AxisType.Auto,))
-    params, stats = jax.device_put(init(jax.random.key(0)), NamedSharding(mesh, PartitionSpec()))
+    mesh = member_mesh(len(devices)) if len(devices) > 1 else None
+    params, stats = init(jax.random.key(0))
     shape = (config.batch_size, config.size, config.size, config.features)
-    sharded = NamedSharding(mesh, PartitionSpec("data"))
-    x = jax.device_put(jax.random.normal(jax.random.key(1), shape), sharded)
+    x = jax.random.normal(jax.random.key(1), shape)
 
     def loss(params, x):
         return jnp.mean(apply(params, stats, x)[0] ** 2)
 
-    compiled = jax.jit(jax.value_and_grad(loss)).lower(params, x).compile()
+    if mesh is None:
+        gradient = jax.value_and_grad(loss)
+    else:
+        gradient, x = over_batch(loss, mesh), to_members(x, mesh)
+        params = jax.device_put(params, NamedSharding(mesh, PartitionSpec()))
+    compiled = jax.jit(gradient).lower(params, x).compile()
     return lambda: jax.block_until_ready(compiled(params, x))
 
 

@@ -2,6 +2,7 @@
 
 from jaxseg.training.ensemble import (
     member_mesh,
+    over_batch,
     over_members,
     pad_members,
     to_members,
@@ -25,6 +26,7 @@ __all__ = [
     "make_eval_step",
     "make_train_step",
     "member_mesh",
+    "over_batch",
     "over_members",
     "pad_members",
     "to_members",

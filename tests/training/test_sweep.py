@@ -9,9 +9,11 @@ import optax
 import pytest
 from jax.sharding import AxisType, Mesh
 
+from jaxseg import ops
 from jaxseg.training import (
     ensemble,
     member_mesh,
+    over_batch,
     over_members,
     pad_members,
     to_members,
@@ -179,6 +181,26 @@ def test_over_members_equals_a_loop():
     np.testing.assert_allclose(found["dot"], [float(row @ y) for row in x])
     np.testing.assert_array_equal(found["x"], x)
     assert len(found["dot"].sharding.device_set) == 2
+
+
+def test_over_batch_is_the_gradient_of_the_whole_batch():
+    mesh = member_mesh(2)
+    assert mesh.size == 2
+    draw = np.random.default_rng(0)
+    params = {"kernel": jnp.asarray(draw.normal(size=(3, 3, 2, 4)), jnp.float32)}
+    batch = {
+        "image": jnp.asarray(draw.normal(size=(4, 6, 5, 2)), jnp.float32),
+        "weight": jnp.asarray(draw.normal(size=4), jnp.float32),
+    }
+
+    def loss(params, batch):
+        y = jnp.sin(ops.conv(batch["image"], params["kernel"], stride=2))
+        return jnp.mean(batch["weight"] * y.mean((1, 2, 3)))
+
+    shared = jax.jit(over_batch(loss, mesh))(params, to_members(batch, mesh))
+    whole = jax.jit(jax.value_and_grad(loss))(params, batch)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), shared, whole)
+    assert np.abs(whole[1]["kernel"]).max() > 1e-3
 
 
 def test_pad_members_repeats_the_last():
