@@ -19,8 +19,8 @@ seeds is below half of chance, ln(classes) / 2.
     python experiments/depth_scaling.py --preset full --resume
 
 It leaves results.csv, gradients.csv, metrics.jsonl, summary.md, depth_scaling.png and curves.png
-in --out. On two cores `quick` takes about four minutes, `deepest` (1,026 convolutions) about
-four, and `full` many hours: give it fewer --depths, --seeds or --steps.
+in --out. On two cores `quick` takes just under five minutes, `deepest` (1,026 convolutions) two
+to four, and `full` some three hours, a quarter of that to 256 convolutions (--depths).
 
 What is finished stays: a kill, even SIGKILL, loses the arm and depth in progress and no more, and
 --resume goes on from there.

@@ -87,12 +87,18 @@ def _weight_gradient(geometry: Geometry, x: jax.Array, y: jax.Array) -> Form:
 
 
 def _depthwise(geometry: Geometry, channels: int) -> bool:
-    return geometry.groups == channels > 1
+    return geometry.groups == channels > 1 and _unrolls(geometry)
+
+
+def _unrolls(geometry: Geometry) -> bool:
+    """Whether the window is small enough to write its taps out one by one."""
+    return math.prod(geometry.window) <= _MOST_TAPS
 
 
 def _mostly_padding(geometry: Geometry, share: float) -> bool:
     g = geometry
-    return g.groups == 1 and max(g.dilation) > 1 and rewrites.share_seen(g) < share
+    dilated = g.groups == 1 and max(g.dilation) > 1
+    return dilated and _unrolls(g) and rewrites.share_seen(g) < share
 
 
 def _wide(geometry: Geometry, inputs: int, features: int) -> bool:
@@ -101,10 +107,12 @@ def _wide(geometry: Geometry, inputs: int, features: int) -> bool:
     512 > 512 at 16x16, rate 4, by mode: 31, 29, 42 as products against 48, 50, 57; 256 > 256: 12,
     11, 14 against 10, 11, 14.
     """
-    return geometry.groups == 1 and min(geometry.stride) == 1 and inputs * features >= 2**18
+    whole = geometry.groups == 1 and max(geometry.stride) == 1
+    return whole and _unrolls(geometry) and inputs * features >= 2**18
 
 
 _FEW_TAPS = 9
+_MOST_TAPS = 49
 RULES = {"y": _convolution, "x": _input_gradient, "k": _weight_gradient}
 PLAIN: dict[str, Form] = {
     "y": canonical.convolution,

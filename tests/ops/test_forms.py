@@ -153,6 +153,14 @@ def test_depthwise_is_a_sum_of_products_in_every_mode():
     assert all(chosen(m, geometry, 64, 64).startswith("depthwise") for m in "yxk")
 
 
+@pytest.mark.parametrize("option", [{"groups": 64}, {"dilation": 3}, {}])
+def test_large_windows_are_not_written_out_tap_by_tap(option):
+    """Compiling 31 x 31 slices would take minutes."""
+    geometry = conv_geometry((33, 33), (31, 31), **option)
+    names = {chosen(mode, geometry, 64, 64) for mode in "yxk"}
+    assert names == {"convolution", "input_gradient", "weight_gradient"}
+
+
 @pytest.mark.parametrize("option", [{}, {"stride": 2}, {"dilation": 9}, {"groups": 16}])
 def test_no_form_needs_the_batch(option):
     """Exported for any batch, as a served net is."""
