@@ -23,13 +23,31 @@ def labels(axes: int) -> tuple[str, str, str]:
     return f"N{space}C", f"{space}IO", f"N{space}C"
 
 
+def cropped(x: jax.Array, padding, spread=None):
+    """Images and paddings of the same meaning without a negative one, by cropping the images.
+
+    XLA for CPU (jaxlib 0.10.1) reads beyond its input where a convolution's padding is negative:
+    wrong values, silently. `spread` is the base dilation that precedes the padding.
+    """
+    spread = spread or (1,) * len(padding)
+    kept, rest = [slice(None)], []
+    for (lo, hi), s, n in zip(padding, spread, x.shape[1:-1], strict=True):
+        first, last = (-(min(p, 0) // s) for p in (lo, hi))
+        if first + last >= n:  # nothing of the images is left
+            return x, padding
+        kept.append(slice(first, n - last))
+        rest.append((lo + first * s, hi + last * s))
+    return x[tuple(kept)], rest
+
+
 def convolution(x: jax.Array, k: jax.Array, *, geometry: Geometry) -> jax.Array:
     """Mode y: (batch, *input, in), (*window, in / groups, out) -> (batch, *output, out)."""
+    x, padding = cropped(x, geometry.padding)
     return lax.conv_general_dilated(
         x,
         k,
         window_strides=geometry.stride,
-        padding=geometry.padding,
+        padding=padding,
         rhs_dilation=geometry.dilation,
         dimension_numbers=labels(len(geometry.stride)),
         feature_group_count=geometry.groups,
@@ -57,6 +75,7 @@ def upconvolution(y: jax.Array, kernel: jax.Array, *, geometry: Geometry) -> jax
         steps = [(0, 0, 0), *((*p, s - 1) for p, s in zip(padding, dilation, strict=True))]
         y = lax.optimization_barrier(lax.pad(y, jnp.zeros((), y.dtype), [*steps, (0, 0, 0)]))
         padding, dilation = [(0, 0)] * len(padding), (1,) * len(padding)
+    y, padding = cropped(y, padding, dilation)
     return lax.conv_general_dilated(
         y,
         kernel,
@@ -146,6 +165,7 @@ def _weight_gradient(x: jax.Array, y: jax.Array, geometry: Geometry) -> jax.Arra
         # A window larger than its input makes XLA swap the two and fall back to plain loops.
         x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((*p, 0) for p in padding), (0, 0, 0)])
         padding = ((0, 0),) * axes
+    x, padding = cropped(x, padding)
     out = lax.conv_general_dilated(
         jnp.moveaxis(x, (0, -1), (-1, 0)),
         jnp.moveaxis(y, 0, -2),

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxseg.ops.canonical import labels
+from jaxseg.ops.canonical import cropped, labels
 from jaxseg.ops.geometry import Geometry
 
 
@@ -242,6 +242,7 @@ def block_input_gradient(y: jax.Array, k: jax.Array, *, geometry: Geometry) -> j
     if set(reach) == {1}:
         blocks = _product(_padded(y, padding), matrix[(0,) * axes])
     else:
+        y, padding = cropped(y, padding)
         blocks = lax.conv_general_dilated(
             y, matrix, (1,) * axes, padding, dimension_numbers=labels(axes)
         )
