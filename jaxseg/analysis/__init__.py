@@ -3,12 +3,15 @@
 from jaxseg.analysis import mean_field
 from jaxseg.analysis.gradients import StackNorms, leading_norms, stack_gradient_norms
 from jaxseg.analysis.per_example import layer_gradient_norms, per_example_gradients
+from jaxseg.analysis.receptive import ReceptiveField, receptive_field
 
 __all__ = [
+    "ReceptiveField",
     "StackNorms",
     "layer_gradient_norms",
     "leading_norms",
     "mean_field",
     "per_example_gradients",
+    "receptive_field",
     "stack_gradient_norms",
 ]

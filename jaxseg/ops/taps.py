@@ -45,6 +45,11 @@ class Taps:
         self.outputs, self.inputs = outputs, inputs
         self._entries = rows, columns, weights
 
+    @property
+    def entries(self) -> tuple[np.ndarray, np.ndarray]:
+        """(rows, columns) of all that is not zero."""
+        return self._entries[:2]
+
     @functools.cached_property
     def transposed(self) -> "Taps":
         """The transposed matrix, whose transpose is this very object."""

@@ -1,0 +1,144 @@
+"""From a jaxpr to the graph of its arrays: the interpreter."""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal
+
+from jaxseg.analysis.receptive.graph import Graph, Known, Operand, Value
+from jaxseg.analysis.receptive.rules import RULES
+
+# Primitives that hold jaxprs of their own: name -> (tracer, equation, operands, scope) -> results.
+CONTROL: dict[str, Callable[["Tracer", JaxprEqn, list[Operand], str], Sequence[Operand]]] = {}
+
+
+class Tracer:
+    """Runs a jaxpr over `Value`s and `Known` arrays, and notes what each named scope made."""
+
+    def __init__(self, graph: Graph):
+        self.graph = graph
+        self.scopes: dict[str, Scope] = {}
+        self._counted: set[Any] = set()
+
+    def run(self, closed: ClosedJaxpr, operands: Sequence[Operand], scope: str) -> list[Operand]:
+        """The results of a jaxpr, whose equations stand under `scope`."""
+        env: dict[Any, Operand] = {}
+        for var, const in zip(closed.jaxpr.constvars, closed.consts, strict=True):
+            env[var] = constant(const)
+        env.update(zip(closed.jaxpr.invars, operands, strict=True))
+
+        def read(var) -> Operand:
+            if isinstance(var, Literal):
+                return Known(np.shape(var.val), lambda: var.val)
+            return env[var]
+
+        for eqn in closed.jaxpr.eqns:
+            given = [read(var) for var in eqn.invars]
+            # Undocumented, though everywhere in JAX's own messages; a test of `summary` guards it.
+            names = str(eqn.source_info.name_stack)
+            here = f"{scope}/{names}" if scope and names else scope or names
+            made = self._equation(eqn, given, here)
+            env.update(zip(eqn.outvars, made, strict=True))
+        return [read(var) for var in closed.jaxpr.outvars]
+
+    def _equation(self, eqn: JaxprEqn, given: list[Operand], scope: str) -> list[Operand]:
+        name = eqn.primitive.name
+        results: list[Any] = [var.aval for var in eqn.outvars]
+        if name in CONTROL:
+            return list(CONTROL[name](self, eqn, given, scope))
+        self._count(scope, eqn, given)
+        if not any(isinstance(x, Value) for x in given):
+            return evaluated(eqn, given)
+        if name not in RULES:
+            raise ValueError(
+                f"receptive_field: the primitive {name!r} has no rule, so what it sees is not "
+                "known: register one with jaxseg.analysis.receptive.rules.rule"
+                f"({name!r}), or keep it out of the function."
+            )
+        if not any(math.prod(aval.shape) for aval in results):  # nothing of an array
+            return [constant(np.zeros(aval.shape)) for aval in results]
+        made = RULES[name](self.graph, eqn.params, given, results)
+        self._note(scope, made)
+        return made
+
+    def _note(self, scope: str, made: Sequence[Operand]) -> None:
+        for value in made:
+            if isinstance(value, Value):
+                for path in _paths(scope):
+                    self.scopes.setdefault(path, Scope()).value = value
+
+    def _count(self, scope: str, eqn: JaxprEqn, given: Sequence[Operand]) -> None:
+        """Parameters that are used here first, and multiply-adds."""
+        leaves = [x.leaf for x in given if isinstance(x, Known) and x.leaf]
+        fresh = {number: size for number, size in leaves if number not in self._counted}
+        self._counted |= fresh.keys()
+        work = multiply_adds(eqn)
+        if fresh or work:
+            for path in _paths(scope):
+                entry = self.scopes.setdefault(path, Scope())
+                entry.parameters += sum(fresh.values())
+                entry.multiply_adds += work
+
+
+class Scope:
+    """What was made under one name: the last array, parameters, multiply-adds."""
+
+    value: Value | None = None
+    parameters: int = 0
+    multiply_adds: int = 0
+
+
+def _paths(scope: str) -> list[str]:
+    """The scope and all that hold it; "" is the whole function."""
+    parts = [part for part in scope.split("/") if part]
+    return ["/".join(parts[:n]) for n in range(len(parts) + 1)]
+
+
+def constant(array: Any) -> Known:
+    """A constant of a jaxpr."""
+    return Known(np.shape(array), lambda: array)
+
+
+def evaluated(eqn: JaxprEqn, given: Sequence[Operand]) -> list[Operand]:
+    """The results of an equation of known arrays, computed once, if ever."""
+
+    @functools.cache
+    def values():
+        out = eqn.primitive.bind(*(x.array for x in given if isinstance(x, Known)), **eqn.params)
+        return out if eqn.primitive.multiple_results else [out]
+
+    avals: list[Any] = [var.aval for var in eqn.outvars]
+    return [
+        Known(a.shape, functools.partial(lambda n: values()[n], n)) for n, a in enumerate(avals)
+    ]
+
+
+def multiply_adds(eqn: JaxprEqn) -> int:
+    """Multiplications of the products and convolutions of an equation, padding included."""
+    name, params = eqn.primitive.name, eqn.params
+    avals: list[Any] = [var.aval for var in (*eqn.outvars[:1], *eqn.invars)]
+    if name not in ("dot_general", "conv_general_dilated", "jaxseg_trilinear"):
+        return 0
+    result, *shapes = [aval.shape for aval in avals]
+    if name == "dot_general":
+        (contracted, _), _ = params["dimension_numbers"]
+        return math.prod(result) * math.prod(shapes[0][a] for a in contracted)
+    if name == "conv_general_dilated":
+        numbers = params["dimension_numbers"]
+        taps = math.prod(shapes[1]) // shapes[1][numbers.rhs_spec[0]]
+        if math.prod(params["lhs_dilation"]) > 1:  # upwards: each input pixel meets each tap
+            pixels = math.prod(shapes[0]) // shapes[0][numbers.lhs_spec[1]]
+            features = shapes[1][numbers.rhs_spec[0]]
+            return pixels * features * taps // math.prod(params["window_strides"])
+        return math.prod(result) * taps
+    return _trilinear(params["geometry"], params["mode"], shapes, result)
+
+
+def _trilinear(g, mode: str, shapes, result) -> int:
+    """Members x batch x output pixels x taps x features of both, over the groups."""
+    y = {"y": result, "x": shapes[0], "k": shapes[1]}[mode]
+    k = result if mode == "k" else shapes[1]
+    return math.prod(y) * math.prod(g.window) * k[-2]

@@ -1,0 +1,39 @@
+"""The receptive field against the support of gradients, over random graphs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import random_graphs
+
+from jaxseg.analysis import receptive_field
+
+SEEDS = 320
+PART = 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, SEEDS, PART))
+def test_every_pixel_of_random_graphs(first, x64):
+    for seed in range(first, first + PART):
+        fn, size, out, names = random_graphs.draw(seed)
+        said = f"seed {seed}, {size}: {names}"
+        true = random_graphs.support(fn, size, out)
+        x = jax.ShapeDtypeStruct((1, *size, random_graphs.CHANNELS), jnp.float64)
+        field = receptive_field(fn, x)
+        assert field.output_size == out, said
+        for index in np.ndindex(*out):
+            _check_pixel(field, index, true[index], said)
+
+
+def _check_pixel(field, index, true, said):
+    np.testing.assert_array_equal(field.coverage(index), true, said)
+    window = field.window(index)
+    if not true.any():
+        assert window is None, said
+        return
+    assert window == tuple((a.min(), a.max()) for a in np.nonzero(true)), said
+    np.testing.assert_array_equal(field.counts(index) > 0, true, said)
+    # The size holds for all pixels: it is an upper bound of every window, clipped or not.
+    for (lo, hi), largest in zip(window, field.size, strict=True):
+        assert hi - lo < largest, said
