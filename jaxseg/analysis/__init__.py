@@ -3,15 +3,17 @@
 from jaxseg.analysis import mean_field
 from jaxseg.analysis.gradients import StackNorms, leading_norms, stack_gradient_norms
 from jaxseg.analysis.per_example import layer_gradient_norms, per_example_gradients
-from jaxseg.analysis.receptive import ReceptiveField, receptive_field
+from jaxseg.analysis.receptive import ReceptiveField, Summary, receptive_field, summary
 
 __all__ = [
     "ReceptiveField",
     "StackNorms",
+    "Summary",
     "layer_gradient_norms",
     "leading_norms",
     "mean_field",
     "per_example_gradients",
     "receptive_field",
     "stack_gradient_norms",
+    "summary",
 ]

@@ -14,13 +14,16 @@ from jaxseg.analysis.receptive import control, layout, lookup, windows
 from jaxseg.analysis.receptive.field import AxisField, Phase, ReceptiveField, receptive_field
 from jaxseg.analysis.receptive.links import WHOLE, Blocks, Table, Window, same
 from jaxseg.analysis.receptive.rules import rule
+from jaxseg.analysis.receptive.summary import Layer, Summary, summary
 
 __all__ = [
     "WHOLE",
     "AxisField",
     "Blocks",
+    "Layer",
     "Phase",
     "ReceptiveField",
+    "Summary",
     "Table",
     "Window",
     "control",
@@ -29,5 +32,6 @@ __all__ = [
     "receptive_field",
     "rule",
     "same",
+    "summary",
     "windows",
 ]

@@ -32,7 +32,7 @@ def _scan(tracer: Tracer, eqn: JaxprEqn, given, scope):
     for turn in reversed(turns) if p["reverse"] else turns:
         out = tracer.run(
             p["jaxpr"], [*consts, *carry, *(_layer(tracer.graph, x, turn) for x in stacked)],
-            f"{scope}[{turn}]" if scope else scope,
+            f"{scope}/[{turn}]",
         )  # fmt: skip
         carry = out[: p["num_carry"]]
         made.append(out[p["num_carry"] :])

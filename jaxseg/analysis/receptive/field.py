@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from jaxseg.analysis.receptive import lattice
-from jaxseg.analysis.receptive.graph import Graph, Value
+from jaxseg.analysis.receptive.graph import Graph, Operand, Value
 from jaxseg.analysis.receptive.lattice import Lattice
 from jaxseg.analysis.receptive.links import WHOLE, Link, same
 from jaxseg.analysis.receptive.query import Patch, seen_from
@@ -256,8 +256,21 @@ def _axis(field: Lattice, extent: int) -> AxisField:
     )  # fmt: skip
 
 
-def traced(fn: Callable, x: Any) -> tuple[Tracer, list[Any], Any]:
-    """Interpret `fn` at `x`: the tracer, its results (one an output) and their avals' tree."""
+def traced(
+    fn: Callable,
+    x: Any,
+    *,
+    prepare: Callable[[Any], Callable] = lambda fn: fn,
+    parameters: Sequence[bool] | None = None,
+) -> tuple[Tracer, list[Operand], Any]:
+    """Interpret `fn` at `x`: the tracer, what it made, and the avals of that as they were nested.
+
+    Args:
+        fn: as for `receptive_field`.
+        x: likewise.
+        prepare: what to do to `fn`, if it is a pytree to a copy of its own, before it is called.
+        parameters: for each leaf of `fn`, whether it is one; None takes the floating arrays.
+    """
     shape = tuple(getattr(x, "shape", ()))
     if not hasattr(x, "dtype") or not 3 <= len(shape) <= 5 or math.prod(shape) == 0:
         raise ValueError(
@@ -265,21 +278,20 @@ def traced(fn: Callable, x: Any) -> tuple[Tracer, list[Any], Any]:
             "jax.ShapeDtypeStruct (batch, *space, channels) with 1, 2 or 3 spatial axes."
         )
     leaves, tree = jax.tree.flatten(fn)
-    held = [leaf if isinstance(leaf, jax.Array | np.ndarray | jax.ShapeDtypeStruct) else None
-            for leaf in leaves]  # fmt: skip
+    arrays = {i: a for i, a in enumerate(leaves) if hasattr(a, "shape") and hasattr(a, "dtype")}
 
     def call(arrays, image):
-        parts = [leaf if a is None else a for a, leaf in zip(arrays, leaves, strict=True)]
-        return jax.tree.unflatten(tree, parts)(image)
+        held = jax.tree.unflatten(tree, [arrays.get(i, leaf) for i, leaf in enumerate(leaves)])
+        return prepare(held)(image)
 
     closed, out = jax.make_jaxpr(call, return_shape=True)(
-        held, jax.ShapeDtypeStruct(shape, x.dtype)
+        arrays, jax.ShapeDtypeStruct(shape, x.dtype)
     )
     graph = Graph(shape[1:-1])
     tracer = Tracer(graph)
-    known = [constant(leaf) for leaf in jax.tree.leaves(held)]
-    made = tracer.run(closed, [*known, graph.input(shape)], "")
-    return tracer, made, out
+    known = [constant(a, i if parameters is None or parameters[i] else None)
+             for i, a in arrays.items()]  # fmt: skip
+    return tracer, tracer.run(closed, [*known, graph.input(shape)], ""), out
 
 
 def receptive_field(fn: Callable, x: Any) -> ReceptiveField:

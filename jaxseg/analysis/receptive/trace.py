@@ -5,6 +5,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal
 
@@ -27,7 +29,7 @@ class Tracer:
         """The results of a jaxpr, whose equations stand under `scope`."""
         env: dict[Any, Operand] = {}
         for var, const in zip(closed.jaxpr.constvars, closed.consts, strict=True):
-            env[var] = constant(const)
+            env[var] = constant(const, id(const) if isinstance(const, jax.Array) else None)
         env.update(zip(closed.jaxpr.invars, operands, strict=True))
 
         def read(var) -> Operand:
@@ -61,7 +63,7 @@ class Tracer:
         if not any(math.prod(aval.shape) for aval in results):  # nothing of an array
             return [constant(np.zeros(aval.shape)) for aval in results]
         made = RULES[name](self.graph, eqn.params, given, results)
-        self._note(scope, made)
+        self._note(f"{scope}/{eqn.params['name']}" if name == "name" else scope, made)
         return made
 
     def _note(self, scope: str, made: Sequence[Operand]) -> None:
@@ -97,9 +99,11 @@ def _paths(scope: str) -> list[str]:
     return ["/".join(parts[:n]) for n in range(len(parts) + 1)]
 
 
-def constant(array: Any) -> Known:
-    """A constant of a jaxpr."""
-    return Known(np.shape(array), lambda: array)
+def constant(array: Any, number: Any = None) -> Known:
+    """An array from outside, a parameter if it has a number and floats."""
+    shape = tuple(array.shape) if hasattr(array, "shape") else np.shape(array)
+    is_leaf = number is not None and jnp.issubdtype(array.dtype, jnp.inexact)
+    return Known(shape, lambda: array, (number, math.prod(shape)) if is_leaf else None)
 
 
 def evaluated(eqn: JaxprEqn, given: Sequence[Operand]) -> list[Operand]:
