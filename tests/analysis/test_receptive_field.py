@@ -1,12 +1,13 @@
 """Receptive fields whose answer is known by hand, and what is refused."""
 
+import functools
 from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
+from flax import linen, nnx
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 from jax.extend.core import Primitive
@@ -318,6 +319,16 @@ def test_a_module_and_its_layers():
     assert net(jnp.zeros((1, 8, 8, 3))).shape == (1, 8, 8, 4)
 
 
+def test_a_module_that_updates_its_statistics():
+    net = models.DeepNet(classes=4, blocks=2, norm="batch", rngs=nnx.Rngs(0))
+    before = jax.tree.map(np.asarray, nnx.state(net))
+    train = functools.partial(net, train=True)
+    assert receptive_field(train, IMAGE).window((3, 3)) == ((0, 63), (0, 63))
+    assert summary(train, IMAGE)["stem"].field.size == (3, 3)
+    assert summary(train, IMAGE)["all"].parameters == summary(net, IMAGE)["all"].parameters
+    jax.tree.map(np.testing.assert_array_equal, before, nnx.state(net))
+
+
 def test_names_of_a_function():
     weights = jnp.ones((3, 3, 3, 3))
 
@@ -389,3 +400,43 @@ def test_several_arrays_are_refused_with_the_way_out():
 def test_what_cannot_be_told_is_refused(fn, match):
     with pytest.raises(ValueError, match=match):
         receptive_field(fn, IMAGE)
+
+
+class Block(linen.Module):
+    """A residual block as flax's own examples write it."""
+
+    features: int
+    stride: int = 1
+
+    @linen.compact
+    def __call__(self, x):
+        y = linen.Conv(self.features, (3, 3), (self.stride, self.stride), use_bias=False)(x)
+        y = linen.relu(linen.BatchNorm(use_running_average=True)(y))
+        y = linen.Conv(self.features, (3, 3))(y)
+        if x.shape != y.shape:
+            x = linen.Conv(self.features, (1, 1), (self.stride, self.stride))(x)
+        return linen.relu(x + y)
+
+
+class Net(linen.Module):
+    """7x7 stride 2, pooling, blocks, global mean, classes."""
+
+    @linen.compact
+    def __call__(self, x):
+        x = linen.Conv(8, (7, 7), (2, 2), padding=[(3, 3), (3, 3)], name="stem")(x)
+        x = linen.max_pool(x, (3, 3), (2, 2), padding="SAME")
+        for i in range(3):
+            x = Block(8 * (i + 1), 1 + (i > 0))(x)
+        return linen.Dense(10)(x.mean((1, 2)))
+
+
+def test_a_net_of_linen():
+    net = Net()
+    variables = net.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+    table = summary(lambda x: net.apply(variables, x), IMAGE)
+    assert table["Net/stem"].field.size == (7, 7)
+    assert [table[f"Net/Block_{i}"].field.size[0] for i in range(3)] == [27, 51, 99]
+    assert [table[f"Net/Block_{i}"].field.stride[0] for i in range(3)] == [4, 8, 16]
+    assert table["all"].field.output_size == ()
+    # Means and variances are floating arrays of the function's, too.
+    assert table["all"].parameters == sum(a.size for a in jax.tree.leaves(variables))

@@ -9,7 +9,7 @@ import functools
 
 import numpy as np
 
-from jaxseg.analysis.receptive.links import Blocks, Link, Table, Whole, Window
+from jaxseg.analysis.receptive.links import Blocks, Link, Whole, Window
 
 
 @functools.cache
@@ -37,15 +37,16 @@ def behind(link: Link, cuts: np.ndarray, size: int, result: int) -> np.ndarray:
         return one()
     if isinstance(link, Blocks):
         return one() if len(cuts) == 1 else each(result)
+    if len(cuts) == size > 1:
+        return each(result)
     if isinstance(link, Window) and link.is_shift:
         # Where the shift leaves the operand, padding begins.
         edges = [link.low, link.low + size]
         moved = np.concatenate([[0], cuts + link.low, edges])
         moved = np.unique(moved[(moved >= 0) & (moved < result)])
         return each(result) if len(moved) == result else moved
-    if len(cuts) == 1 and isinstance(link, Window):
-        return one() if _alike(link, size, result) else each(result)
-    assert isinstance(link, Window | Table)
+    if len(cuts) == 1 and isinstance(link, Window) and _alike(link, size, result):
+        return one()
     return each(result)
 
 

@@ -277,12 +277,14 @@ def traced(
             f"receptive_field: x of shape {shape} is no image batch: give an array or a "
             "jax.ShapeDtypeStruct (batch, *space, channels) with 1, 2 or 3 spatial axes."
         )
-    leaves, tree = jax.tree.flatten(fn)
+    given = fn if isinstance(fn, functools.partial) else functools.partial(fn)
+    leaves, tree = jax.tree.flatten((given.func, given.args, given.keywords))
     arrays = {i: a for i, a in enumerate(leaves) if hasattr(a, "shape") and hasattr(a, "dtype")}
 
     def call(arrays, image):
-        held = jax.tree.unflatten(tree, [arrays.get(i, leaf) for i, leaf in enumerate(leaves)])
-        return prepare(held)(image)
+        parts = [arrays.get(i, leaf) for i, leaf in enumerate(leaves)]
+        func, args, keywords = jax.tree.unflatten(tree, parts)
+        return prepare(func)(*args, image, **keywords)
 
     closed, out = jax.make_jaxpr(call, return_shape=True)(
         arrays, jax.ShapeDtypeStruct(shape, x.dtype)
@@ -304,7 +306,9 @@ def receptive_field(fn: Callable, x: Any) -> ReceptiveField:
 
     Args:
         fn: (batch, *space, channels) -> an array whose first axis is a batch, whose last holds
-            features and whose others are its pixels: any JAX function or `flax.nnx` module.
+            features and whose others are its pixels: any JAX function or `flax.nnx` module. One
+            that updates its statistics as it runs goes in itself, or in a `functools.partial`,
+            as in `partial(net, train=True)`; a lambda around it may not update it.
         x: the image batch, an array or a `jax.ShapeDtypeStruct`; only its shape and dtype count.
 
     Returns:

@@ -105,8 +105,9 @@ def summary(fn: Callable, x: Any) -> Summary:
     Raises:
         ValueError: as `receptive_field`.
     """
-    if isinstance(fn, nnx.Module):
-        tracer, made, _ = traced(fn, x, prepare=_with_names, parameters=_are_params(fn))
+    if isinstance(getattr(fn, "func", fn), nnx.Module):
+        parts = (fn.func, fn.args, fn.keywords) if isinstance(fn, functools.partial) else fn
+        tracer, made, _ = traced(fn, x, prepare=_with_names, parameters=_are_params(parts))
     else:
         tracer, made, _ = traced(fn, x)
     whole = tracer.scopes.pop("", Scope())
@@ -120,8 +121,8 @@ def summary(fn: Callable, x: Any) -> Summary:
     ))  # fmt: skip
 
 
-def _are_params(net: nnx.Module) -> list[bool]:
-    """For each leaf of the module, whether it is (in) a `Param`."""
+def _are_params(net: Any) -> list[bool]:
+    """For each leaf, whether it is (in) a `Param`."""
     variables = jax.tree.leaves(net, is_leaf=lambda v: isinstance(v, nnx.Variable))
     return [isinstance(v, nnx.Param) for v in variables for _ in jax.tree.leaves(v)]
 
