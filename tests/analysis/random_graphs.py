@@ -15,9 +15,9 @@ LARGEST, CHANNELS = 14, 4
 class Draw:
     """Draws a function of one image batch, layer by layer; every weight is positive."""
 
-    def __init__(self, seed: int, axes: int):
+    def __init__(self, seed: int, axes: int, largest: int = LARGEST, kinds: tuple[str, ...] = ()):
         self.rng = np.random.default_rng(seed)
-        self.axes = axes
+        self.axes, self.largest, self.kinds = axes, largest, kinds
         self.names: list[str] = []
 
     def weights(self, *shape):
@@ -46,9 +46,9 @@ class Draw:
                      self.update]  # fmt: skip
             if nested:
                 kinds += [self.residual, self.concat, self.scan, self.unet, self.split, self.cond]
-            kind = self.choice(*kinds)
+            kind = self.choice(*(k for k in kinds if not self.kinds or k.__name__ in self.kinds))
             made = kind(size, nested) if kind.__name__ in NESTED else kind(size)
-            if made is not None and all(1 <= n <= LARGEST for n in made[1]):
+            if made is not None and all(1 <= n <= self.largest for n in made[1]):
                 self.names.append(kind.__name__)
                 return made
 
@@ -291,13 +291,20 @@ def draw(seed: int):
     return f, tuple(size), tuple(out), drawn.names
 
 
+REGULAR = ("conv", "upconv", "pool", "elementwise", "reverse", "shuffle", "unshuffle", "repeat",
+           "residual", "concat", "scan", "unet", "split", "cond")  # fmt: skip
+
+
+def draw_regular(seed: int):
+    """As `draw`, of layers that repeat, on a line long enough to have a middle without borders."""
+    drawn = Draw(seed, 1, largest=4000, kinds=REGULAR)
+    f, out = drawn.graph([480], drawn.integer(1, 5))
+    return f, (480,), tuple(out), drawn.names
+
+
 def support(f, size, out):
     """(*out, *size) booleans: where the gradient of each output pixel is not zero."""
     x = jnp.asarray(np.random.default_rng(0).uniform(0.5, 1.0, (1, *size, CHANNELS)))
     # The sum over channels keeps every path: all weights are positive.
     jacobian = jax.jit(jax.jacrev(lambda x: f(x).sum(-1)[0]))(x)
     return np.asarray(jacobian != 0).any((len(out), -1)).reshape(*out, *size)
-
-
-def pixels(out):
-    return np.ndindex(*out)

@@ -37,3 +37,27 @@ def _check_pixel(field, index, true, said):
     # The size holds for all pixels: it is an upper bound of every window, clipped or not.
     for (lo, hi), largest in zip(window, field.size, strict=True):
         assert hi - lo < largest, said
+
+
+def test_the_middle_sees_what_the_phases_say():
+    nets = pixels = 0
+    for seed in range(400):
+        fn, size, out, names = random_graphs.draw_regular(seed)
+        x = jax.ShapeDtypeStruct((1, *size, random_graphs.CHANNELS), jnp.float64)
+        field = receptive_field(fn, x)
+        (axis,) = field.axes
+        if not axis.regular or len(axis.phases) > 60:
+            continue
+        nets += 1
+        period = len(axis.phases)
+        begin = out[0] // 2 // period
+        for phase, extent, first in axis.phases:
+            pixel = begin * period + phase
+            first += begin * int(period * axis.stride)
+            last = first + extent - 1
+            if pixel < out[0] and first >= 120 and last < 360:  # far from the borders
+                wanted = ((first, last),) if extent else None
+                assert field.window((pixel,)) == wanted, f"seed {seed}: {names}"
+                pixels += 1
+    assert nets > 200
+    assert pixels > 400

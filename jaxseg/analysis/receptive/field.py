@@ -37,7 +37,7 @@ class AxisField:
 
     Attributes:
         size: the largest extent over the phases, in input pixels; of a field that takes in the
-            whole image, that of the image.
+            whole image, that of the image; where irregular, a bound that no window exceeds.
         stride: input pixels per output pixel: an integer or a fraction, 0 where every output pixel
             sees the same, None where no stride describes the field (`regular` is False).
         padding: input pixels that the field of output pixel 0 reaches out before the image.
