@@ -11,16 +11,21 @@ from jaxseg.plots.depth import (
     to_rgb,
     training_curves,
 )
+from jaxseg.plots.fields import effective_field, field_growth, path_counts, windows
 
 __all__ = [
     "ARM_COLOURS",
     "OTHER",
     "depth_cost",
     "depth_scaling",
+    "effective_field",
+    "field_growth",
     "gradient_profile",
     "image_strip",
     "loss_against_depth",
+    "path_counts",
     "ratios",
     "to_rgb",
     "training_curves",
+    "windows",
 ]

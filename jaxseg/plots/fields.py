@@ -1,0 +1,275 @@
+"""Receptive fields: their windows, their paths and holes, where they look, and how they grow.
+
+A window is ((top, bottom), (left, right)), first and last pixel of each axis, both included. It may
+leave the image: what it sees there is padding.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm, PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Ellipse, Patch, Rectangle
+from matplotlib.ticker import MaxNLocator
+
+Window = Sequence[Sequence[int]]
+"""((top, bottom), (left, right)), inclusive."""
+HOLE = "#e4572e"
+WINDOW = "#2a9d8f"
+GAUSSIAN = "#e76f2c"
+ENERGY = "#6a51a3"
+DASHES = (0, (4, 2))
+PAPER = "#e4e4e4"
+"""Where there is no image."""
+GROWTH = {
+    "plain": {"color": "#777777", "marker": "s", "markersize": 4, "linewidth": 1.6},
+    "striding": {"color": "#e39aa0", "marker": "^", "markersize": 9, "linewidth": 5},
+    "dilation": {"color": "#0b5fa5", "marker": "o", "markersize": 4, "linewidth": 1.6},
+}
+"""Striding is wide and pale, for dilation may lie on top of it."""
+
+
+def windows(
+    image: np.ndarray | tuple[int, int],
+    windows: Sequence[Window],
+    labels: Sequence[str],
+    *,
+    title: str = "",
+) -> Figure:
+    """Receptive fields as frames on an image.
+
+    Args:
+        image: (height, width) or (height, width, channels) in 0..1; or a size (height, width),
+            whose pixels are drawn as a grid.
+        windows: of one output pixel at each layer, say; drawn in this order, and where one is
+            equal to an earlier one, its dashes let that one through.
+        labels: a name a window, shown beside its height × width.
+        title: of the figure.
+    """
+    figure = Figure(figsize=(6.6, 4.6), layout="constrained")
+    axes = figure.subplots()
+    size = image if isinstance(image, tuple) else image.shape[:2]
+    _backdrop(axes, image, size)
+    colours = colormaps["plasma"](np.linspace(0, 0.9, len(windows)))
+    handles = []
+    for window, label, colour in zip(windows, labels, colours, strict=True):
+        height, width = (high - low + 1 for low, high in window)
+        again = any(np.array_equal(window, w) for w in windows[: len(handles)])
+        style = {"fill": False, "edgecolor": colour, "linewidth": 1.8,
+                 "linestyle": (0, (3, 3)) if again else "-"}  # fmt: skip
+        # The white rims lie below all frames, so that none hides the frame next to its own.
+        axes.add_patch(_frame(window, fill=False, edgecolor="white", linewidth=3.2, zorder=0.9))
+        axes.add_patch(_frame(window, **style))
+        handles.append(Patch(label=rf"{label}: ${height} \times {width}$", **style))
+    whole = [*windows, tuple((0, n - 1) for n in size)]
+    _look_at(axes, np.min(whole, axis=0)[:, 0], np.max(whole, axis=0)[:, 1])
+    axes.set(xlabel="column (pixels)", ylabel="row (pixels)")
+    axes.set_title(title, fontsize=9)
+    axes.legend(handles=handles, fontsize=8, frameon=False, loc="center left",
+                bbox_to_anchor=(1.02, 0.5))  # fmt: skip
+    return figure
+
+
+def _backdrop(axes: Axes, image: Any, size: tuple[int, ...]) -> None:
+    """The image, or its empty pixels, on a grey where there are none."""
+    axes.set_facecolor(PAPER)
+    height, width = size
+    if isinstance(image, tuple):
+        axes.add_patch(_frame(((0, height - 1), (0, width - 1)), facecolor="white", zorder=0.5))
+        step = max(1, max(size) // 32)
+        grid: dict[str, Any] = {"color": "#dddddd", "linewidth": 0.5, "zorder": 0.6}
+        axes.hlines(np.arange(0, height + 1, step) - 0.5, -0.5, width - 0.5, **grid)
+        axes.vlines(np.arange(0, width + 1, step) - 0.5, -0.5, height - 0.5, **grid)
+    else:
+        pixels = np.clip(image, 0, 1).reshape(height, width, -1)
+        axes.imshow(np.broadcast_to(pixels, (height, width, 3)), interpolation="nearest")
+
+
+def _frame(window: Window, **style: Any) -> Rectangle:
+    """Around the pixels, whose centres are at integers."""
+    (top, bottom), (left, right) = window
+    return Rectangle((left - 0.5, top - 0.5), right - left + 1, bottom - top + 1, **style)
+
+
+def _look_at(axes: Axes, low: np.ndarray, high: np.ndarray) -> None:
+    """Everything from pixel `low` to pixel `high` (row, column), with a margin around it."""
+    margin = 0.5 + 0.03 * np.max(high - low + 1)
+    axes.set(xlim=(low[1] - margin, high[1] + margin), ylim=(high[0] + margin, low[0] - margin),
+             aspect="equal")  # fmt: skip
+
+
+def path_counts(counts: Mapping[str, np.ndarray], *, title: str = "") -> Figure:
+    """How many paths lead from each pixel to one output, on one log scale, and the holes.
+
+    Args:
+        counts: name -> (height, width) counts, as `np.outer(c, c)` of `hybrid_dilation(...).counts`
+            or the sums of an upconvolution's overlaps; each is shown relative to its largest.
+            Where the count is zero there is a hole.
+        title: of the figure.
+
+    Raises:
+        ValueError: counts that have not two axes, or are nowhere positive.
+    """
+    for name, count in counts.items():
+        if np.ndim(count) != 2 or not np.max(count, initial=0) > 0:
+            raise ValueError(
+                f"The counts of {name!r}, of shape {np.shape(count)}, must be (height, width) with "
+                "a positive one among them: of an axis's counts c draw np.outer(c, c)."
+            )
+    shares = {name: np.asarray(c, float) / np.max(c) for name, c in counts.items()}
+    lowest = min(share[share > 0].min() for share in shares.values())
+    norm = LogNorm(min(lowest, 0.5), 1)
+    palette = colormaps["Blues"].with_extremes(bad=HOLE)
+    figure = Figure(figsize=(0.9 + 2.5 * len(counts), 3.2), layout="constrained")
+    figure.suptitle(title, fontsize=10)
+    row = figure.subplots(1, len(counts), squeeze=False)[0]
+    for axes, (name, share) in zip(row, shares.items(), strict=True):
+        seen = int(np.sum(share > 0))
+        axes.imshow(np.where(share > 0, share, np.nan), cmap=palette, norm=norm)
+        axes.set(xticks=[], yticks=[])
+        axes.set_title(name, fontsize=9)
+        axes.set_xlabel(f"{seen} of {share.size} pixels seen", fontsize=8)
+    if any((share == 0).any() for share in shares.values()):
+        figure.legend(handles=[Patch(color=HOLE, label="hole: no path")], fontsize=8,
+                      frameon=False, loc="outside lower right")  # fmt: skip
+    bar = figure.colorbar(ScalarMappable(norm, palette), ax=[*row], shrink=0.75, pad=0.02)
+    bar.set_label("paths / most paths", fontsize=8)
+    ticks = [t for t in (1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 1e-3, 1e-4, 1e-6, 1e-9) if t >= lowest]
+    bar.set_ticks(ticks, labels=[f"{t:g}" for t in ticks], fontsize=7)
+    bar.ax.minorticks_off()
+    return figure
+
+
+def effective_field(
+    energy: Sequence[np.ndarray],
+    windows: Sequence[Window],
+    centre: Sequence[np.ndarray],
+    width: Sequence[np.ndarray],
+    *,
+    labels: Sequence[str],
+    title: str = "",
+) -> Figure:
+    """Effective fields in their theoretical windows, and below them their sums over the rows.
+
+    With the Gaussian that was fitted: its ellipses of one and two standard deviations, and its
+    density along the columns. (A cut along a single row may lie in the holes of a dilated net.)
+
+    Args:
+        energy: (rows, columns) shares of each panel, an `EffectiveField.energy` as it is or
+            entries of several.
+        windows: the theoretical field of each.
+        centre: (row, column) of each fitted Gaussian, in pixels.
+        width: its standard deviation along rows and columns, in pixels.
+        labels: a name a panel.
+        title: of the figure.
+
+    Raises:
+        ValueError: an energy that has not two axes.
+    """
+    figure = Figure(figsize=(0.8 + 2.6 * len(energy), 5.6), layout="constrained")
+    figure.suptitle(title, fontsize=10)
+    upper, lower = figure.subplots(2, len(energy), squeeze=False, height_ratios=(2, 1))
+    for n, (map_, label) in enumerate(zip(energy, labels, strict=True)):
+        map_ = np.nan_to_num(np.asarray(map_, float))
+        if map_.ndim != 2:
+            raise ValueError(
+                f"The energy of {label!r} has shape {map_.shape}, but only (rows, columns) can be "
+                "drawn: sum over the other axes, or take an entry of them."
+            )
+        gaussian = np.asarray(centre[n], float), np.asarray(width[n], float)
+        _heat(upper[n], map_, windows[n], *gaussian)
+        _profile(lower[n], map_.sum(axis=0), windows[n], *gaussian)
+        upper[n].set_title(label, fontsize=9)
+        for axis in (upper[n].xaxis, upper[n].yaxis, lower[n].xaxis):
+            axis.set_major_locator(MaxNLocator(5, integer=True))
+            axis.set_tick_params(labelsize=7)
+    upper[0].set_ylabel("row (pixels)", fontsize=8)
+    lower[0].set_ylabel("share of energy", fontsize=8)
+    handles = [
+        Patch(fill=False, edgecolor=WINDOW, linewidth=1.5, label="theoretical field"),
+        Patch(color=ENERGY, alpha=0.6, label="energy of the gradient"),
+        Line2D([], [], color=GAUSSIAN, label=r"Gaussian; above, 1$\sigma$"),
+        Line2D([], [], color=GAUSSIAN, linestyle=DASHES, label=r"2$\sigma$"),
+    ]
+    columns = 4 if len(energy) > 1 else 2
+    figure.legend(handles=handles, fontsize=8, frameon=False, ncols=columns,
+                  loc="outside lower center")  # fmt: skip
+    return figure
+
+
+def _heat(
+    axes: Axes, map_: np.ndarray, window: Window, centre: np.ndarray, width: np.ndarray
+) -> None:
+    """A map of energy, the window, and the ellipses of one and two standard deviations."""
+    axes.set_facecolor(PAPER)
+    axes.imshow(map_, cmap="Purples", norm=PowerNorm(0.5, 0, map_.max() or 1))
+    axes.add_patch(_frame(window, fill=False, edgecolor=WINDOW, linewidth=1.5))
+    for deviations, line in ((1, "-"), (2, DASHES)):
+        rows, columns = 2 * deviations * width
+        axes.add_patch(Ellipse((centre[1], centre[0]), columns, rows, fill=False,
+                               edgecolor=GAUSSIAN, linewidth=1.2, linestyle=line))  # fmt: skip
+    low, high = np.transpose(window)
+    _look_at(axes, low, high)
+
+
+def _profile(
+    axes: Axes, shares: np.ndarray, window: Window, centre: np.ndarray, width: np.ndarray
+) -> None:
+    """The map's share of each column, and the Gaussian's."""
+    columns = np.arange(len(shares))
+    axes.fill_between(columns, shares, step="mid", color=ENERGY, alpha=0.35, linewidth=0)
+    axes.step(columns, shares, where="mid", color=ENERGY, linewidth=1)
+    left, right = window[1]
+    if width[1] > 0:
+        along = np.linspace(left - 0.5, right + 0.5, 400)
+        bell = np.exp(-0.5 * ((along - centre[1]) / width[1]) ** 2) / width[1] / np.sqrt(2 * np.pi)
+        axes.plot(along, bell, color=GAUSSIAN, linewidth=1.4)
+        axes.text(0.06, 0.97, rf"$\sigma$ = {width[1]:.1f} of {right - left + 1} pixels",
+                  transform=axes.transAxes, va="top", fontsize=8)  # fmt: skip
+    for edge in (left - 0.5, right + 0.5):
+        axes.axvline(edge, color=WINDOW, linewidth=1.5)
+    margin = 0.5 + 0.03 * (right - left + 1)
+    axes.set(xlim=(left - margin, right + margin), yticks=[])
+    axes.set_ylim(0, 1.2 * axes.get_ylim()[1])
+    axes.set_xlabel("column (pixels)", fontsize=8)
+
+
+def field_growth(
+    depths: Sequence[int],
+    sizes: Mapping[str, Sequence[int]],
+    *,
+    layers: str = "convolutions",
+    title: str = "",
+) -> Figure:
+    """Size of the receptive field against depth, on a log scale.
+
+    Args:
+        depths: layers so far, the same for every line.
+        sizes: name -> pixels an axis, an entry a depth; "plain", "striding" and "dilation" have
+            colours of their own.
+        layers: what depth counts.
+        title: of the figure.
+    """
+    figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for number, (name, line) in enumerate(sizes.items()):
+        style = GROWTH.get(name, {"color": f"C{number}", "marker": "D", "linewidth": 1.6})
+        axes.plot(depths, line, label=name, zorder=2 + 1 / style["linewidth"], **style)
+    for last in {line[-1] for line in sizes.values()}:
+        axes.annotate(f"{last}", (depths[-1], last), fontsize=8, va="center", xytext=(7, 0),
+                      textcoords="offset points")  # fmt: skip
+    axes.set_yscale("log", base=2)
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.set_xticks(depths)
+    axes.margins(x=0.1)
+    axes.grid(axis="y", linewidth=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set(xlabel=f"depth ({layers})", ylabel="receptive field (pixels an axis)")
+    axes.set_title(title, fontsize=9)
+    axes.legend(fontsize=8, frameon=False, loc="upper left")
+    return figure
