@@ -208,6 +208,14 @@ def test_what_does_not_repeat_says_so():
     assert "no regular stride" in repr(field)
 
 
+def test_an_axis_in_two():
+    field = receptive_field(lambda x: chain((3, 1, 1))(x).reshape(1, 32, 2, 64, 3), IMAGE)
+    assert field.output_size == (32, 2, 64)
+    assert field.size == (3, 3)
+    assert field.stride == (None, 1)
+    assert field.window((4, 1, 7)) == ((8, 10), (6, 8))
+
+
 @pytest.mark.parametrize("form", ["direct", "fast"])
 def test_every_lowering_of_the_core(form):
     def fn(x):

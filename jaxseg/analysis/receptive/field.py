@@ -80,8 +80,9 @@ class ReceptiveField:
         # A pixel sees what any of its features sees, in any image of the batch.
         links: list[Link] = [same(a) for a in range(len(self._shape))]
         links[0] = links[-1] = WHOLE
+        shape = self._shape
         return tuple(
-            _axis(lattice.through(field, links, self._shape, self._shape), extent)
+            _axis(lattice.through(field, links, shape, shape), extent, shape)
             for field, extent in zip(self._value.fields, self.input_size, strict=True)
         )
 
@@ -230,26 +231,26 @@ def _line(axis: AxisField) -> str:
     return f"{axis.size} pixels ({by_phase} of {sum(sizes.values())} phases), {rest}"
 
 
-def _axis(field: Lattice, extent: int) -> AxisField:
-    """The summary of a lattice over an input axis of `extent` pixels."""
-    none = field.lo > field.hi
-    if not field.axes or any(jump is None for jump in field.jumps) or len(field.axes) > 1:
-        lo = np.clip(field.lo, 0, extent - 1)
-        hi = np.clip(field.hi, 0, extent - 1)
-        size = int(np.where(none, 0, hi - lo + 1).max())
-        if field.axes:
-            return AxisField(size, None, None, None, None)
-        first = int(lo.min())
-        return AxisField(size, 0, -first, first + (size - 1) / 2, (Phase(0, size, first),))
-    (jump,) = field.jumps
-    assert jump is not None
-    sizes = np.where(none, 0, field.hi - field.lo + 1)
-    firsts = np.where(none, 0, field.lo)
+def _axis(field: Lattice, extent: int, shape: Sequence[int]) -> AxisField:
+    """The summary of an array's lattice over an input axis of `extent` pixels."""
+    if len(field.axes) == 1 and field.jumps[0] is not None:
+        return _regular(field.lo, field.hi, field.jumps[0])
+    field = lattice.listed(field, shape)
+    seen = (field.lo <= field.hi) & (field.hi >= 0) & (field.lo < extent)
+    lo, hi = np.clip(field.lo, 0, extent - 1), np.clip(field.hi, 0, extent - 1)
+    size = int(np.where(seen, hi - lo + 1, 0).max())
+    if field.axes:
+        return AxisField(size, None, None, None, None)
+    first = int(lo)
+    return AxisField(size, 0, -first, first + (size - 1) / 2, (Phase(0, size, first),))
+
+
+def _regular(lo: np.ndarray, hi: np.ndarray, jump: int) -> AxisField:
+    sizes, firsts = np.where(lo > hi, 0, hi - lo + 1), np.where(lo > hi, 0, lo)
     phases = tuple(
         Phase(i, int(n), int(first)) for i, (n, first) in enumerate(zip(sizes, firsts, strict=True))
     )
-    stride = Fraction(jump, len(sizes))
-    padding = -phases[0].first
+    stride, padding = Fraction(jump, len(sizes)), -phases[0].first
     return AxisField(
         int(sizes.max()), int(stride) if stride.denominator == 1 else stride, padding,
         (phases[0].size - 1) / 2 - padding, phases,

@@ -238,6 +238,13 @@ def _aligned(fields, shape):
     return (a, b), tuple(jumps)
 
 
+def listed(field: Lattice, shape: Sequence[int]) -> Lattice:
+    """The same, position by position along every axis of an array of `shape`."""
+    for at, axis in enumerate(field.axes):
+        field = _listed_axis(field, at, shape[axis])
+    return field
+
+
 def _listed_axis(field: Lattice, at: int, size: int) -> Lattice:
     jump = field.jumps[at]
     lo, hi = (np.moveaxis(_listed(np.moveaxis(v, at, 0), jump, size), 0, at)
