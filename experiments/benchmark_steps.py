@@ -169,7 +169,9 @@ def torch_step(config: Config, net, called=None) -> Callable[[], Any]:
 
     def run():
         optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy((called or net)(images), labels)
+        loss = torch.nn.functional.cross_entropy(
+            (net if called is None else called)(images), labels
+        )
         loss.backward()
         optimizer.step()
 
