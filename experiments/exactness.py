@@ -1,10 +1,10 @@
 """How exact the convolutions are: drawn cases against a sum over taps in float64.
 
 Each case draws an operation (`ops.conv` or `ops.upconv`), 1 to 3 spatial axes, sizes, a window,
-stride, dilation, padding, output padding, groups (depthwise too) and a dtype, and compares the
-result, both gradients and the gradients under `vmap` (over images alone, or over images and
-kernels) with NumPy's float64 on the same rounded operands. The error of a case is its largest
-difference over the largest entry of what is compared.
+stride, dilation, padding (beyond the window's reach too), output padding, groups (depthwise too)
+and a dtype, and compares the result, both gradients and the gradients under `vmap` (over images
+alone, or over images and kernels) with NumPy's float64 on the same rounded operands. The error of
+a case is its largest difference over the largest entry of what is compared.
 
     python experiments/exactness.py            3,000 cases, about half an hour on two cores
     python experiments/exactness.py --preset tiny

@@ -3,7 +3,7 @@
 XLA's CPU backend reaches its fast convolution inside a loop body (`lax.scan`, `lax.map`) only
 under the labels NHWC/HWIO/NHWC. The gradients that lax derives carry other labels and run 20 to
 100 times slower there. The canonical forms keep those labels in every mode, at the price of a
-transpose; they are exact in every case. Shapes, one ensemble member:
+transpose; they are exact for every geometry `without_excess`. Shapes, one ensemble member:
 
     x (batch, *input, in)      k (*window, in / groups, out)      y (batch, *output, out)
 """
@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxseg.ops.geometry import Geometry
+from jaxseg.ops.geometry import Edges, Geometry
 
 
 def labels(axes: int) -> tuple[str, str, str]:
@@ -23,26 +23,26 @@ def labels(axes: int) -> tuple[str, str, str]:
     return f"N{space}C", f"{space}IO", f"N{space}C"
 
 
-def cropped(x: jax.Array, padding, spread=None):
-    """Images and paddings of the same meaning without a negative one, by cropping the images.
+def padded(x: jax.Array, padding: Edges) -> jax.Array:
+    """Pad, or crop where negative, the spatial axes; (before, after) for each."""
+    if not any(map(any, padding)):
+        return x
+    edges = [(0, 0, 0), *((*p, 0) for p in padding), (0, 0, 0)]
+    return lax.pad(x, jnp.zeros((), x.dtype), edges)
 
-    XLA for CPU (jaxlib 0.10.1) reads beyond its input where a convolution's padding is negative:
-    wrong values, silently. `spread` is the base dilation that precedes the padding.
-    """
-    spread = spread or (1,) * len(padding)
-    kept, rest = [slice(None)], []
-    for (lo, hi), s, n in zip(padding, spread, x.shape[1:-1], strict=True):
-        first, last = (-(min(p, 0) // s) for p in (lo, hi))
-        if first + last >= n:  # nothing of the images is left
-            return x, padding
-        kept.append(slice(first, n - last))
-        rest.append((lo + first * s, hi + last * s))
-    return x[tuple(kept)], rest
+
+def cropped(x: jax.Array, edges: Edges) -> jax.Array:
+    """The inverse of `padded`."""
+    return padded(x, [(-before, -after) for before, after in edges])
 
 
 def convolution(x: jax.Array, k: jax.Array, *, geometry: Geometry) -> jax.Array:
     """Mode y: (batch, *input, in), (*window, in / groups, out) -> (batch, *output, out)."""
-    x, padding = cropped(x, geometry.padding)
+    # Pixels that a stride leaves over need no crop: 1x1 s2 over 64x64 takes .68 ms, not .88.
+    padding = [
+        (lo, 0 if -s < hi < 0 else hi)
+        for (lo, hi), s in zip(geometry.padding, geometry.stride, strict=True)
+    ]
     return lax.conv_general_dilated(
         x,
         k,
@@ -75,7 +75,6 @@ def upconvolution(y: jax.Array, kernel: jax.Array, *, geometry: Geometry) -> jax
         steps = [(0, 0, 0), *((*p, s - 1) for p, s in zip(padding, dilation, strict=True))]
         y = lax.optimization_barrier(lax.pad(y, jnp.zeros((), y.dtype), [*steps, (0, 0, 0)]))
         padding, dilation = [(0, 0)] * len(padding), (1,) * len(padding)
-    y, padding = cropped(y, padding, dilation)
     return lax.conv_general_dilated(
         y,
         kernel,
@@ -163,9 +162,7 @@ def _weight_gradient(x: jax.Array, y: jax.Array, geometry: Geometry) -> jax.Arra
     spans = [(o - 1) * s + 1 for o, s in zip(geometry.output, geometry.stride, strict=True)]
     if any(span > i for span, i in zip(spans, geometry.input, strict=True)):
         # A window larger than its input makes XLA swap the two and fall back to plain loops.
-        x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((*p, 0) for p in padding), (0, 0, 0)])
-        padding = ((0, 0),) * axes
-    x, padding = cropped(x, padding)
+        x, padding = padded(x, padding), ((0, 0),) * axes
     out = lax.conv_general_dilated(
         jnp.moveaxis(x, (0, -1), (-1, 0)),
         jnp.moveaxis(y, 0, -2),

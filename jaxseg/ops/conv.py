@@ -1,10 +1,11 @@
 """Convolution with stride and dilation over any number of spatial axes."""
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxseg.ops import canonical
 from jaxseg.ops.check import check_operands
-from jaxseg.ops.geometry import Padding, Sizes, conv_geometry
+from jaxseg.ops.geometry import Padding, Sizes, conv_geometry, without_excess
 from jaxseg.ops.lowering import current_form, explicit
 from jaxseg.ops.trilinear import trilinear
 
@@ -46,11 +47,17 @@ def conv(
         (arXiv:1511.07122); Dumoulin & Visin, 2016 (arXiv:1603.07285).
     """
     check_operands("conv", x, kernel, groups)
-    geometry = conv_geometry(
+    whole = conv_geometry(
         x.shape[1:-1], kernel.shape[:-2],
         stride=stride, dilation=dilation, padding=padding, groups=groups,
     )  # fmt: skip
+    geometry, unseen, blind = without_excess(whole)
     form = current_form()
+    if 0 in geometry.output:
+        return jnp.zeros((x.shape[0], *whole.output, kernel.shape[-1]), x.dtype)
+    x = canonical.cropped(x, unseen)
     if form == "direct" or explicit(x, kernel):
-        return canonical.convolution(x, kernel, geometry=geometry)
-    return trilinear("y", x, kernel, geometry, form)
+        y = canonical.convolution(x, kernel, geometry=geometry)
+    else:
+        y = trilinear("y", x, kernel, geometry, form)
+    return canonical.padded(y, blind)

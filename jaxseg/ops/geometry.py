@@ -10,11 +10,12 @@ p on each side:
 
 import operator
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Sizes = int | Sequence[int]
 Padding = Literal["same", "valid"] | int | Sequence[tuple[int, int]]
+Edges = Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,32 @@ def upconv_geometry(
             f"and padding {padding!r} would have the size {outputs}: pad less."
         )
     return Geometry(outputs, tuple(window), tuple(size), strides, dilations, low, groups)
+
+
+def without_excess(geometry: Geometry) -> tuple[Geometry, Edges, Edges]:
+    """A geometry without the pixels that padding beyond the window's reach leaves idle.
+
+    Outputs that see padding alone are zero, whatever the operands; with them goes what a stride
+    then leaves unseen in front of the input. What stays needs no negative padding in front, in
+    any mode, where XLA for CPU reads outside its operand (openxla/xla#48713).
+
+    Returns:
+        The geometry of the rest; how many pixels before and after it are left out of the input,
+        per axis; and out of the output. An output of no pixel is left where none sees the input.
+    """
+    rest, of_input, of_output = [], [], []
+    for i, k, o, s, d, lo in zip(
+        geometry.input, geometry.window, geometry.output,
+        geometry.stride, geometry.dilation, geometry.low, strict=True,
+    ):  # fmt: skip
+        first = min(max(0, -(((k - 1) * d - lo) // s)), o)  # whose last tap is on the input
+        last = min(o - 1, (i - 1 + lo) // s)  # whose first tap is
+        count, unseen = max(last + 1 - first, 0), max(0, first * s - lo)
+        rest.append((i - unseen, count, max(lo - first * s, 0)))
+        of_input.append((unseen, 0))
+        of_output.append((first, o - first - count))
+    size, output, low = zip(*rest, strict=True)
+    return replace(geometry, input=size, output=output, low=low), of_input, of_output
 
 
 def conv_output_size(

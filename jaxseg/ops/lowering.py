@@ -20,7 +20,8 @@ def lowering(form: Form) -> Iterator[None]:
 
     Args:
         form: "direct" is one plain `lax.conv_general_dilated`, differentiated by JAX: the
-            definition that everything else is tested against. "fast" is the rewritten form on
+            definition that everything else is tested against. (Pixels that padding beyond the
+            window's reach makes zero are left out of it.) "fast" is the rewritten form on
             every platform. "auto", the default outside any block, rewrites where that is faster.
 
     Raises:

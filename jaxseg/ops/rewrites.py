@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxseg.ops.canonical import cropped, labels
+from jaxseg.ops.canonical import labels, padded
 from jaxseg.ops.geometry import Geometry
 
 
@@ -177,8 +177,8 @@ def depthwise_weight_gradient(x: jax.Array, y: jax.Array, *, geometry: Geometry)
     short = -g.output[0] % _ROWS
     (before, after), *others = g.padding
     padding = [(before, after + short * g.stride[0]), *others]
-    x = lax.optimization_barrier(_padded(x, padding))
-    y = _padded(y, [(0, short), *((0, 0) for _ in g.output[1:])])
+    x = lax.optimization_barrier(padded(x, padding))
+    y = padded(y, [(0, short), *((0, 0) for _ in g.output[1:])])
     found = [
         sum(_shifted(x, tap, row, g) * y[:, row::_ROWS] for row in range(_ROWS))
         for tap in itertools.product(*map(range, g.window))
@@ -204,8 +204,7 @@ def _shifted(x: jax.Array, tap: tuple[int, ...], row: int, geometry: Geometry) -
 
 def columns_weight_gradient(x: jax.Array, y: jax.Array, *, geometry: Geometry) -> jax.Array:
     """Mode k without groups: what each tap sees, side by side, in one product with y."""
-    edges = [(0, 0, 0), *((*p, 0) for p in geometry.padding), (0, 0, 0)]
-    padded = lax.pad(x, jnp.zeros((), x.dtype), edges)
+    whole = padded(x, geometry.padding)
     steps = (1, *geometry.stride, 1)
     slices = []
     for tap in itertools.product(*map(range, geometry.window)):
@@ -214,7 +213,7 @@ def columns_weight_gradient(x: jax.Array, y: jax.Array, *, geometry: Geometry) -
             a + (o - 1) * s + 1
             for a, o, s in zip(start, geometry.output, geometry.stride, strict=True)
         ]
-        slices.append(lax.slice(padded, (0, *start, 0), (x.shape[0], *stop, x.shape[-1]), steps))
+        slices.append(lax.slice(whole, (0, *start, 0), (x.shape[0], *stop, x.shape[-1]), steps))
     seen = jnp.concatenate(slices, axis=-1).reshape(-1, len(slices) * x.shape[-1])
     out = jnp.einsum("nd,nc->cd", y.reshape(-1, y.shape[-1]), seen)
     return out.reshape(*geometry.window, x.shape[-1], y.shape[-1])
@@ -240,9 +239,8 @@ def block_input_gradient(y: jax.Array, k: jax.Array, *, geometry: Geometry) -> j
     ]  # blocks begin..end - 1
     padding = [(m - 1 - b, e - o) for m, b, e, o in zip(reach, begin, end, g.output, strict=True)]
     if set(reach) == {1}:
-        blocks = _product(_padded(y, padding), matrix[(0,) * axes])
+        blocks = _product(padded(y, padding), matrix[(0,) * axes])
     else:
-        y, padding = cropped(y, padding)
         blocks = lax.conv_general_dilated(
             y, matrix, (1,) * axes, padding, dimension_numbers=labels(axes)
         )
@@ -262,17 +260,11 @@ def block_weight_gradient(x: jax.Array, y: jax.Array, *, geometry: Geometry) -> 
     padding = [
         (lo, o * s - i - lo) for lo, o, s, i in zip(g.low, g.output, g.stride, g.input, strict=True)
     ]
-    blocks = space_to_depth(_padded(x, padding), g.stride)
+    blocks = space_to_depth(padded(x, padding), g.stride)
     found = _correlate(y, blocks)  # (out, *stride * in)
     spread = found.reshape(y.shape[-1], *g.stride, x.shape[-1])
     cut = spread[(slice(None), *(slice(w) for w in g.window))]
     return jnp.moveaxis(cut, 0, -1)
-
-
-def _padded(x: jax.Array, padding) -> jax.Array:
-    """Pad, or crop where negative, the spatial axes."""
-    edges = [(0, 0, 0), *((*p, 0) for p in padding), (0, 0, 0)]
-    return lax.pad(x, jnp.zeros((), x.dtype), edges) if any(map(any, edges)) else x
 
 
 def _by_phase(k: jax.Array, reach, stride) -> jax.Array:

@@ -1,10 +1,11 @@
 """Upconvolution: dilate the input, then convolve."""
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxseg.ops import canonical
 from jaxseg.ops.check import check_operands
-from jaxseg.ops.geometry import Padding, Sizes, upconv_geometry
+from jaxseg.ops.geometry import Padding, Sizes, upconv_geometry, without_excess
 from jaxseg.ops.lowering import current_form, explicit
 from jaxseg.ops.trilinear import trilinear
 
@@ -48,12 +49,18 @@ def upconv(
         Dumoulin & Visin, 2016, section 4 (arXiv:1603.07285).
     """
     check_operands("upconv", x, kernel, groups)
-    geometry = upconv_geometry(
+    whole = upconv_geometry(
         x.shape[1:-1], kernel.shape[:-2],
         stride=stride, dilation=dilation, padding=padding,
         output_padding=output_padding, groups=groups,
     )  # fmt: skip
+    geometry, unseen, blind = without_excess(whole)
     form = current_form()
+    if 0 in geometry.output:
+        return jnp.zeros((x.shape[0], *whole.input, kernel.shape[-1]), x.dtype)
+    x = canonical.cropped(x, blind)
     if form == "direct" or explicit(x, kernel):
-        return canonical.upconvolution(x, kernel, geometry=geometry)
-    return trilinear("x", x, canonical.turned(kernel, groups), geometry, form)
+        y = canonical.upconvolution(x, kernel, geometry=geometry)
+    else:
+        y = trilinear("x", x, canonical.turned(kernel, groups), geometry, form)
+    return canonical.padded(y, unseen)
