@@ -223,26 +223,26 @@ def summarise(config: Config, rows: list[dict[str, Any]], nets: list[dict[str, A
         f"# Stack of residual blocks, {config.features} channels, {config.size}x{config.size}, "
         f"batch {config.batch_size}: forward and backward",
         "",
-        "| blocks | way | median ms | fastest ms | times PyTorch (or jaxseg) |",
-        "|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {r['blocks']} | {r['way']} | {r['median_ms']:.1f} | {r['fastest_ms']:.1f} "
-        f"| {r['ratio']:.2f} |"
-        for r in rows
-    ]
-    lines += [
+        *records.markdown_table(
+            "blocks | way | median ms | fastest ms | times PyTorch (or jaxseg)",
+            (
+                f"{r['blocks']} | {r['way']} | {r['median_ms']:.1f} | {r['fastest_ms']:.1f} "
+                f"| {r['ratio']:.2f}"
+                for r in rows
+            ),
+        ),
         "",
         f"# DeepNet, {config.net_features} channels, {config.size}x{config.size}, "
         f"batch {config.net_batch_size}: gradient on one device",
         "",
-        "| blocks | convolutions | checkpoint every | compile s | ms | memory MB |",
-        "|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {n['blocks']} | {2 * n['blocks'] + 2} | {n['checkpoint_every'] or 'never'} "
-        f"| {n['compile_seconds']:.2f} | {n['step_ms']:.0f} | {n['memory_mb']:.0f} |"
-        for n in nets
+        *records.markdown_table(
+            "blocks | convolutions | checkpoint every | compile s | ms | memory MB",
+            (
+                f"{n['blocks']} | {2 * n['blocks'] + 2} | {n['checkpoint_every'] or 'never'} "
+                f"| {n['compile_seconds']:.2f} | {n['step_ms']:.0f} | {n['memory_mb']:.0f}"
+                for n in nets
+            ),
+        ),
     ]
     return "\n".join(lines) + "\n"
 

@@ -17,7 +17,6 @@ It leaves results.csv and summary.md in --out.
 
 import importlib.util
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from benchmark_ops import timed
+from timing import Ways, in_turns
 
 from jaxseg import analysis, cli, ops
 from jaxseg.training import member_mesh, over_members, records, to_members, use_all_cores
@@ -34,7 +33,6 @@ RESULTS = {
     "study": str, "count": int, "way": str, "median_ms": float, "fastest_ms": float,
     "ratio": float, "to_pytorch": float,
 }  # fmt: skip
-Ways = dict[str, Callable[[], Any]]
 TOLERANCE = 1e-3
 
 
@@ -206,19 +204,15 @@ def compare(config: Config, study: str, count: int) -> list[dict[str, Any]]:
     """Time every way in turns; `ratio` is to the first, `to_pytorch` to the best of PyTorch's."""
     ways = (ensemble_ways if study == "ensemble" else example_ways)(config, count)
     check({w: run() for w, run in ways.items() if "mean" not in w})
-    times: Ways | dict[str, list[float]] = {way: [] for way in ways}
-    for turn in range(config.repeats):
-        for way, run in ways.items():
-            if way != "plain lax vmap" or turn < 3:
-                times[way].append(1e3 * timed(run))  # type: ignore[union-attr]
-    median = {way: float(np.median(t)) for way, t in times.items()}  # type: ignore[arg-type]
+    times = in_turns(ways, config.repeats, slow={"plain lax vmap"})
+    median = {way: float(np.median(t)) for way, t in times.items()}
     theirs = min((m for way, m in median.items() if "PyTorch" in way), default=float("nan"))
     first = next(iter(median.values()))
     print(f"{study}, {count}: " + ", ".join(f"{w} {m:.2f} ms" for w, m in median.items()))
     return [
         {
             "study": study, "count": count, "way": way.replace(",", ""), "median_ms": m,
-            "fastest_ms": min(times[way]), "ratio": m / first, "to_pytorch": m / theirs,  # type: ignore[arg-type]
+            "fastest_ms": min(times[way]), "ratio": m / first, "to_pytorch": m / theirs,
         }
         for way, m in median.items()
     ]  # fmt: skip
@@ -250,13 +244,14 @@ def summarise(config: Config, rows: list[dict[str, Any]]) -> str:
         f"{os.cpu_count()} cores, jax {jax.__version__}; an ensemble sees {config.batch_size} "
         "images. Times the first row of its study, and the best of PyTorch's ways.",
         "",
-        "| study | count | way | median ms | fastest ms | times the first | times PyTorch |",
-        "|---" * 7 + "|",
-    ]
-    lines += [
-        f"| {r['study']} | {r['count']} | {r['way']} | {r['median_ms']:.2f} "
-        f"| {r['fastest_ms']:.2f} | {r['ratio']:.2f} | {r['to_pytorch']:.2f} |"
-        for r in rows
+        *records.markdown_table(
+            "study | count | way | median ms | fastest ms | times the first | times PyTorch",
+            (
+                f"{r['study']} | {r['count']} | {r['way']} | {r['median_ms']:.2f} "
+                f"| {r['fastest_ms']:.2f} | {r['ratio']:.2f} | {r['to_pytorch']:.2f}"
+                for r in rows
+            ),
+        ),
     ]
     return "\n".join(lines) + "\n"
 

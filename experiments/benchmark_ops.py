@@ -18,7 +18,6 @@ It leaves results.csv, summary.md and benchmark_ops.png in --out.
 
 import importlib.util
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,8 +27,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from timing import base_of, draw_ratios, in_turns, timed
 
-from jaxseg import cli, ops, plots
+from jaxseg import cli, ops
 from jaxseg.training import records, use_all_cores
 
 RESULTS = {
@@ -149,8 +149,7 @@ def main(config: Config) -> None:
     summary = summarise(rows, peak)
     records.write_text(config.out / "summary.md", summary)
     print(summary)
-    base = "PyTorch" if any(row["way"] == "PyTorch" for row in rows) else "jaxseg"
-    plots.ratios(rows, base).savefig(config.out / "benchmark_ops.png", dpi=150)
+    draw_ratios(config.out / "benchmark_ops.png", rows)
 
 
 def matmul_peak(side: int) -> float:
@@ -166,15 +165,6 @@ def matmul_peak(side: int) -> float:
         ways.append(lambda: t @ t)
     best = min(min(timed(way) for _ in range(7)) for way in ways)
     return 2 * side**3 / best / 1e9
-
-
-def timed(run: Callable[[], Any]) -> float:
-    """Seconds of a call after a pause, in which others' threads go to sleep, and a warm-up."""
-    time.sleep(0.015)
-    run()
-    began = time.perf_counter()
-    run()
-    return time.perf_counter() - began
 
 
 def compare(case: Case, repeats: int, peak: float) -> list[dict[str, Any]]:
@@ -194,13 +184,9 @@ def compare(case: Case, repeats: int, peak: float) -> list[dict[str, Any]]:
     for way, error in errors.items():
         if error > TOLERANCE:
             raise AssertionError(f"{case}: {way} is off by {error:.1e} of the largest entry.")
-    times: dict[str, list[float]] = {way: [] for way in ways}
-    for turn in range(repeats):
-        for way, run in ways.items():
-            if way != "plain lax" or turn < 3:  # ten to a hundred times slower
-                times[way].append(1e3 * timed(run))
+    times = in_turns(ways, repeats, slow={"plain lax"})  # ten to a hundred times slower
     median = {way: float(np.median(t)) for way, t in times.items()}
-    base = median.get("PyTorch", median["jaxseg"])
+    base = median[base_of(ways)]
     work = 3 * multiply_adds(case) * 2 / 1e6
     print(f"{case}: " + ", ".join(f"{w} {m:.2f} ms" for w, m in median.items()), flush=True)
     return [
@@ -289,34 +275,30 @@ def summarise(rows: list[dict[str, Any]], peak: float) -> str:
     ways = list(dict.fromkeys(row["way"] for row in rows))
     cases = list(dict.fromkeys(row["case"] for row in rows))
     by = {(row["case"], row["way"]): row for row in rows}
-    base = "PyTorch" if "PyTorch" in ways else "jaxseg"
+    base = base_of(ways)
+    in_ms, means = [], []
+    for case in cases:
+        cells = [f"{by[case, w]['median_ms']:.2f} ({by[case, w]['ratio']:.2f})" for w in ways]
+        share = f"{100 * by[case, 'jaxseg']['peak_share']:.0f}"
+        in_ms.append(" | ".join([case, *cells, share]))
+    for family in dict.fromkeys(row["family"] for row in rows):
+        here = {
+            w: [r["ratio"] for r in rows if (r["family"], r["way"]) == (family, w)] for w in ways
+        }
+        cells = [f"{geometric_mean(r):.2f} ({max(r):.2f})" for r in here.values()]
+        means.append(" | ".join([family, str(len(here["jaxseg"])), *cells]))
     lines = [
         "# Convolutions: forward and both gradients, float32",
         "",
         f"Milliseconds (times {base}); {os.cpu_count()} cores, fastest matrix product "
         f"{peak:.0f} GFLOP/s, jax {jax.__version__}.",
         "",
-        "| case | " + " | ".join(ways) + " | % of peak |",
-        "|---" * (len(ways) + 2) + "|",
-    ]
-    for case in cases:
-        cells = [f"{by[case, w]['median_ms']:.2f} ({by[case, w]['ratio']:.2f})" for w in ways]
-        lines.append(
-            f"| {case} | {' | '.join(cells)} | {100 * by[case, 'jaxseg']['peak_share']:.0f} |"
-        )
-    lines += [
+        *records.markdown_table(" | ".join(["case", *ways, "% of peak"]), in_ms),
         "",
         f"Geometric means over {base}, worst case in brackets:",
         "",
-        "| family | cases | " + " | ".join(ways) + " |",
-        "|---" * (len(ways) + 2) + "|",
+        *records.markdown_table(" | ".join(["family", "cases", *ways]), means),
     ]
-    for family in dict.fromkeys(row["family"] for row in rows):
-        here = {
-            w: [r["ratio"] for r in rows if (r["family"], r["way"]) == (family, w)] for w in ways
-        }
-        cells = [f"{geometric_mean(r):.2f} ({max(r):.2f})" for r in here.values()]
-        lines.append(f"| {family} | {len(here['jaxseg'])} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

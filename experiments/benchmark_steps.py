@@ -23,10 +23,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from benchmark_nets import NETS, torch_nets
-from benchmark_ops import timed
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from timing import Ways, base_of, draw_ratios, in_turns
 
-from jaxseg import cli, nn, ops, plots
+from jaxseg import cli, nn, ops
 from jaxseg.training import init_state, make_train_step, records, use_all_cores
 
 RESULTS = {"case": str, "way": str, "median_ms": float, "fastest_ms": float, "ratio": float}
@@ -78,19 +78,14 @@ def main(config: Config) -> None:
     summary = summarise(config, rows)
     records.write_text(config.out / "summary.md", summary)
     print(summary)
-    base = "PyTorch" if any(row["way"] == "PyTorch" for row in rows) else "jaxseg"
-    plots.ratios(rows, base).savefig(config.out / "benchmark_steps.png", dpi=150)
+    draw_ratios(config.out / "benchmark_steps.png", rows)
 
 
-def compare(case: str, ways: dict[str, Callable[[], Any]], repeats: int) -> list[dict[str, Any]]:
+def compare(case: str, ways: Ways, repeats: int) -> list[dict[str, Any]]:
     """Time every way in turns; ratios are to PyTorch, else to jaxseg."""
-    times: dict[str, list[float]] = {way: [] for way in ways}
-    for turn in range(repeats):
-        for way, run in ways.items():
-            if way != "plain lax" or turn < 2:
-                times[way].append(1e3 * timed(run))
+    times = in_turns(ways, repeats, slow={"plain lax"}, slow_repeats=2)
     median = {way: float(np.median(t)) for way, t in times.items()}
-    base = median.get("PyTorch", median["jaxseg"])
+    base = median[base_of(ways)]
     print(f"{case}: " + ", ".join(f"{w} {m:.0f} ms" for w, m in median.items()), flush=True)
     return [
         {
@@ -101,7 +96,7 @@ def compare(case: str, ways: dict[str, Callable[[], Any]], repeats: int) -> list
     ]  # fmt: skip
 
 
-def net_ways(config: Config, name: str) -> dict[str, Callable[[], Any]]:
+def net_ways(config: Config, name: str) -> Ways:
     """One train step of one net by every way."""
     share = np.gcd(config.batch_size, len(jax.local_devices()))
     ways = {
@@ -178,7 +173,7 @@ def torch_step(config: Config, net, called=None) -> Callable[[], Any]:
     return run
 
 
-def stack_ways(config: Config) -> dict[str, Callable[[], Any]]:
+def stack_ways(config: Config) -> Ways:
     """Forward and backward of a residual stack, as in `benchmark_depth`."""
     depth, devices = benchmark_depth.Config(), jax.local_devices()
     ways = {
@@ -198,13 +193,14 @@ def summarise(config: Config, rows: list[dict[str, Any]]) -> str:
         f"{os.cpu_count()} cores, jax {jax.__version__}. The stack: 32 channels, 32x32, batch 32, "
         "without an update.",
         "",
-        "| case | way | median ms | fastest ms | times PyTorch (or jaxseg) |",
-        "|---" * 5 + "|",
-    ]
-    lines += [
-        f"| {r['case']} | {r['way']} | {r['median_ms']:.0f} | {r['fastest_ms']:.0f} "
-        f"| {r['ratio']:.2f} |"
-        for r in rows
+        *records.markdown_table(
+            "case | way | median ms | fastest ms | times PyTorch (or jaxseg)",
+            (
+                f"{r['case']} | {r['way']} | {r['median_ms']:.0f} | {r['fastest_ms']:.0f} "
+                f"| {r['ratio']:.2f}"
+                for r in rows
+            ),
+        ),
     ]
     return "\n".join(lines) + "\n"
 

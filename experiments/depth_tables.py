@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxseg.analysis import mean_field
 from jaxseg.models.deep import DeepNetConfig
+from jaxseg.training import records
 
 RESULTS = {
     "arm": str, "depth": int, "seed": int, "learning_rate": float, "train_loss": float,
@@ -112,6 +113,20 @@ def summarise(results: Rows, chance: float, about: str) -> str:
     best = best_rate_rows(results)
     losses = loss_table(results)
     depths = sorted({row["depth"] for row in results})
+    by_depth, deepest = [], []
+    for arm, table in losses.items():
+        deep = trainable_depth(table, chance)
+        cells = [_cell(table[d]) if d in table else "" for d in depths]
+        by_depth.append(" | ".join([arm, str(deep or "none"), *cells]))
+    for arm, table in best.items():
+        depth = max(table)
+        rows = table[depth]
+        deepest.append(
+            f"{arm} | {depth} | {rows[0]['learning_rate']:g} "
+            f"| {_median(rows, 'pixel_accuracy'):.3f} | {_median(rows, 'mean_iou'):.3f} "
+            f"| {rows[0]['parameters']:,} | {len(rows)} | {_median(rows, 'compile_seconds'):.1f} "
+            f"| {_median(rows, 'step_milliseconds'):.1f}"
+        )
     lines = [
         "# Trainable depth",
         "",
@@ -120,30 +135,18 @@ def summarise(results: Rows, chance: float, about: str) -> str:
         "at the arm's best learning rate for that depth (lowest and highest seed in brackets); "
         f"a depth counts as trainable where the median is below ln(K)/2 = {chance / 2:.4f}.",
         "",
-        "| arm | trainable depth | " + " | ".join(f"{d} convs" for d in depths) + " |",
-        "|---" * (len(depths) + 2) + "|",
-    ]
-    for arm, table in losses.items():
-        deep = trainable_depth(table, chance)
-        cells = [_cell(table[d]) if d in table else "" for d in depths]
-        lines.append(f"| {arm} | {deep or 'none'} | " + " | ".join(cells) + " |")
-    lines += [
+        *records.markdown_table(
+            " | ".join(["arm", "trainable depth", *(f"{d} convs" for d in depths)]), by_depth
+        ),
         "",
         "At each arm's greatest depth, on the validation images (median over seeds):",
         "",
-        "| arm | convs | best rate | pixel accuracy | mean IoU | parameters | seeds "
-        "| compile s | ms a step and run |",
-        "|---" * 9 + "|",
+        *records.markdown_table(
+            "arm | convs | best rate | pixel accuracy | mean IoU | parameters | seeds "
+            "| compile s | ms a step and run",
+            deepest,
+        ),
     ]
-    for arm, table in best.items():
-        depth = max(table)
-        rows = table[depth]
-        lines.append(
-            f"| {arm} | {depth} | {rows[0]['learning_rate']:g} "
-            f"| {_median(rows, 'pixel_accuracy'):.3f} | {_median(rows, 'mean_iou'):.3f} "
-            f"| {rows[0]['parameters']:,} | {len(rows)} | {_median(rows, 'compile_seconds'):.1f} "
-            f"| {_median(rows, 'step_milliseconds'):.1f} |"
-        )
     return "\n".join(lines) + "\n"
 
 

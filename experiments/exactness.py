@@ -198,23 +198,20 @@ def trilinear_reference(geometry: Geometry, x, k, y):
 
 def summarise(rows: list[dict[str, Any]]) -> str:
     """Worst and median error by dtype, as Markdown."""
+    table = []
+    for dtype in DTYPES:
+        here = [row for row in rows if row["dtype"] == dtype]
+        if here:
+            errors = ([row[name] for row in here] for name in ERRORS)
+            cells = [f"{max(e):.1e} ({np.median(e):.1e})" for e in errors]
+            table.append(" | ".join([dtype, str(len(here)), *cells]))
     lines = [
         f"# Exactness of {len(rows)} drawn convolutions",
         "",
         "Largest difference from float64 over the largest entry: worst case (median case).",
         "",
-        "| dtype | cases | " + " | ".join(ERRORS) + " |",
-        "|---" * (len(ERRORS) + 2) + "|",
+        *records.markdown_table(" | ".join(["dtype", "cases", *ERRORS]), table),
     ]
-    for dtype in DTYPES:
-        here = [row for row in rows if row["dtype"] == dtype]
-        if not here:
-            continue
-        cells = []
-        for name in ERRORS:
-            errors = [row[name] for row in here]
-            cells.append(f"{max(errors):.1e} ({np.median(errors):.1e})")
-        lines.append(f"| {dtype} | {len(here)} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 

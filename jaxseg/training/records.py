@@ -134,6 +134,12 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, An
     write_text(path, "\n".join(lines) + "\n")
 
 
+def markdown_table(head: str, rows: Iterable[str]) -> list[str]:
+    """The lines of a table in Markdown, whose cells " | " divides."""
+    rule = "|---" * (head.count(" | ") + 1) + "|"
+    return [f"| {head} |", rule, *(f"| {row} |" for row in rows)]
+
+
 def read_csv(path: Path, columns: Mapping[str, type]) -> list[dict[str, Any]]:
     """Read a table that `write_csv` wrote.
 

@@ -12,12 +12,22 @@ import exactness
 import jax
 import numpy as np
 import pytest
+import timing
 from flax import nnx
 
 
 def rows(path):
     with path.open() as file:
         return list(csv.DictReader(file))
+
+
+def test_every_way_has_its_turn_and_slow_ones_few(monkeypatch):
+    monkeypatch.setattr(timing, "timed", lambda run: run())
+    called = []
+    ways = {name: lambda name=name: called.append(name) or 1.0 for name in ("jaxseg", "plain lax")}
+    times = timing.in_turns(ways, 3, slow={"plain lax"}, slow_repeats=2)
+    assert called == ["jaxseg", "plain lax"] * 2 + ["jaxseg"]
+    assert times == {"jaxseg": [1000.0] * 3, "plain lax": [1000.0] * 2}
 
 
 def test_benchmark_depth(tmp_path):

@@ -40,6 +40,12 @@ def test_csv_round_trip(tmp_path):
     assert records.read_csv(path, COLUMNS) == []
 
 
+def test_markdown_table():
+    assert records.markdown_table("way | ms", ["vmap | 2", "loop | 3"]) == [
+        "| way | ms |", "|---|---|", "| vmap | 2 |", "| loop | 3 |",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
