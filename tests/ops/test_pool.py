@@ -6,18 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from operands import draw, line
 
 from jaxseg import ops
 
 both = pytest.mark.parametrize("op", [ops.max_pool, ops.avg_pool], ids=["max", "avg"])
-
-
-def line(values):
-    return jnp.asarray(values, jnp.float32)[None, :, None]
-
-
-def draw(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape)
 
 
 # --- by hand -------------------------------------------------------------------------------------

@@ -8,20 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from operands import draw, line
 
 from jaxseg import ops
 from jaxseg.ops.resize import _linear
 from jaxseg.ops.taps import _MANY
 
 MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
-
-
-def line(values):
-    return jnp.asarray(values, jnp.float32)[None, :, None]
-
-
-def draw(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape)
 
 
 # --- by hand -------------------------------------------------------------------------------------
