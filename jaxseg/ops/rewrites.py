@@ -17,6 +17,7 @@ from jax import lax
 
 from jaxseg.ops.canonical import labels, padded
 from jaxseg.ops.geometry import Geometry
+from jaxseg.ops.shuffle import blocks_to_pixels, pixels_to_blocks
 
 
 class Tap(NamedTuple):
@@ -119,13 +120,12 @@ def product_input_gradient(y: jax.Array, k: jax.Array, *, geometry: Geometry) ->
 
 def product_weight_gradient(x: jax.Array, y: jax.Array, *, geometry: Geometry) -> jax.Array:
     """Mode k without groups: what each tap sees, transposed, times what sees it."""
-    out = jnp.zeros((*geometry.window, x.shape[-1], y.shape[-1]), x.dtype)
     found = {
         tap.index: _correlate(_seen(x, tap, geometry), _seeing(y, tap)) for tap in taps(geometry)
     }
-    blank = out[(0,) * len(geometry.window)]
+    blank = jnp.zeros((x.shape[-1], y.shape[-1]), x.dtype)
     matrices = [found.get(i, blank) for i in itertools.product(*map(range, geometry.window))]
-    return jnp.stack(matrices).reshape(out.shape)
+    return jnp.stack(matrices).reshape(*geometry.window, *blank.shape)
 
 
 def _correlate(x: jax.Array, y: jax.Array) -> jax.Array:
@@ -244,7 +244,7 @@ def block_input_gradient(y: jax.Array, k: jax.Array, *, geometry: Geometry) -> j
         blocks = lax.conv_general_dilated(
             y, matrix, (1,) * axes, padding, dimension_numbers=labels(axes)
         )
-    laid = depth_to_space(blocks, g.stride)
+    laid = blocks_to_pixels(blocks.reshape(*blocks.shape[:-1], *g.stride, -1))
     start = [lo - b * s for lo, b, s in zip(g.low, begin, g.stride, strict=True)]
     stop = [a + i for a, i in zip(start, g.input, strict=True)]
     return lax.slice(laid, (0, *start, 0), (laid.shape[0], *stop, laid.shape[-1]))
@@ -260,8 +260,8 @@ def block_weight_gradient(x: jax.Array, y: jax.Array, *, geometry: Geometry) -> 
     padding = [
         (lo, o * s - i - lo) for lo, o, s, i in zip(g.low, g.output, g.stride, g.input, strict=True)
     ]
-    blocks = space_to_depth(padded(x, padding), g.stride)
-    found = _correlate(y, blocks)  # (out, *stride * in)
+    blocks = pixels_to_blocks(padded(x, padding), g.stride)
+    found = _correlate(y, blocks.reshape(*y.shape[:-1], -1))  # (out, *stride * in)
     spread = found.reshape(y.shape[-1], *g.stride, x.shape[-1])
     cut = spread[(slice(None), *(slice(w) for w in g.window))]
     return jnp.moveaxis(cut, 0, -1)
@@ -276,22 +276,3 @@ def _by_phase(k: jax.Array, reach, stride) -> jax.Array:
     )
     coarse, fine = range(0, 2 * axes, 2), range(1, 2 * axes, 2)
     return split.transpose(*coarse, 2 * axes + 1, *fine, 2 * axes)
-
-
-def depth_to_space(x: jax.Array, factor: tuple[int, ...]) -> jax.Array:
-    """(batch, *space, *factor * channels) -> (batch, *(space * factor), channels)."""
-    axes, space = len(factor), x.shape[1:-1]
-    channels = x.shape[-1] // math.prod(factor)
-    split = x.reshape(x.shape[0], *space, *factor, channels)
-    order = itertools.chain(*((1 + i, 1 + axes + i) for i in range(axes)))
-    laid = split.transpose(0, *order, 2 * axes + 1)
-    return laid.reshape(x.shape[0], *(n * f for n, f in zip(space, factor, strict=True)), channels)
-
-
-def space_to_depth(x: jax.Array, factor: tuple[int, ...]) -> jax.Array:
-    """The inverse of `depth_to_space`."""
-    axes = len(factor)
-    blocks = [n // f for n, f in zip(x.shape[1:-1], factor, strict=True)]
-    split = x.reshape(x.shape[0], *itertools.chain(*zip(blocks, factor, strict=True)), x.shape[-1])
-    coarse, fine = range(1, 2 * axes + 1, 2), range(2, 2 * axes + 2, 2)
-    return split.transpose(0, *coarse, *fine, 2 * axes + 1).reshape(x.shape[0], *blocks, -1)

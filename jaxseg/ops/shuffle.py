@@ -1,7 +1,9 @@
 """Channels to pixels and back: rearrangements, so each gradient is the other direction."""
 
 import math
+from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Shaped
 
@@ -42,10 +44,7 @@ def pixel_shuffle(
             f"give a multiple of {block}."
         )
     split = x.reshape(batch, *space, channels // block, *factors)
-    axes = len(space)
-    pairs = [a for n in range(axes) for a in (1 + n, 2 + axes + n)]
-    sizes = [n * r for n, r in zip(space, factors, strict=True)]
-    return jnp.transpose(split, (0, *pairs, 1 + axes)).reshape(batch, *sizes, channels // block)
+    return blocks_to_pixels(jnp.moveaxis(split, 1 + len(space), -1))
 
 
 def pixel_unshuffle(
@@ -64,16 +63,30 @@ def pixel_unshuffle(
         ValueError: a wrong rank, or a size that the factors do not divide.
     """
     x = images("pixel_unshuffle", x)
-    batch, *space, channels = x.shape
+    *space, channels = x.shape[1:]
     factors = per_axis("factor", factor, len(space))
     if any(n % r for n, r in zip(space, factors, strict=True)):
         raise ValueError(
             f"pixel_unshuffle: images of {tuple(space)} do not divide into blocks of "
             f"factor={factor!r}: give sizes that are multiples of it, or pad the images."
         )
-    sizes = [n // r for n, r in zip(space, factors, strict=True)]
-    pairs = [n for pair in zip(sizes, factors, strict=True) for n in pair]
+    blocks = jnp.moveaxis(pixels_to_blocks(x, factors), -1, 1 + len(space))
+    return blocks.reshape(*blocks.shape[: 1 + len(space)], channels * math.prod(factors))
+
+
+def blocks_to_pixels(x: jax.Array) -> jax.Array:
+    """(batch, *space, *factors, channels) -> (batch, *(space * factors), channels)."""
+    batch, *sizes, channels = x.shape
+    axes = len(sizes) // 2
+    space, factors = sizes[:axes], sizes[axes:]
+    pairs = [1 + n + part for n in range(axes) for part in (0, axes)]
+    laid = x.transpose(0, *pairs, x.ndim - 1)
+    return laid.reshape(batch, *(n * r for n, r in zip(space, factors, strict=True)), channels)
+
+
+def pixels_to_blocks(x: jax.Array, factors: Sequence[int]) -> jax.Array:
+    """(batch, *(space * factors), channels) -> (batch, *space, *factors, channels)."""
+    batch, *sizes, channels = x.shape
+    pairs = [n for size, r in zip(sizes, factors, strict=True) for n in (size // r, r)]
     split = x.reshape(batch, *pairs, channels)
-    axes = len(space)
-    order = (0, *range(1, 2 * axes, 2), 1 + 2 * axes, *range(2, 2 * axes + 1, 2))
-    return jnp.transpose(split, order).reshape(batch, *sizes, channels * math.prod(factors))
+    return split.transpose(0, *range(1, split.ndim - 1, 2), *range(2, split.ndim - 1, 2), -1)
