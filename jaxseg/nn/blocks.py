@@ -17,7 +17,29 @@ from jaxseg.nn.norm import NormFactory, Shift
 Activation = Callable[[jax.Array], jax.Array]
 
 
-class PreActivation(nnx.Module):
+class _TwoConvolutions(nnx.Module):
+    """Two 3x3 convolutions, two norms and an activation, in an order that a subclass chooses."""
+
+    def __init__(
+        self,
+        features: int,
+        *,
+        dilation: int = 1,
+        norm: NormFactory = Shift,
+        activation: Activation = jax.nn.relu,
+        kernel_init: Initializer | None = None,
+        last_init: Initializer | None = None,
+        rngs: nnx.Rngs,
+    ):
+        self.norm1, self.norm2 = norm(features), norm(features)
+        self.conv1 = Conv(features, features, dilation=dilation, kernel_init=kernel_init, rngs=rngs)
+        self.conv2 = Conv(
+            features, features, dilation=dilation, kernel_init=last_init or kernel_init, rngs=rngs
+        )
+        self.activation = activation
+
+
+class PreActivation(_TwoConvolutions):
     """Twice norm, activation, 3x3 convolution: the plain block, and the branch of He et al. 2016.
 
     A stack of these is the plain net of convolution, norm, activation, whose order in a chain is
@@ -33,48 +55,18 @@ class PreActivation(nnx.Module):
         rngs: draws the kernels.
     """
 
-    def __init__(
-        self,
-        features: int,
-        *,
-        dilation: int = 1,
-        norm: NormFactory = Shift,
-        activation: Activation = jax.nn.relu,
-        kernel_init: Initializer | None = None,
-        last_init: Initializer | None = None,
-        rngs: nnx.Rngs,
-    ):
-        self.norm1, self.norm2 = norm(features), norm(features)
-        self.conv1, self.conv2 = _pair(features, dilation, kernel_init, last_init, rngs)
-        self.activation = activation
-
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """conv(act(norm(conv(act(norm(x))))))."""
         x = self.conv1(self.activation(self.norm1(x, train=train)))
         return self.conv2(self.activation(self.norm2(x, train=train)))
 
 
-class PostActivation(nnx.Module):
+class PostActivation(_TwoConvolutions):
     """Conv, norm, activation, conv, norm: the branch of He et al. 2015 (arXiv:1512.03385, fig. 2).
 
     Their residual block is `Residual(PostActivation(...), activation=jax.nn.relu)`. Arguments as
     for `PreActivation`.
     """
-
-    def __init__(
-        self,
-        features: int,
-        *,
-        dilation: int = 1,
-        norm: NormFactory = Shift,
-        activation: Activation = jax.nn.relu,
-        kernel_init: Initializer | None = None,
-        last_init: Initializer | None = None,
-        rngs: nnx.Rngs,
-    ):
-        self.conv1, self.conv2 = _pair(features, dilation, kernel_init, last_init, rngs)
-        self.norm1, self.norm2 = norm(features), norm(features)
-        self.activation = activation
 
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """norm(conv(act(norm(conv(x)))))."""
@@ -157,17 +149,3 @@ class Residual(nnx.Module):
         scale = self.scale[...] if isinstance(self.scale, nnx.Param) else self.scale
         y = x + y * jnp.asarray(scale, y.dtype)
         return y if self.activation is None else self.activation(y)
-
-
-def _pair(
-    features: int,
-    dilation: int,
-    kernel_init: Initializer | None,
-    last_init: Initializer | None,
-    rngs: nnx.Rngs,
-) -> tuple[Conv, Conv]:
-    first = Conv(features, features, dilation=dilation, kernel_init=kernel_init, rngs=rngs)
-    last = Conv(
-        features, features, dilation=dilation, kernel_init=last_init or kernel_init, rngs=rngs
-    )
-    return first, last
