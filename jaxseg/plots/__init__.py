@@ -11,6 +11,7 @@ from jaxseg.plots.depth import (
     to_rgb,
     training_curves,
 )
+from jaxseg.plots.field_studies import output_phases, overlaps, rule_of_triples, width_growth
 from jaxseg.plots.fields import effective_field, field_growth, path_counts, windows
 
 __all__ = [
@@ -23,9 +24,13 @@ __all__ = [
     "gradient_profile",
     "image_strip",
     "loss_against_depth",
+    "output_phases",
+    "overlaps",
     "path_counts",
     "ratios",
+    "rule_of_triples",
     "to_rgb",
     "training_curves",
+    "width_growth",
     "windows",
 ]
