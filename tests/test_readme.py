@@ -1,5 +1,7 @@
 """The README's code runs, and says the shapes that it gives."""
 
+import contextlib
+import io
 import re
 from pathlib import Path
 
@@ -13,7 +15,10 @@ def test_the_code_of_the_readme_runs():
     seen = 0
     names: dict = {}
     for statement in re.split(r"\n(?=\S)", code):
-        exec(statement, names)
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(statement, names)
+        told = re.search(r"^print\(.*\)  # (.*)", statement)
+        assert told is None or printed.getvalue().strip() == told[1]
         said = re.search(r"^(\w+)(?:, \w+)? = .*# \(([\d, ]+)\)", statement)
         if said:
             seen += 1

@@ -323,6 +323,9 @@ def test_a_module_and_its_layers():
     assert lines[1] == "stem,1x64x64x8,3x3,1x1,216,884736"
     assert lines[-1].startswith("all,1x64x64x4,23x23,1x1,")
     assert len(str(table).splitlines()) == len(lines)
+    top = summary(net, IMAGE, depth=1)
+    assert [layer.name for layer in top.layers] == ["stem", "stack", "norm", "head", ""]
+    assert top["stack"].parameters == table["stack"].parameters
     assert type(net.stem) is nn.Conv  # the net itself is as it was
     assert net(jnp.zeros((1, 8, 8, 3))).shape == (1, 8, 8, 4)
 
@@ -353,6 +356,9 @@ def test_names_of_a_function():
     assert table["down"].multiply_adds == table["up"].multiply_adds == 32 * 32 * 81
     with pytest.raises(KeyError):
         table["sideways"]
+    assert [layer.name for layer in summary(fn, IMAGE, depth=0).layers] == [""]
+    with pytest.raises(ValueError, match="depth=-1 must be at least 0"):
+        summary(fn, IMAGE, depth=-1)
 
 
 def test_an_unknown_primitive_is_refused_until_it_has_a_rule():

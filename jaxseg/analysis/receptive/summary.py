@@ -87,7 +87,7 @@ class Summary:
         )
 
 
-def summary(fn: Callable, x: Any) -> Summary:
+def summary(fn: Callable, x: Any, *, depth: int | None = None) -> Summary:
     """Receptive field, parameters and multiply-adds of every named part of a net.
 
     Names are those of `jax.named_scope` and of `jax.ad_checkpoint.checkpoint_name`; the submodules
@@ -97,14 +97,17 @@ def summary(fn: Callable, x: Any) -> Summary:
     Args:
         fn: as for `receptive_field`, but it may return several arrays.
         x: as for `receptive_field`.
+        depth: names of at most so many parts, as "stack/[3]" has two; None: all.
 
     Returns:
         a `Summary`. The arrays that count as parameters are an nnx module's `Param`s, and of any
         other function the floating arrays that it holds or closes over.
 
     Raises:
-        ValueError: as `receptive_field`.
+        ValueError: as `receptive_field`, or a negative depth.
     """
+    if depth is not None and depth < 0:
+        raise ValueError(f"summary: depth={depth} must be at least 0, or None for all names.")
     if isinstance(getattr(fn, "func", fn), nnx.Module):
         parts = (fn.func, fn.args, fn.keywords) if isinstance(fn, functools.partial) else fn
         tracer, made, _ = traced(fn, x, prepare=_with_names, parameters=_are_params(parts))
@@ -117,7 +120,8 @@ def summary(fn: Callable, x: Any) -> Summary:
     return Summary(tuple(
         Layer(name, scope.value.shape, ReceptiveField(tracer.graph, scope.value, scope.value.shape),
               scope.parameters, scope.multiply_adds)
-        for name, scope in named if scope.value is not None
+        for name, scope in named
+        if scope.value is not None and (depth is None or len(name.split("/")) <= depth or not name)
     ))  # fmt: skip
 
 
