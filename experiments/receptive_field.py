@@ -73,7 +73,7 @@ class Config:
     largest_rate: int = 9
     depths: tuple[int, ...] = (5, 10, 20, 40)
     rates: tuple[int, ...] = (1, 2, 4, 2, 1)
-    features: int = 8
+    features: int = 16
     seeds: int = 64
     seed: int = 0
 
@@ -93,7 +93,7 @@ class Config:
 
 
 PRESETS = {
-    "tiny": Config(layers=3, largest_rate=3, depths=(5,), seeds=8),
+    "tiny": Config(layers=3, largest_rate=3, depths=(5,), features=8, seeds=8),
     "quick": Config(),
 }
 

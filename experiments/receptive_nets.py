@@ -262,5 +262,5 @@ NETS: dict[str, Net] = {
         Net("DeepLabV3", _deeplab, 513, {"output": 513}),
     )
 }  # fmt: skip
-"""By name. The pins of the DeepLabV3s follow from the formula for chains, the counts of a U-Net's
-phases from the support of a gradient in float64; all others are published."""
+"""By name. Pins are published (AlexNet, VGG, ResNet v1, the context module) or follow from the
+formula for chains; the counts of a U-Net's phases are those of a gradient's support in float64."""

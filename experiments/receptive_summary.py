@@ -3,8 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from receptive_effective import TOLERANCE
 from receptive_studies import GROWTH, Claim, phases
 from receptive_tools import TOOLS
+
+from jaxseg.training import records
 
 ABOUT = {
     "nets": (
@@ -12,8 +15,8 @@ ABOUT = {
         "The field is r₀ = 1 + Σ (k - 1) · (product of the strides before), the largest over all "
         "paths; 'ResNet-50' sees 483 or 427 pixels by whether its blocks stride on the 1x1 or "
         "the 3x3.",
-        "Published sizes (Araujo et al. 2019; Yu & Koltun 2016) and, behind upconvolutions, the "
-        "support of a gradient in float64.",
+        "Published sizes (Araujo et al. 2019; Yu & Koltun 2016), that formula where none is, and "
+        "behind upconvolutions the support of a gradient in float64.",
     ),
     "growth": (
         "Growth with depth",
@@ -39,7 +42,8 @@ ABOUT = {
         "The gradient of one output pixel is a Gaussian whose width grows as √n inside a field "
         "that grows as n (Luo et al. 2016).",
         "Paths of a chain: variance ⅔ Σd², kurtosis 3 - 1.5/n at rate 1. Random nets: width "
-        "√(⅔ Σd²), and √(n/3) with shortcuts (x + f)/√2.",
+        "√(⅔ Σd²), and √(n/3) with shortcuts (x + f)/√2; it holds within "
+        f"{TOLERANCE:.0%} over 64 nets, more over fewer.",
     ),
     "hybrid": (
         "Hybrid dilation",
@@ -139,6 +143,5 @@ def _kinds(kinds: np.ndarray) -> str:
 
 
 def _table(header: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
-    lines = [list(map(str, line)) for line in (header, *rows)]
-    body = ["| " + " | ".join(line) + " |" for line in lines]
-    return "\n".join([body[0], "|---" * len(lines[0]) + "|", *body[1:]]) + "\n"
+    head, *lines = (" | ".join(map(str, line)) for line in (header, *rows))
+    return "\n".join(records.markdown_table(head, lines)) + "\n"
