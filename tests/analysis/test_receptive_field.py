@@ -130,18 +130,18 @@ def test_counts_are_the_gradient_of_ones(x64):
 
 def test_counts_beyond_64_bits_are_exact():
     def fn(x):
-        for _ in range(40):
+        for _ in range(60):
             x = ops.conv(x, jnp.ones((3, 1, 1, 1)), padding=((1, 1), (0, 0)))
         return x
 
-    x = jax.ShapeDtypeStruct((1, 101, 1, 1), jnp.float32)
-    counts = receptive_field(fn, x).counts((50, 0))
+    x = jax.ShapeDtypeStruct((1, 141, 1, 1), jnp.float32)
+    counts = receptive_field(fn, x).counts((70, 0))
     assert counts.dtype == object
     row = np.array([1], object)
-    for _ in range(40):
+    for _ in range(60):
         row = np.convolve(row, [1, 1, 1])
-    assert list(counts[10:91, 0]) == list(row)
-    assert counts.sum() == 3**40
+    assert list(counts[10:131, 0]) == list(row)
+    assert counts.sum() == 3**60
 
 
 def test_a_deep_sum_of_branches_counts_every_path():
@@ -206,6 +206,14 @@ def test_what_does_not_repeat_says_so():
     assert field.size == (64, 1)
     assert field.coverage((0, 3)).sum() == 2
     assert "no regular stride" in repr(field)
+
+
+@pytest.mark.parametrize("size", [7, 8])
+def test_an_output_of_one_pixel_keeps_its_field(size):
+    x = jax.ShapeDtypeStruct((1, size, size, 1), jnp.float32)
+    field = receptive_field(lambda x: ops.conv(x, jnp.ones((9, 9, 1, 1)), padding=1), x)
+    assert (field.size, field.stride, field.padding) == ((9, 9), (1, 1), (1, 1))
+    assert field.window((0, 0)) == ((0, min(size, 8) - 1),) * 2
 
 
 def test_an_axis_in_two():
@@ -277,12 +285,17 @@ def test_branches_and_loops_that_the_data_decides():
     assert seen.sum() == 9 + 7 - 3 + 1  # a cross, and the pixel that decides
     assert seen[0, 0]
 
-    def rolling(x):
-        return lax.while_loop(lambda y: y[0, 0, 0, 0] > 0, lambda y: jnp.roll(y, 2, 1), x)
+    def rolling(x, by=(2, 0)):
+        return lax.while_loop(lambda y: y[0, 0, 0, 0] > 0, lambda y: jnp.roll(y, by, (1, 2)), x)
 
-    seen = receptive_field(rolling, IMAGE).coverage((20, 20))
-    assert seen[::2, 20].all()
-    assert not seen[1::2, 1:].any()
+    x = jax.ShapeDtypeStruct((1, 8, 9, 1), jnp.float32)
+    seen = receptive_field(rolling, x).coverage((4, 4))
+    assert seen[::2, 4].all()
+    assert not seen[1::2].any()
+    around = functools.partial(rolling, by=(1, 1))
+    assert receptive_field(around, x).coverage((4, 4)).all()
+    with pytest.raises(ValueError, match="mixes 12288 pixels, more than 1024"):
+        receptive_field(rolling, jax.ShapeDtypeStruct((1, 96, 128, 1), jnp.float32))
 
     def counted(x):
         return lax.while_loop(lambda c: c[0] < 4, lambda c: (c[0] + 1, narrow(c[1])), (0, x))[1]
@@ -402,9 +415,121 @@ def test_several_arrays_are_refused_with_the_way_out():
     assert summary(lambda x: {"out": x, "aux": x}, IMAGE)["all"].field.size == (1, 1)
 
 
+def test_an_index_out_of_bounds_sees_nothing():
+    dropped = receptive_field(lambda x: x.at[:, 99].set(x[:, 0]), IMAGE)
+    assert dropped.window((63, 3)) == ((63, 63), (3, 3))
+    filled = receptive_field(lambda x: jnp.take(x, np.array([99]), axis=1, mode="fill"), IMAGE)
+    assert filled.window((0, 3)) is None
+    clipped = receptive_field(lambda x: jnp.take(x, np.array([99]), axis=1, mode="clip"), IMAGE)
+    assert clipped.window((0, 3)) == ((63, 63), (3, 3))
+
+
+@pytest.mark.parametrize("mode", ["reflect", "wrap", "edge"])
+def test_padding_from_the_image_leaves_the_middle_as_it_is(mode):
+    def fn(x):
+        for _ in range(2):
+            x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode=mode)
+            x = ops.conv(x, kernel(3, 3), padding="valid")
+        return x
+
+    field = receptive_field(fn, IMAGE)
+    assert (field.size, field.stride, field.padding) == ((5, 5), (1, 1), (2, 2))
+    assert field.window((0, 32))[0] == ((0, 63) if mode == "wrap" else (0, 2))
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        lambda x: jnp.broadcast_to(jnp.mean(x, (1, 2), keepdims=True) * 30, x.shape),
+        lambda x: jnp.repeat(x, 2, 1).sum(1, keepdims=True),
+        lambda x: x.at[:, 0].add(x[:, 3]),
+        lambda x: jnp.stack([x, x * 2, x], 1).sum(1) - x,
+        lambda x: jnp.tile(x, (1, 2, 3, 1)),
+        lambda x: ops.upconv(x.sum((1, 2), keepdims=True), jnp.ones((3, 3, 1, 1)), stride=3),
+        lambda x: ops.conv(jnp.broadcast_to(x.sum((1, 2), keepdims=True), x.shape),
+                           jnp.ones((3, 3, 1, 1))),
+    ],
+)  # fmt: skip
+def test_paths_through_broadcasts_and_boxes(fn, x64):
+    x = jnp.ones((1, 5, 6, 1))
+    field = receptive_field(fn, x)
+    for index in np.ndindex(*field.output_size):
+        # In units of the smallest: the factors of mean and scale are no paths.
+        true = np.asarray(jax.grad(lambda x: fn(x)[0, *index, 0])(x)[0, ..., 0])  # noqa: B023
+        found = field.counts(index)
+        if np.array_equal(true, np.round(true)) and "mean" not in fn.__code__.co_names:
+            expected = true if fn.__code__.co_consts.count(2) == 0 else None
+            if expected is not None:
+                np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(found > 0, true != 0)
+
+
+def test_zeros_of_a_modules_parameters_are_not_looked_at():
+    class Mix(nnx.Module):
+        def __init__(self):
+            self.mix = nnx.Linear(64, 64, kernel_init=nnx.initializers.zeros, rngs=nnx.Rngs(0))
+
+        def __call__(self, x):
+            return jnp.swapaxes(self.mix(jnp.swapaxes(x, 1, 3)), 1, 3)
+
+    assert receptive_field(Mix(), IMAGE).window((3, 5)) == ((0, 63), (5, 5))
+    abstract = nnx.eval_shape(Mix)
+    assert receptive_field(abstract, IMAGE).size == (64, 1)
+    assert summary(abstract, IMAGE)["all"].parameters == 64 * 64 + 64
+
+
+def test_shared_parts_of_a_module_count_once():
+    class Twice(nnx.Module):
+        def __init__(self):
+            self.first = nn.Conv(3, 3, rngs=nnx.Rngs(0))
+            self.second = self.first
+
+        def __call__(self, x):
+            return self.second(self.first(x))
+
+    table = summary(Twice(), IMAGE)
+    assert table["all"].parameters == 81
+    assert table["all"].field.size == (5, 5)
+
+
+def test_what_a_traced_index_needs():
+    @jax.jit
+    def inside(x, i):
+        receptive_field(lambda y: lax.dynamic_slice_in_dim(y, i, 2, 1), x)
+        return x
+
+    with pytest.raises(ValueError, match="needed by value, but is being traced"):
+        inside(jnp.zeros((1, 8, 8, 1)), 3)
+
+
+def test_scalars_constants_and_loops_of_no_turns():
+    def fn(x):
+        with jax.named_scope("scale"):
+            s = jnp.mean(x)
+        y, zs = lax.scan(lambda c, z: (c, z), x * s, jnp.zeros((0, 2)))
+        assert zs.shape == (0, 2)
+        return y
+
+    assert "scale" not in str(summary(fn, IMAGE))
+    assert receptive_field(fn, IMAGE).window((3, 3)) == ((0, 63), (0, 63))
+    assert summary(lambda x: jnp.zeros((1, 4, 4, 2)), IMAGE)["all"].field.size == (0, 0)
+
+
+def test_the_work_of_a_loop_is_that_of_its_turns():
+    weights = jnp.ones((4, 1, 1, 3, 3))
+
+    def scanned(x):
+        return lax.scan(lambda y, k: (ops.conv(y, k), None), x, weights)[0] + weights.sum()
+
+    table = summary(scanned, IMAGE)
+    assert table["all"].parameters == weights.size
+    assert table["all"].multiply_adds == 4 * 64 * 64 * 9
+
+
 @pytest.mark.parametrize(
     ("fn", "match"),
     [
+        (lambda x: x[:, np.arange(5), np.arange(5)], "one after the other"),
         (lambda x: jnp.take_along_axis(x, jnp.zeros((1, 64, 64, 3), int), 1), "has no rule"),
         (lambda x: x.at[:, jnp.array([1, 3])].set(0.0), "several places"),
         (lambda x: lax.dynamic_update_slice_in_dim(x, x[:, :1], x[0, 0, 0, 0].astype(int), 1),

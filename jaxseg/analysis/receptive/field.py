@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from flax import nnx
 
 from jaxseg.analysis.receptive import lattice
 from jaxseg.analysis.receptive.graph import Graph, Operand, Value
@@ -36,8 +37,9 @@ class AxisField:
     """The receptive field along one axis of the input.
 
     Attributes:
-        size: the largest extent over the phases, in input pixels; of a field that takes in the
-            whole image, that of the image; where irregular, a bound that no window exceeds.
+        size: the largest extent over the phases, in input pixels, borders aside; of a field that
+            takes in the whole image, that of the image; where irregular, a bound of the windows.
+            An image with borders joined to it (reflecting, circular padding) counts without them.
         stride: input pixels per output pixel: an integer or a fraction, 0 where every output pixel
             sees the same, None where no stride describes the field (`regular` is False).
         padding: input pixels that the field of output pixel 0 reaches out before the image.
@@ -159,11 +161,13 @@ class ReceptiveField:
         Raises:
             ValueError: as `window`.
         """
-        patch, largest = self._run(index, np.dtype(np.float64))
-        if largest < 2**53:
+        with np.errstate(over="ignore", invalid="ignore"):
+            patch, largest = self._run(index, np.dtype(np.float64))
+        if largest < 2**53:  # every step was exact
             return self._placed(patch, np.dtype(np.int64))
         patch, _ = self._run(index, np.dtype(object))
-        return self._placed(patch, np.dtype(object))
+        counts = self._placed(patch, np.dtype(object))
+        return counts.astype(np.int64) if counts.max() < 2**63 else counts
 
     def _seen(self, index: Sequence[int], dtype) -> Patch | None:
         return self._run(index, np.dtype(dtype))[0]
@@ -233,7 +237,8 @@ def _line(axis: AxisField) -> str:
 
 def _axis(field: Lattice, extent: int, shape: Sequence[int]) -> AxisField:
     """The summary of an array's lattice over an input axis of `extent` pixels."""
-    if len(field.axes) == 1 and field.jumps[0] is not None:
+    # A jump of 0 is of pixels that differ and yet do not move, as behind a broadcast.
+    if len(field.axes) == 1 and field.jumps[0]:
         return _regular(field.lo, field.hi, field.jumps[0])
     field = lattice.listed(field, shape)
     seen = (field.lo <= field.hi) & (field.hi >= 0) & (field.lo < extent)
@@ -258,19 +263,14 @@ def _regular(lo: np.ndarray, hi: np.ndarray, jump: int) -> AxisField:
 
 
 def traced(
-    fn: Callable,
-    x: Any,
-    *,
-    prepare: Callable[[Any], Callable] = lambda fn: fn,
-    parameters: Sequence[bool] | None = None,
+    fn: Callable, x: Any, prepare: Callable[[Any], Callable] = lambda fn: fn
 ) -> tuple[Tracer, list[Operand], Any]:
     """Interpret `fn` at `x`: the tracer, what it made, and the avals of that as they were nested.
 
     Args:
         fn: as for `receptive_field`.
         x: likewise.
-        prepare: what to do to `fn`, if it is a pytree to a copy of its own, before it is called.
-        parameters: for each leaf of `fn`, whether it is one; None takes the floating arrays.
+        prepare: what to do to an nnx module, a copy made for this trace, before it is called.
     """
     shape = tuple(getattr(x, "shape", ()))
     if not hasattr(x, "dtype") or not 3 <= len(shape) <= 5 or math.prod(shape) == 0:
@@ -279,22 +279,42 @@ def traced(
             "jax.ShapeDtypeStruct (batch, *space, channels) with 1, 2 or 3 spatial axes."
         )
     given = fn if isinstance(fn, functools.partial) else functools.partial(fn)
-    leaves, tree = jax.tree.flatten((given.func, given.args, given.keywords))
-    arrays = {i: a for i, a in enumerate(leaves) if hasattr(a, "shape") and hasattr(a, "dtype")}
+    module = isinstance(given.func, nnx.Module)
+    # Split, for a module's shared parts are shared in what is merged, too.
+    parts = nnx.split(given.func) if module else (None, given.func)
+    held = jax.tree.leaves(parts[1], is_leaf=_is_variable)
+    is_param = [isinstance(v, nnx.Param) for v in held for _ in jax.tree.leaves(v)]
+    leaves, tree = jax.tree.flatten((parts[1], given.args, given.keywords))
+    is_param += [not module] * (len(leaves) - len(is_param))
+    arrays = {
+        i: leaf for i, leaf in enumerate(leaves)
+        if isinstance(leaf, jax.Array | jax.ShapeDtypeStruct)
+        or (module and isinstance(leaf, np.ndarray))
+    }  # fmt: skip
 
     def call(arrays, image):
-        parts = [arrays.get(i, leaf) for i, leaf in enumerate(leaves)]
-        func, args, keywords = jax.tree.unflatten(tree, parts)
-        return prepare(func)(*args, image, **keywords)
+        func, args, keywords = jax.tree.unflatten(
+            tree, [arrays.get(i, leaf) for i, leaf in enumerate(leaves)]
+        )
+        if parts[0] is not None:
+            func = prepare(nnx.merge(parts[0], func))
+        return func(*args, image, **keywords)
 
     closed, out = jax.make_jaxpr(call, return_shape=True)(
         arrays, jax.ShapeDtypeStruct(shape, x.dtype)
     )
     graph = Graph(shape[1:-1])
     tracer = Tracer(graph)
-    known = [constant(a, i if parameters is None or parameters[i] else None)
-             for i, a in arrays.items()]  # fmt: skip
+    known = [
+        constant(a, i if is_param[i] or not module else None,
+                 learned=(is_param[i] and module) or isinstance(a, jax.ShapeDtypeStruct))
+        for i, a in arrays.items()
+    ]  # fmt: skip
     return tracer, tracer.run(closed, [*known, graph.input(shape)], ""), out
+
+
+def _is_variable(leaf: Any) -> bool:
+    return isinstance(leaf, nnx.Variable)
 
 
 def receptive_field(fn: Callable, x: Any) -> ReceptiveField:
@@ -302,8 +322,9 @@ def receptive_field(fn: Callable, x: Any) -> ReceptiveField:
 
     The function is traced, not run: its jaxpr is interpreted with, in place of each array, the
     positions of the input that each of its positions can depend on. Residual branches, dilation,
-    strides and upconvolutions are all exact, and so are the borders. Convolution kernels and
-    products of features are taken to be nowhere zero; indices and resizing matrices are looked at.
+    strides and upconvolutions are all exact, and so are the borders. Parameters, convolution
+    kernels and masks are taken to be nowhere zero; indices, conditions and matrices along an axis
+    (as those of resizing) that are no module's parameters are looked at, zeros included.
 
     Args:
         fn: (batch, *space, channels) -> an array whose first axis is a batch, whose last holds

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxseg.analysis.receptive import cuts, lattice
@@ -89,26 +90,49 @@ class Value:
         )
 
 
+@dataclass(frozen=True)
+class Leaf:
+    """A parameter with its entries, all its layers (of its first axis) or one of them."""
+
+    number: Any
+    size: int
+    layers: int
+    layer: int | None = None
+
+
 @dataclass(eq=False)
 class Known:
     """An array that does not depend on the input; its values are computed only where asked for.
 
-    `leaves` are the parameters and constants that it holds whole: a number for each and its size.
+    `leaf` is the parameter that it is, if it is one; `learned` arrays are made of parameters,
+    whose zeros may be of today only.
     """
 
     shape: tuple[int, ...]
     make: Callable[[], Any] = field(repr=False)
-    leaf: tuple[Any, int] | None = None
+    leaf: Leaf | None = None
+    learned: bool = False
 
     @functools.cached_property
     def array(self) -> Any:
         """The array itself."""
         return self.make()
 
-    @property
+    @functools.cached_property
     def value(self) -> np.ndarray:
-        """Its values."""
-        return np.asarray(self.array)
+        """Its values.
+
+        Raises:
+            ValueError: it is being traced by a transformation around.
+        """
+        try:
+            return np.asarray(self.array)
+        except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
+            raise ValueError(
+                "receptive_field: an index, a condition or a matrix is needed by value, but is "
+                "being traced: call receptive_field outside of jit, vmap and grad, or make it a "
+                "constant of the function."
+            ) from error
 
 
 Operand = Value | Known
@@ -132,15 +156,29 @@ class Graph:
         shape: Sequence[int],
         edges: Sequence[tuple[Operand, Sequence[Link]]],
         mixed: Sequence[int] = (),
-    ) -> Operand:
-        """An array of `shape` made from operands, those that are known left out."""
+        pixels: Sequence[int] = (),
+    ) -> Value:
+        """An array of `shape` made from operands, those that are known left out.
+
+        Along the axes `mixed` all positions take the same, as features do (see `Edge`); along
+        `pixels` they do too, but each is a pixel of its own.
+
+        Raises:
+            ValueError: two axes of an operand move along the same axis, as a diagonal's do.
+        """
         kept = tuple(
             Edge(value, tuple(links), frozenset(mixed)) for value, links in edges
             if isinstance(value, Value)
         )  # fmt: skip
         assert kept
-        parts = [cuts.one()] * len(shape)
+        parts = [cuts.each(n) if a in pixels else cuts.one() for a, n in enumerate(shape)]
         for edge in kept:
+            followed = [link.axis for link in edge.links if not isinstance(link, Whole)]
+            if len({*followed}) < len(followed):
+                raise ValueError(
+                    "receptive_field: two axes of an array are looked up along one axis of the "
+                    "result, as for a diagonal, which has no rule: look up one after the other."
+                )
             for axis, link in enumerate(edge.links):
                 if not isinstance(link, Whole):
                     new = cuts.behind(link, edge.value.cuts[axis], edge.value.shape[axis],
@@ -233,10 +271,16 @@ class Graph:
         if isinstance(x, Known) or x.shape == tuple(shape):
             return x
         links = [same(a) if n == shape[a] else WHOLE for a, n in enumerate(x.shape)]
-        return self.node(shape, [(x, links)])
+        return self.node(shape, [(x, links)], pixels=repeated(links, shape))
 
 
 _MOST_NODES = 8
+
+
+def repeated(links: Sequence[Link], shape: Sequence[int]) -> list[int]:
+    """Axes along which a broadcast repeats pixels: neither the batch's nor the features'."""
+    followed = {link.axis for link in links if not isinstance(link, Whole)}
+    return [a for a in range(1, len(shape) - 1) if a not in followed]
 
 
 def _relaid_field(one: Lattice, sizes, result, groups) -> Lattice:

@@ -175,19 +175,37 @@ def union(a: Lattice, b: Lattice, shape: Sequence[int], extent: int) -> Lattice:
         if not field.axes and field.lo <= 0 and field.hi >= extent - 1:
             return field
     axes = tuple(sorted({*a.axes, *b.axes}))
+    if len(axes) > 1 and math.prod(shape[axis] for axis in axes) > _MOST_ENTRIES:
+        a, b, axes = _anywhere(a, shape), _anywhere(b, shape), ()
     (a, b), jumps = _aligned((_spread(a, axes), _spread(b, axes)), shape)
     lo, hi = np.minimum(a.lo, b.lo), np.maximum(a.hi, b.hi)
     return _sorted(Lattice(axes, jumps, lo, hi))
 
 
+# Attention moves along two axes at once: beyond so many entries, what any position sees is taken.
+_MOST_ENTRIES = 2**18
+
+
+def _anywhere(field: Lattice, shape: Sequence[int]) -> Lattice:
+    """What the positions see together."""
+    lo, hi = field.lo, field.hi
+    for axis, jump in zip(field.axes, field.jumps, strict=True):
+        lo, hi = _listed(lo, jump, shape[axis]).min(0), _listed(hi, jump, shape[axis]).max(0)
+    return Lattice((), (), lo, hi)
+
+
 def joined(parts: Sequence[tuple[Lattice | None, int]], axis: int, shape: Sequence[int]) -> Lattice:
     """Parts side by side along an axis of the result's `shape`; None sees nothing.
 
-    Each part is its field, numbered as in the result, and its length.
+    Each part is its field, numbered as in the result, and its length. A part of more than half of
+    the length stands for all: the others are a border, as of reflecting or circular padding.
     """
     seen = [field for field, _ in parts if field is not None]
     if all(seen[0].same_as(field) for field in seen):
         return seen[0]
+    longest, length = max(parts, key=lambda part: part[1])
+    if longest is not None and length * 2 > shape[axis]:
+        return longest
     axes = tuple(sorted({axis, *(a for field in seen for a in field.axes)}))
     at, first, total = axes.index(axis), 0, None
     for field, length in parts:

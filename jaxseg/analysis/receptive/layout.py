@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxseg.analysis.receptive.graph import Graph, Operand, Value
+from jaxseg.analysis.receptive.graph import Graph, Known, Operand, Value, repeated
 from jaxseg.analysis.receptive.links import WHOLE, Link, Window, same
 from jaxseg.analysis.receptive.rules import rule
 
@@ -19,21 +19,15 @@ def broadcast(graph, params, operands, results):
         same(axis) if n == shape[axis] else WHOLE
         for n, axis in zip(x.shape, params["broadcast_dimensions"], strict=True)
     ]
-    return [graph.node(shape, [(x, links)])]
+    return [graph.node(shape, [(x, links)], pixels=repeated(links, shape))]
 
 
 @rule("squeeze")
 def squeeze(graph, params, operands, results):
     """Axes of length 1 go."""
-    del params
-    return [_relaid(graph, operands[0], results[0].shape)]
-
-
-@rule("expand_dims")
-def expand_dims(graph, params, operands, results):
-    """Axes of length 1 come."""
-    del params
-    return [_relaid(graph, operands[0], results[0].shape)]
+    (x,), to = operands, itertools.count()
+    links = [WHOLE if a in params["dimensions"] else same(next(to)) for a in range(len(x.shape))]
+    return [graph.node(results[0].shape, [(x, links)])]
 
 
 @rule("transpose")
@@ -82,6 +76,42 @@ def concatenate(graph, params, operands, results):
     return [graph.joined(results[0].shape, operands, params["dimension"])]
 
 
+@rule("stack")
+def stack(graph, params, operands, results):
+    """Side by side along a new axis."""
+    axis, shape = params.get("axis", params.get("dimension")), results[0].shape
+    one = (*shape[:axis], 1, *shape[axis + 1 :])
+    links = [same(a + (a >= axis)) for a in range(len(shape) - 1)]
+    layers = [Known(one, x.make) if isinstance(x, Known) else graph.node(one, [(x, links)])
+              for x in operands]  # fmt: skip
+    return [graph.joined(shape, layers, axis)]
+
+
+@rule("unstack")
+def unstack(graph, params, operands, results):
+    """The entries along an axis, without it."""
+    (x,), axis = operands, params.get("axis", params.get("dimension"))
+    parts = []
+    for i, aval in enumerate(results):
+        kept = [same(a - (a > axis)) if a != axis else WHOLE for a in range(len(x.shape))]
+        move: list[Link] = [same(a) for a in range(len(x.shape))]
+        move[axis] = Window(axis, low=-i)
+        one = graph.node((*x.shape[:axis], 1, *x.shape[axis + 1 :]), [(x, move)])
+        parts.append(graph.node(aval.shape, [(one, kept)]))
+    return parts
+
+
+@rule("tile")
+def tile(graph, params, operands, results):
+    """The array again and again along each axis."""
+    (value,) = operands
+    for axis, times in enumerate(params["reps"]):
+        if times > 1:
+            shape = (*value.shape[:axis], times * value.shape[axis], *value.shape[axis + 1 :])
+            value = graph.joined(shape, [value] * times, axis)
+    return [value]
+
+
 @rule("split")
 def split(graph, params, operands, results):
     """The parts of an axis."""
@@ -103,20 +133,29 @@ def reshape(graph, params, operands, results):
 
 
 def _relaid(graph: Graph, x: Value, shape: Sequence[int]) -> Operand:
-    """Drop axes of length 1, regroup the others, bring in new axes of length 1."""
-    kept = [n for n in x.shape if n != 1]
-    wanted = [n for n in shape if n != 1]
+    """Regroup the axes between those that stay, where axes of length 1 come and go."""
+    old, new = tuple(x.shape), tuple(shape)
+    least = min(len(old), len(new))
+    head = next((n for n in range(least) if old[n] != new[n]), least)
+    tail = next((n for n in range(least - head) if old[-1 - n] != new[-1 - n]), least - head)
+    ends = range(head), range(len(old) - tail, len(old)), range(len(new) - tail, len(new))
+    kept = [a for a, n in enumerate(old) if n != 1 or a in ends[0] or a in ends[1]]
+    wanted = [a for a, n in enumerate(new) if n != 1 or a in ends[0] or a in ends[2]]
     value: Any = x
-    if len(kept) < len(x.shape):
-        to = itertools.count()
-        links = [WHOLE if n == 1 else same(next(to)) for n in x.shape]
-        value = graph.node(kept, [(x, links)])
-    if kept != wanted:
-        features = len(wanted) - 1 if shape[-1] != 1 else None
-        value = graph.relaid(value, wanted, _groups(kept, wanted), features)
-    if len(wanted) < len(shape):
-        links = [same(axis) for axis, n in enumerate(shape) if n != 1]
-        value = graph.node(shape, [(value, links)])
+    if len(kept) < len(old):
+        links = [same(kept.index(a)) if a in kept else WHOLE for a in range(len(old))]
+        value = graph.node([old[a] for a in kept], [(value, links)])
+    sizes = [new[a] for a in wanted]
+    inner = _groups(value.shape[head : len(kept) - tail], sizes[head : len(wanted) - tail])
+    if any(len(a) > 1 or len(b) > 1 for a, b in inner):
+        inner = [([head + i for i in a], [head + i for i in b]) for a, b in inner]
+        outer = [(len(kept) - tail + i, len(wanted) - tail + i) for i in range(tail)]
+        groups = [*(((i,), (i,)) for i in range(head)), *((tuple(a), tuple(b)) for a, b in inner),
+                  *(((a,), (b,)) for a, b in outer)]  # fmt: skip
+        features = wanted.index(len(new) - 1) if len(new) - 1 in wanted else None
+        value = graph.relaid(value, sizes, tuple(groups), features)
+    if len(wanted) < len(new):
+        value = graph.node(new, [(value, [same(a) for a in wanted])])
     return value
 
 

@@ -38,7 +38,7 @@ def dynamic_update_slice(graph, params, operands, results):
 
 
 @rule("scatter", "scatter_add", "scatter_mul", "scatter_min", "scatter_max", "scatter-add",
-      "scatter-mul", "scatter-min", "scatter-max")  # fmt: skip
+      "scatter-sub", "scatter-mul", "scatter-min", "scatter-max")  # fmt: skip
 def scatter(graph, params, operands, results):
     """One box of the array is replaced or added to, as `x.at[2:4].set(y)` does."""
     x, indices, new = operands
@@ -58,10 +58,16 @@ def scatter(graph, params, operands, results):
     new = Known(tuple(box), _never) if known else graph.node(box, [(new, links)])
     first = [0] * len(shape)
     for axis, start in zip(numbers.scatter_dims_to_operand_dims, table.reshape(-1), strict=True):
-        first[axis] = min(max(int(start), 0), shape[axis] - box[axis])
-    replaced = _replaced(graph, x, new, first)
-    # Without a function of its own, a scatter replaces; else it adds to, or the like.
-    return [replaced if params["update_jaxpr"] is None else graph.together(shape, [x, replaced])]
+        last = shape[axis] - box[axis]
+        first[axis] = min(max(int(start), 0), last)
+        if first[axis] != start and not _clips(params["mode"]):  # JAX drops it
+            return [x]
+    if params["update_jaxpr"] is not None:  # it adds to what is there, or the like
+        old = x
+        for axis, (begin, length) in enumerate(zip(first, box, strict=True)):
+            old = cut(graph, old, axis, begin, begin + length)
+        new = graph.together(box, [old, new], add=True)
+    return [_replaced(graph, x, new, first)]
 
 
 def _replaced(graph: Graph, x: Operand, new: Operand, first: Sequence[int]) -> Operand:
@@ -120,8 +126,11 @@ def gather(graph, params, operands, results):
         return [graph.node(shape, edges)]
     for n, axis in enumerate(mapped):
         index, taken = indices.value[..., n], params["slice_sizes"][axis]
+        last = x.shape[axis] - taken
         if (index == index.flat[0]).all():  # one place: cut it out
-            begin = min(max(int(index.flat[0]), 0), x.shape[axis] - taken)
+            begin = min(max(int(index.flat[0]), 0), last)
+            if begin != index.flat[0] and not _clips(params["mode"]):
+                return [Known(shape, _never)]  # filled with what is no pixel
             x = cut(graph, x, axis, begin, begin + taken)
         else:
             links[axis] = _indexed(axis, index, x.shape[axis], taken, places, params["mode"])
@@ -133,7 +142,7 @@ def _indexed(axis, index, size, taken, places, mode) -> Link:
     """The link of an axis that a gather with known indices looks up."""
     inside = (index >= 0) & (index <= size - taken)
     start = np.clip(index, 0, size - taken)
-    if "CLIP" in str(mode):
+    if _clips(mode):
         inside = np.ones_like(inside)
     if taken > 1:
         raise ValueError(
@@ -152,6 +161,11 @@ def _indexed(axis, index, size, taken, places, mode) -> Link:
     line = tuple(slice(None) if m == n else 0 for m in range(index.ndim))
     rows = np.arange(index.shape[n])
     return Table(places[n], rows[inside[line]], start[line][inside[line]])
+
+
+def _clips(mode) -> bool:
+    """Whether an index out of bounds stands for the nearest within; else for nothing at all."""
+    return "CLIP" in str(mode)
 
 
 def _known(name: str, operands: Sequence[Operand]) -> list[np.ndarray]:

@@ -33,7 +33,10 @@ class Patch:
 
 
 def seen_from(graph: Graph, value: Value, patch: Patch) -> tuple[Patch | None, float]:
-    """The patch of the input that a patch of `value` sees, and the largest entry on the way."""
+    """The patch of the input that a patch of `value` sees.
+
+    With it the largest entry on the way, where entries are float64, which may be infinite.
+    """
     waiting: dict[int, Patch] = {}
     largest = 0.0
     _spread(waiting, value, patch)
@@ -42,7 +45,7 @@ def seen_from(graph: Graph, value: Value, patch: Patch) -> tuple[Patch | None, f
         got = got and got.trimmed()
         if got is None:
             continue
-        largest = max(largest, float(got.values.max()))
+        largest = max(largest, _largest(got))
         node = graph.nodes[number]
         for edge in node.edges:
             back = _relay(edge, node, got) if isinstance(edge, Relaid) else _pull(edge, node, got)
@@ -50,7 +53,11 @@ def seen_from(graph: Graph, value: Value, patch: Patch) -> tuple[Patch | None, f
                 _spread(waiting, edge.value, back)
     got = waiting.get(0)
     got = got and got.trimmed()
-    return got, largest if got is None else max(largest, float(got.values.max()))
+    return got, largest if got is None else max(largest, _largest(got))
+
+
+def _largest(patch: Patch) -> float:
+    return float(patch.values.max()) if patch.values.dtype == np.float64 else 0.0
 
 
 def _spread(waiting: dict[int, Patch], value: Value, patch: Patch) -> None:
@@ -85,7 +92,10 @@ def _sum(a: Patch, b: Patch) -> Patch:
             slice(p - lo, p - lo + n)
             for p, lo, n in zip(patch.origin, low, patch.values.shape, strict=True)
         )
-        total[at] = _add(total[at], patch.values)
+        if total.dtype == bool:
+            total[at] |= patch.values
+        else:
+            total[at] += patch.values
     return Patch(tuple(low), total)
 
 
@@ -147,9 +157,9 @@ def _along(link: Link, axis, values, first, node_cuts, node_size, cuts, size):
         return _along_runs(link, axis, values, first, node_cuts, node_size, cuts, size)
     assert isinstance(link, Window | Table)
     if len(node_cuts) < node_size and len(cuts) == 1:
-        # All positions see as many of one run.
-        taps = sum(1 for _ in link.pairs(0, node_size, size))
-        return 0, _times(_all(values, axis), taps)
+        # All positions see equally many of the one run.
+        seen = sum(len(rows) for rows, _ in link.pairs(0, node_size, size))
+        return 0, _times(_all(values, axis), seen // node_size)
     first, values = _by_position(axis, values, first, node_cuts, node_size)
     begin, values = _along_positions(link, axis, values, first, size)
     return _by_run(axis, values, begin, cuts, size)

@@ -16,7 +16,7 @@ from typing import Any
 
 from jaxseg.analysis.receptive.graph import Graph, Operand
 
-Rule = Callable[[Graph, dict[str, Any], Sequence[Operand], Sequence[Any]], list[Operand]]
+Rule = Callable[[Graph, dict[str, Any], Sequence[Operand], Sequence[Any]], Sequence[Operand]]
 
 RULES: dict[str, Rule] = {}
 

@@ -12,7 +12,7 @@ from flax import nnx
 
 from jaxseg.analysis.receptive.field import ReceptiveField, traced
 from jaxseg.analysis.receptive.graph import Value
-from jaxseg.analysis.receptive.trace import Scope
+from jaxseg.analysis.receptive.trace import Scope, Tracer
 
 COLUMNS = ("layer", "output", "field", "stride", "parameters", "multiply_adds")
 
@@ -47,7 +47,7 @@ class Layer:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Summary:
     """The layers of a net, in the order in which they begin; the whole net comes last.
 
@@ -74,7 +74,7 @@ class Summary:
             writer.writerow(layer.row())
         return out.getvalue()
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """A table in plain text."""
         rows = [[c.replace("_", "-") for c in COLUMNS]]
         for layer in self.layers:
@@ -101,34 +101,31 @@ def summary(fn: Callable, x: Any, *, depth: int | None = None) -> Summary:
 
     Returns:
         a `Summary`. The arrays that count as parameters are an nnx module's `Param`s, and of any
-        other function the floating arrays that it holds or closes over.
+        other function the floating arrays that it holds or closes over. Of branches that the data
+        decides between, all count, of loops that it ends, one turn. Inside the trace a submodule
+        is of a subclass of its class, made to name its calls; the net given is left alone.
 
     Raises:
         ValueError: as `receptive_field`, or a negative depth.
     """
     if depth is not None and depth < 0:
         raise ValueError(f"summary: depth={depth} must be at least 0, or None for all names.")
-    if isinstance(getattr(fn, "func", fn), nnx.Module):
-        parts = (fn.func, fn.args, fn.keywords) if isinstance(fn, functools.partial) else fn
-        tracer, made, _ = traced(fn, x, prepare=_with_names, parameters=_are_params(parts))
-    else:
-        tracer, made, _ = traced(fn, x)
+    tracer, made, out = traced(fn, x, _with_names)
     whole = tracer.scopes.pop("", Scope())
-    whole.value = next((v for v in reversed(made) if isinstance(v, Value)), None)
-    named = [*tracer.scopes.items(), ("", whole)]
-    # What made no array of the image's only prepared parameters.
-    return Summary(tuple(
-        Layer(name, scope.value.shape, ReceptiveField(tracer.graph, scope.value, scope.value.shape),
-              scope.parameters, scope.multiply_adds)
-        for name, scope in named
-        if scope.value is not None and (depth is None or len(name.split("/")) <= depth or not name)
-    ))  # fmt: skip
+    shapes = [tuple(aval.shape) for aval in jax.tree.leaves(out)]
+    last = [(v if isinstance(v, Value) else None, s) for v, s in zip(made, shapes, strict=True)]
+    layers = [
+        # What made no array of the image's only prepared parameters.
+        _layer(tracer, name, scope, scope.value, scope.value.shape)
+        for name, scope in tracer.scopes.items()
+        if scope.value is not None and (depth is None or len(name.split("/")) <= depth)
+    ]
+    return Summary((*layers, *(_layer(tracer, "", whole, *one) for one in last[-1:])))
 
 
-def _are_params(net: Any) -> list[bool]:
-    """For each leaf, whether it is (in) a `Param`."""
-    variables = jax.tree.leaves(net, is_leaf=lambda v: isinstance(v, nnx.Variable))
-    return [isinstance(v, nnx.Param) for v in variables for _ in jax.tree.leaves(v)]
+def _layer(tracer: Tracer, name: str, scope: Scope, value: Value | None, shape) -> Layer:
+    field = ReceptiveField(tracer.graph, value, shape)
+    return Layer(name, tuple(shape), field, scope.parameters, scope.multiply_adds)
 
 
 def _with_names(net: nnx.Module) -> nnx.Module:

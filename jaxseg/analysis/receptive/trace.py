@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal
 
-from jaxseg.analysis.receptive.graph import Graph, Known, Operand, Value
+from jaxseg.analysis.receptive.graph import Graph, Known, Leaf, Operand, Value
 from jaxseg.analysis.receptive.rules import RULES
 
 # Primitives that hold jaxprs of their own: name -> (tracer, equation, operands, scope) -> results.
@@ -23,7 +23,8 @@ class Tracer:
     def __init__(self, graph: Graph):
         self.graph = graph
         self.scopes: dict[str, Scope] = {}
-        self._counted: set[Any] = set()
+        self.counting = True
+        self._used: dict[Any, set[int]] = {}
 
     def run(self, closed: ClosedJaxpr, operands: Sequence[Operand], scope: str) -> list[Operand]:
         """The results of a jaxpr, whose equations stand under `scope`."""
@@ -51,7 +52,9 @@ class Tracer:
         results: list[Any] = [var.aval for var in eqn.outvars]
         if name in CONTROL:
             return list(CONTROL[name](self, eqn, given, scope))
-        self._count(scope, eqn, given)
+        self.count(scope, eqn, given)
+        if not results:  # a message to print, a check
+            return []
         if not any(isinstance(x, Value) for x in given):
             return evaluated(eqn, given)
         if name not in RULES:
@@ -62,27 +65,33 @@ class Tracer:
             )
         if not any(math.prod(aval.shape) for aval in results):  # nothing of an array
             return [constant(np.zeros(aval.shape)) for aval in results]
-        made = RULES[name](self.graph, eqn.params, given, results)
+        made = list(RULES[name](self.graph, eqn.params, given, results))
         self._note(f"{scope}/{eqn.params['name']}" if name == "name" else scope, made)
         return made
 
     def _note(self, scope: str, made: Sequence[Operand]) -> None:
         for value in made:
-            if isinstance(value, Value):
+            if isinstance(value, Value) and len(value.shape) >= 2:
                 for path in _paths(scope):
                     self.scopes.setdefault(path, Scope()).value = value
 
-    def _count(self, scope: str, eqn: JaxprEqn, given: Sequence[Operand]) -> None:
+    def count(self, scope: str, eqn: JaxprEqn, given: Sequence[Operand]) -> None:
         """Parameters that are used here first, and multiply-adds."""
-        leaves = [x.leaf for x in given if isinstance(x, Known) and x.leaf]
-        fresh = {number: size for number, size in leaves if number not in self._counted}
-        self._counted |= fresh.keys()
-        work = multiply_adds(eqn)
+        fresh = sum(self._first_use(x.leaf) for x in given if isinstance(x, Known) and x.leaf)
+        work = multiply_adds(eqn) if self.counting else 0
         if fresh or work:
             for path in _paths(scope):
                 entry = self.scopes.setdefault(path, Scope())
-                entry.parameters += sum(fresh.values())
+                entry.parameters += fresh
                 entry.multiply_adds += work
+
+    def _first_use(self, leaf: Leaf) -> int:
+        """How much of a parameter is used for the first time, a layer of a stack at a time."""
+        layers = {*range(leaf.layers)} if leaf.layer is None else {leaf.layer}
+        seen = self._used.setdefault(leaf.number, set())
+        fresh = layers - seen
+        seen |= fresh
+        return leaf.size * len(fresh) // leaf.layers
 
 
 class Scope:
@@ -99,11 +108,12 @@ def _paths(scope: str) -> list[str]:
     return ["/".join(parts[:n]) for n in range(len(parts) + 1)]
 
 
-def constant(array: Any, number: Any = None) -> Known:
+def constant(array: Any, number: Any = None, *, learned: bool = False) -> Known:
     """An array from outside, a parameter if it has a number and floats."""
     shape = tuple(array.shape) if hasattr(array, "shape") else np.shape(array)
     is_leaf = number is not None and jnp.issubdtype(array.dtype, jnp.inexact)
-    return Known(shape, lambda: array, (number, math.prod(shape)) if is_leaf else None)
+    leaf = Leaf(number, math.prod(shape), max(shape[0], 1) if shape else 1) if is_leaf else None
+    return Known(shape, lambda: array, leaf, learned)
 
 
 def evaluated(eqn: JaxprEqn, given: Sequence[Operand]) -> list[Operand]:
@@ -115,8 +125,10 @@ def evaluated(eqn: JaxprEqn, given: Sequence[Operand]) -> list[Operand]:
         return out if eqn.primitive.multiple_results else [out]
 
     avals: list[Any] = [var.aval for var in eqn.outvars]
+    learned = any(x.learned for x in given if isinstance(x, Known))
     return [
-        Known(a.shape, functools.partial(lambda n: values()[n], n)) for n, a in enumerate(avals)
+        Known(a.shape, functools.partial(lambda n: values()[n], n), learned=learned)
+        for n, a in enumerate(avals)
     ]
 
 

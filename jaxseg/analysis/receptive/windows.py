@@ -34,8 +34,8 @@ def convolution(graph, params, operands, results):
     edges = [(x, links), (kernel, [WHOLE] * len(kernel.shape))]
     if batches > 1 and isinstance(x, Value) and len(x.cuts[batch]) > 1:
         raise ValueError(
-            "receptive_field: a convolution with batch_group_count whose batch axis holds pixels "
-            "has no rule."
+            "receptive_field: a convolution with batch_group_count whose batch entries see "
+            "different pixels has no rule: convolve them apart."
         )
     return [graph.node(shape, edges, mixed=[out_feature])]
 
@@ -89,6 +89,24 @@ def pooling(graph, params, operands, results):
     count = len(results)
     edges = [(x, links if i < count else []) for i, x in enumerate(operands)]
     return [graph.node(aval.shape, edges) for aval in results]
+
+
+@rule("select_and_scatter_add")
+def pooling_gradient(graph, params, operands, results):
+    """The gradient of a pooling: each window's value goes to one of its pixels, by comparison."""
+    source, x = operands
+    size, strides = params["window_dimensions"], params["window_strides"]
+    lows = [low for low, _ in params["padding"]]
+    down = [Window(a, *how) for a, how in enumerate(
+        zip(size, strides, [1] * len(size), lows, strict=True)
+    )]  # fmt: skip
+    up = [Window(a, k, 1, -1, -low, s)
+          for a, (k, s, low) in enumerate(zip(size, strides, lows, strict=True))]  # fmt: skip
+    windows = [source]
+    if isinstance(x, Value):
+        windows.append(graph.node(source.shape, [(x, down)]))
+    inner = graph.together(source.shape, windows)
+    return [graph.node(results[0].shape, [(inner, up)])]
 
 
 @rule("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp")
@@ -158,7 +176,8 @@ def product(graph, params, operands, results):
             links[a] = same(first[i] + n)
         other = operands[1 - i]
         if isinstance(x, Value) and isinstance(other, Known):
-            if len(free[1 - i]) == len(contracted[i]) == 1 and not batch[0]:
+            one_by_one = len(free[1 - i]) == len(contracted[i]) == 1 and not batch[0]
+            if one_by_one and not other.learned:
                 (mine,), (its,) = contracted[i], contracted[1 - i]
                 if len(x.cuts[mine]) > 1:
                     links[mine] = Table(first[1 - i], *_pairs(other.value, its))
