@@ -1,0 +1,33 @@
+"""Losses of dense prediction: unreduced first, one `ignore_index` for all.
+
+A loss of pixels gives a map, `(batch, *space)`; a loss of regions gives one number an image and
+class, `(batch, classes)`. `mean_over_valid` and `mean_over_classes` make them scalars:
+
+    def objective(logits, labels):
+        regions = losses.dice_loss(logits, labels)
+        return losses.mean_cross_entropy(logits, labels) + losses.mean_over_classes(regions, labels)
+
+The contract: a pixel labelled `ignore_index` changes no value and no gradient, whatever its
+logits; a batch of nothing but such pixels gives 0 and a gradient of 0; a label that is neither a
+class nor ignored gives NaN. Everything is computed in float32, or in float64 where the logits are.
+"""
+
+from jaxseg.losses.contract import IGNORE_INDEX
+from jaxseg.losses.means import (
+    mean_cross_entropy,
+    mean_over_classes,
+    mean_over_valid,
+    with_auxiliary,
+)
+from jaxseg.losses.pixels import cross_entropy, focal_loss, hard_labels
+
+__all__ = [
+    "IGNORE_INDEX",
+    "cross_entropy",
+    "focal_loss",
+    "hard_labels",
+    "mean_cross_entropy",
+    "mean_over_classes",
+    "mean_over_valid",
+    "with_auxiliary",
+]

@@ -1,0 +1,62 @@
+"""Every loss as one scalar function of logits and labels, and labels to try it on."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxseg import losses
+
+WEIGHTS = np.array([0.5, 2.0, 1.0, 3.0], np.float32)
+CLASSES = len(WEIGHTS)
+
+
+def of_pixels(loss, **options):
+    def mean(logits, labels, ignore_index=255):
+        values = loss(logits, labels, ignore_index=ignore_index, **options)
+        return losses.mean_over_valid(values, labels, ignore_index=ignore_index)
+
+    return mean
+
+
+def mined(logits, labels, ignore_index=255):
+    hard = losses.hard_labels(
+        logits, labels, threshold=0.4, least_kept=5, ignore_index=ignore_index
+    )
+    return losses.mean_cross_entropy(logits, hard, ignore_index=ignore_index)
+
+
+def weighted(logits, labels, ignore_index=255):
+    return losses.mean_cross_entropy(
+        logits, labels, class_weights=WEIGHTS, label_smoothing=0.1, ignore_index=ignore_index
+    )
+
+
+def auxiliary(logits, labels, ignore_index=255):
+    def loss(z, y):
+        return losses.mean_cross_entropy(z, y, ignore_index=ignore_index)
+
+    return losses.with_auxiliary(loss, weight=0.4)((logits, -logits), labels)
+
+
+PIXELS = {
+    "cross_entropy": of_pixels(losses.cross_entropy),
+    "weighted": weighted,
+    "focal": of_pixels(losses.focal_loss),
+    "focal_half": of_pixels(losses.focal_loss, gamma=0.5, class_weights=WEIGHTS),
+    "mined": mined,
+    "auxiliary": auxiliary,
+}
+REGIONS = {}
+# Compiled whole: operation by operation, every new shape takes seconds.
+SCALARS = {
+    name: jax.jit(loss, static_argnames="ignore_index") for name, loss in (PIXELS | REGIONS).items()
+}
+GRADIENTS = {name: jax.jit(jax.value_and_grad(loss)) for name, loss in SCALARS.items()}
+
+
+def draw(shape=(3, 5, 4), seed=0, scale=3.0, ignored=0.2):
+    rng = np.random.default_rng(seed)
+    logits = scale * rng.standard_normal((*shape, CLASSES))
+    labels = rng.integers(0, CLASSES, shape)
+    labels[rng.random(shape) < ignored] = 255
+    return jnp.asarray(logits, jnp.float32), jnp.asarray(labels, jnp.int32)
