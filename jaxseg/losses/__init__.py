@@ -20,14 +20,19 @@ from jaxseg.losses.means import (
     with_auxiliary,
 )
 from jaxseg.losses.pixels import cross_entropy, focal_loss, hard_labels
+from jaxseg.losses.regions import dice_loss, jaccard_loss, lovasz_softmax, tversky_loss
 
 __all__ = [
     "IGNORE_INDEX",
     "cross_entropy",
+    "dice_loss",
     "focal_loss",
     "hard_labels",
+    "jaccard_loss",
+    "lovasz_softmax",
     "mean_cross_entropy",
     "mean_over_classes",
     "mean_over_valid",
+    "tversky_loss",
     "with_auxiliary",
 ]

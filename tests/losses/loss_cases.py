@@ -18,6 +18,16 @@ def of_pixels(loss, **options):
     return mean
 
 
+def of_regions(loss, *, present_only=True, **options):
+    def mean(logits, labels, ignore_index=255):
+        values = loss(logits, labels, ignore_index=ignore_index, **options)
+        return losses.mean_over_classes(
+            values, labels, present_only=present_only, ignore_index=ignore_index
+        )
+
+    return mean
+
+
 def mined(logits, labels, ignore_index=255):
     hard = losses.hard_labels(
         logits, labels, threshold=0.4, least_kept=5, ignore_index=ignore_index
@@ -46,7 +56,14 @@ PIXELS = {
     "mined": mined,
     "auxiliary": auxiliary,
 }
-REGIONS = {}
+REGIONS = {
+    "tversky": of_regions(losses.tversky_loss),
+    "dice": of_regions(losses.dice_loss),
+    "dice_bare": of_regions(losses.dice_loss, smoothing=0.0),
+    "jaccard": of_regions(losses.jaccard_loss, present_only=False),
+    "lovasz": of_regions(losses.lovasz_softmax),
+    "lovasz_all": of_regions(losses.lovasz_softmax, present_only=False),
+}
 # Compiled whole: operation by operation, every new shape takes seconds.
 SCALARS = {
     name: jax.jit(loss, static_argnames="ignore_index") for name, loss in (PIXELS | REGIONS).items()
