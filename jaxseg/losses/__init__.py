@@ -13,6 +13,7 @@ class nor ignored gives NaN. Everything is computed in float32, or in float64 wh
 """
 
 from jaxseg.losses.contract import IGNORE_INDEX
+from jaxseg.losses.distances import boundary_loss, signed_distance, squared_distance
 from jaxseg.losses.means import (
     mean_cross_entropy,
     mean_over_classes,
@@ -24,6 +25,7 @@ from jaxseg.losses.regions import dice_loss, jaccard_loss, lovasz_softmax, tvers
 
 __all__ = [
     "IGNORE_INDEX",
+    "boundary_loss",
     "cross_entropy",
     "dice_loss",
     "focal_loss",
@@ -33,6 +35,8 @@ __all__ = [
     "mean_cross_entropy",
     "mean_over_classes",
     "mean_over_valid",
+    "signed_distance",
+    "squared_distance",
     "tversky_loss",
     "with_auxiliary",
 ]

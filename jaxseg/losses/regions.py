@@ -150,7 +150,7 @@ def lovasz_softmax(
     Source: Berman et al., "The Lovász-Softmax loss: A tractable surrogate for the optimization of
     the intersection-over-union measure in neural networks" (arXiv:1705.08790), equations 8, 9, 11.
     """
-    areas = _areas("lovasz_softmax", logits, labels, ignore_index)
+    areas = areas_of("lovasz_softmax", logits, labels, ignore_index)
     if not areas.predicted.shape[1]:
         return jnp.zeros((logits.shape[0], logits.shape[-1]), areas.predicted.dtype)
     labelled = areas.labelled > 0.5
@@ -193,7 +193,8 @@ class Areas(NamedTuple):
     poison: Float[Array, "batch classes"]
 
 
-def _areas(name: str, logits: Array, labels: Array, ignore_index: int) -> Areas:
+def areas_of(name: str, logits: Array, labels: Array, ignore_index: int) -> Areas:
+    """The `Areas` of logits and labels that the caller, `name`, was given."""
     pixels = prepare(name, logits, labels, ignore_index, least=2)
     batch, classes = logits.shape[0], logits.shape[-1]
     flat = (batch, labels.size // max(batch, 1), classes)
@@ -224,7 +225,7 @@ def _tversky(
     for option, value in (("alpha", alpha), ("beta", beta), ("smoothing", smoothing)):
         if value < 0:
             raise ValueError(f"{name}: {option}={value!r} is negative: give 0 or more.")
-    areas = _areas(name, logits, labels, ignore_index)
+    areas = areas_of(name, logits, labels, ignore_index)
     p, g = areas.predicted, areas.labelled
     right = jnp.sum(p * g, 1)
     wrong = alpha * jnp.sum(p * (1 - g), 1) + beta * jnp.sum((1 - p) * g, 1)

@@ -63,6 +63,7 @@ REGIONS = {
     "jaccard": of_regions(losses.jaccard_loss, present_only=False),
     "lovasz": of_regions(losses.lovasz_softmax),
     "lovasz_all": of_regions(losses.lovasz_softmax, present_only=False),
+    "boundary": of_regions(losses.boundary_loss, present_only=False),
 }
 # Compiled whole: operation by operation, every new shape takes seconds.
 SCALARS = {
