@@ -3,14 +3,18 @@
 from jaxseg.nn import initializers
 from jaxseg.nn.blocks import Bottleneck, PostActivation, PreActivation, Residual
 from jaxseg.nn.conv import Conv, UpConv
+from jaxseg.nn.conv_norm import ConvNorm
+from jaxseg.nn.dropout import dropout
 from jaxseg.nn.functional import functional
 from jaxseg.nn.norm import BatchNorm, GroupNorm, Shift
+from jaxseg.nn.remat import rematerialised
 from jaxseg.nn.stack import Stack
 
 __all__ = [
     "BatchNorm",
     "Bottleneck",
     "Conv",
+    "ConvNorm",
     "GroupNorm",
     "PostActivation",
     "PreActivation",
@@ -18,6 +22,8 @@ __all__ = [
     "Shift",
     "Stack",
     "UpConv",
+    "dropout",
     "functional",
     "initializers",
+    "rematerialised",
 ]

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxseg.nn.conv import shift
+from jaxseg.ops.check import widened
 
 NormFactory = Callable[[int], nnx.Module]
 """features -> a module called as `norm(x, train=...)`."""
@@ -19,8 +20,10 @@ class BatchNorm(nnx.BatchNorm):
     """Normalise each channel over batch and space (Ioffe & Szegedy 2015, arXiv:1502.03167).
 
     In training the batch's own statistics are used and the running ones move a tenth of the way
-    towards them (PyTorch's momentum of 0.1); otherwise the running ones are used. `scale=False`
-    leaves the learned scale away, which a following ReLU and convolution can express as well.
+    towards them (PyTorch's momentum of 0.1); otherwise the running ones are used. One pixel of one
+    example has no spread: there, in training too, the running ones are used and kept (PyTorch
+    raises). `scale=False` leaves the learned scale away, which a following ReLU and convolution can
+    express as well. 16-bit inputs are normalised in float32 and come back in their own dtype.
     """
 
     def __init__(self, features: int, *, scale: bool = True):
@@ -31,14 +34,16 @@ class BatchNorm(nnx.BatchNorm):
 
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:  # type: ignore[override]
         """(batch, *space, features) -> the same shape; updates the statistics if `train`."""
-        return super().__call__(x, use_running_average=not train)
+        alone = x.size == x.shape[-1]
+        y = super().__call__(widened(x), use_running_average=alone or not train)
+        return y.astype(x.dtype)
 
 
 class GroupNorm(nnx.GroupNorm):
     """Normalise each example over space and groups of channels (Wu & He 2018, arXiv:1803.08494).
 
     Examples stay independent, so per-example gradients are well defined; nothing differs between
-    training and evaluation.
+    training and evaluation. 16-bit inputs are treated as `BatchNorm` treats them.
     """
 
     def __init__(self, features: int, *, groups: int = 8, scale: bool = True):
@@ -55,7 +60,7 @@ class GroupNorm(nnx.GroupNorm):
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:  # type: ignore[override]
         """(batch, *space, features) -> the same shape."""
         del train
-        return super().__call__(x)
+        return super().__call__(widened(x)).astype(x.dtype)
 
 
 class Shift(nnx.Module):
