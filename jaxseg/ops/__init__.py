@@ -3,6 +3,7 @@
 from jaxseg.ops.conv import conv
 from jaxseg.ops.geometry import conv_output_size, upconv_output_size
 from jaxseg.ops.lowering import lowering
+from jaxseg.ops.mirror import mirror_pad
 from jaxseg.ops.pool import avg_pool, max_pool
 from jaxseg.ops.resize import resize
 from jaxseg.ops.shuffle import pixel_shuffle, pixel_unshuffle
@@ -14,6 +15,7 @@ __all__ = [
     "conv_output_size",
     "lowering",
     "max_pool",
+    "mirror_pad",
     "pixel_shuffle",
     "pixel_unshuffle",
     "resize",
