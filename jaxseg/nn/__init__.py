@@ -1,7 +1,9 @@
 """Flax NNX modules: they own parameters and call `jaxseg.ops`."""
 
 from jaxseg.nn import initializers
+from jaxseg.nn.aspp import ASPP
 from jaxseg.nn.blocks import Bottleneck, PostActivation, PreActivation, Residual
+from jaxseg.nn.context import Context
 from jaxseg.nn.conv import Conv, UpConv
 from jaxseg.nn.conv_norm import ConvNorm
 from jaxseg.nn.dropout import dropout
@@ -11,8 +13,10 @@ from jaxseg.nn.remat import rematerialised
 from jaxseg.nn.stack import Stack
 
 __all__ = [
+    "ASPP",
     "BatchNorm",
     "Bottleneck",
+    "Context",
     "Conv",
     "ConvNorm",
     "GroupNorm",

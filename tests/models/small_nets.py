@@ -1,24 +1,46 @@
 """What the tests of nets share: encoders small enough for two cores, and drawn variables."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from jaxseg.models import ResNetSize
 
 TINY = ResNetSize((1, 1, 1, 1), width=8)
+TINIEST = ResNetSize((1, 1, 1, 1), bottleneck=False, width=8)
 TINY_BASIC = ResNetSize((2, 1, 1, 2), bottleneck=False, width=8)
 
 
-def call(net, images, *, method=None, **options):
-    """`net(images)`, compiled; `options` are static but for keys."""
-    static = {k: v for k, v in options.items() if not isinstance(v, jax.Array)}
-    arrays = {k: v for k, v in options.items() if isinstance(v, jax.Array)}
+def quick(make):
+    """The net that `make()` builds, kernels drawn by NumPy: no program to compile a shape."""
+    graphdef, state = nnx.split(nnx.eval_shape(make))
+    rng = np.random.default_rng(0)
 
-    def run(net, images, arrays):
-        return (net if method is None else getattr(net, method))(images, **static, **arrays)
+    def fill(path, leaf):
+        name = next(k.key for k in reversed(path) if isinstance(getattr(k, "key", None), str))
+        if name == "kernel":
+            scale = np.sqrt(2 / np.prod(leaf.shape[:-1]))
+            return jnp.asarray(rng.normal(scale=scale, size=leaf.shape), leaf.dtype)
+        return jnp.full(leaf.shape, name in ("scale", "var"), leaf.dtype)
 
-    return jax.jit(run)(net, images, arrays)
+    return nnx.merge(graphdef, jax.tree_util.tree_map_with_path(fill, state))
+
+
+def call(net, images, *, method=None, key=None, **options):
+    """`net(images)`, compiled once for each method, options, shape and architecture."""
+    extra = {} if key is None else {"key": key}
+    return _compiled(method, tuple(options.items()))(net, images, extra)
+
+
+@functools.cache
+def _compiled(method, options):
+    def run(net, images, extra):
+        return (net if method is None else getattr(net, method))(images, **dict(options), **extra)
+
+    return jax.jit(run)
 
 
 def images(size, batch=2, inputs=3, seed=1):

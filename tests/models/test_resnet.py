@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from small_nets import TINY, TINY_BASIC, call, draw_norms, images, leaves, parameters
+from small_nets import TINY, TINY_BASIC, call, draw_norms, images, leaves, parameters, quick
 
 from jaxseg.models import ResNet, ResNetConfig, ResNetSize
 
@@ -15,7 +15,7 @@ TRUNKS = {"bottleneck": ResNetSize((1, 2, 2, 2), width=8), "basic": TINY_BASIC}
 
 
 def make(size=TINY, **fields):
-    return ResNet(size=size, rngs=nnx.Rngs(0), **fields)
+    return quick(lambda: ResNet(size=size, rngs=nnx.Rngs(0), **fields))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,49 @@
+"""The context module's fields, its start as the identity, and the upconvolutions of FCN."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxseg import analysis, models, nn
+from jaxseg.nn.context import identity
+
+
+def test_fields_are_those_of_the_paper():
+    net = nn.Context(2, rngs=nnx.Rngs(0))
+    table = analysis.summary(net, jax.ShapeDtypeStruct((1, 80, 80, 2), jnp.float32))
+    fields = [layer.field.size for layer in table.layers if layer.name not in ("", "all")]
+    assert fields == [(n, n) for n in (3, 5, 9, 17, 33, 65, 67, 67)]
+
+
+@pytest.mark.parametrize("width", ["basic", "large"])
+def test_it_starts_by_passing_scores_on(width):
+    x = jax.random.uniform(jax.random.key(0), (1, 5, 7, 3))
+    net = nn.Context(3, width=width, noise=0.0, rngs=nnx.Rngs(0))
+    np.testing.assert_allclose(net(x), x, rtol=1e-5, atol=1e-6)
+    noisy = nn.Context(3, width=width, rngs=nnx.Rngs(0))
+    assert 1e-4 < np.max(np.abs(noisy(x) - x)) < 0.5
+
+
+def test_identity_repeats_or_averages_channels():
+    kernel = identity()(jax.random.key(0), (1, 1, 2, 4))[0, 0]
+    np.testing.assert_array_equal(kernel, [[1, 1, 0, 0], [0, 0, 1, 1]])
+    kernel = identity()(jax.random.key(0), (3, 3, 4, 2))
+    np.testing.assert_array_equal(kernel[1, 1], np.array([[1, 1, 0, 0], [0, 0, 1, 1]]).T / 2)
+    assert np.sum(kernel) == 2
+
+
+def test_an_unknown_width_is_refused():
+    with pytest.raises(ValueError, match="width='huge' is unknown"):
+        nn.Context(3, width="huge", rngs=nnx.Rngs(0))
+
+
+def test_upconvolutions_of_fcn_start_as_bilinear_interpolation():
+    size = models.ResNetSize((1, 1, 1, 1), bottleneck=False, width=2)
+    net = models.SkipFCN(classes=2, backbone=size, finest=8, rngs=nnx.Rngs(0))
+    assert [up.kernel.shape for up in net.ups] == [(4, 4, 2, 2)] * 2 + [(16, 16, 2, 2)]
+    slope = jnp.broadcast_to(jnp.arange(6.0)[None, :, None, None], (1, 6, 6, 2))
+    for up, stride in zip(net.ups, (2, 2, 8), strict=True):
+        inner = up(slope)[0, 2 * stride : -2 * stride, 3 * stride, 0]
+        np.testing.assert_allclose(np.diff(inner), 1 / stride, rtol=1e-4, atol=1e-5)
