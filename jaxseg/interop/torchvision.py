@@ -1,0 +1,218 @@
+"""Weights of torchvision's segmentation nets and ResNets into nets of the same architecture."""
+
+import importlib.util
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from jaxseg.interop.safetensors import read_safetensors
+from jaxseg.models import FCN, DeepLabV3, ResNet
+from jaxseg.models.segmenter import FCNHead
+
+_NORM = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
+_COUNTERS = "num_batches_tracked"
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What did not go from a state dict into a net.
+
+    Attributes:
+        missing: names that the net has and the state dict has not: left as they were.
+        unexpected: names that the state dict has and the net has not.
+        mismatched: names with (their shape, ours), in PyTorch's layout: left as they were.
+    """
+
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
+
+    @property
+    def complete(self) -> bool:
+        """Everything went."""
+        return not (self.missing or self.unexpected or self.mismatched)
+
+    def __str__(self) -> str:
+        """One name a line."""
+        lines = [f"missing: {name}" for name in self.missing]
+        lines += [f"unexpected: {name}" for name in self.unexpected]
+        lines += [
+            f"of another shape: {name}, {theirs} instead of {ours}"
+            for name, (theirs, ours) in self.mismatched.items()
+        ]
+        return "\n".join(lines) or "complete"
+
+
+def load_torchvision(
+    net: nnx.Module, source: Mapping[str, Any] | str | Path, *, strict: bool = True
+) -> LoadReport:
+    """Fill a net with torchvision's weights, in place.
+
+    Args:
+        net: a `models.FCN` or `models.DeepLabV3`, with an auxiliary head or without, or a
+            `models.ResNet`, such as the backbone of either, for the weights of a classifier.
+        source: a state dict, name -> array or tensor; or the path of a `.safetensors` file, or of
+            a `.pth` file, for which PyTorch must be installed and of which only tensors are read.
+        strict: refuse a source that does not fit in every name and shape; else load what fits.
+
+    Returns:
+        what did not fit.
+
+    Raises:
+        ValueError: the net has no counterpart there, the file cannot be read, or, if `strict`,
+            names or shapes differ, all of which are listed: nothing is changed then.
+    """
+    state = source if isinstance(source, Mapping) else _read(Path(source))
+    state = {name: value for name, value in state.items() if not name.endswith(_COUNTERS)}
+    ours = dict(_variables(net))
+    wanted = {name: _their_shape(v) for name, v in ours.items()}
+    given = {name: tuple(value.shape) for name, value in state.items()}
+    report = LoadReport(
+        tuple(name for name in ours if name not in state),
+        tuple(name for name in state if name not in ours),
+        {
+            name: (given[name], wanted[name])
+            for name in ours
+            if name in state and given[name] != wanted[name]
+        },
+    )
+    if strict and not report.complete:
+        raise ValueError(
+            f"load_torchvision: the weights are not those of this {type(net).__name__}: build the "
+            f"net that they belong to, or give strict=False.\n{report}"
+        )
+    for name, variable in ours.items():
+        if name in state and name not in report.mismatched:
+            variable[...] = jnp.asarray(_our_layout(_numpy(state[name])), variable[...].dtype)
+    return report
+
+
+def to_torchvision(net: nnx.Module) -> dict[str, np.ndarray]:
+    """A net's weights under torchvision's names, in PyTorch's layout, as `load_torchvision` takes.
+
+    `torch_net.load_state_dict({name: torch.from_numpy(a) for name, a in ...})` takes them as well.
+
+    Args:
+        net: as for `load_torchvision`.
+
+    Returns:
+        name -> float32 array.
+
+    Raises:
+        ValueError: the net has no counterpart there.
+    """
+    return {name: _their_layout(np.asarray(v[...])).copy() for name, v in _variables(net)}
+
+
+# --- names ---------------------------------------------------------------------------------------
+
+
+def _variables(net: nnx.Module) -> Iterator[tuple[str, nnx.Variable]]:
+    """Every variable of the net under its name in the state dict."""
+    if isinstance(net, ResNet):
+        yield from _resnet(net, "")
+    elif isinstance(net, FCN):
+        yield from _resnet(net.backbone, "backbone.")
+        yield from _head(net.head, "classifier")
+        yield from _auxiliary(net)
+    elif isinstance(net, DeepLabV3):
+        yield from _resnet(net.backbone, "backbone.")
+        yield from _deeplab(net)
+        yield from _auxiliary(net)
+    else:
+        raise ValueError(
+            f"{type(net).__name__} has no counterpart in torchvision: give a ResNet, an FCN or a "
+            "DeepLabV3."
+        )
+
+
+def _resnet(net: ResNet, prefix: str) -> Iterator[tuple[str, nnx.Variable]]:
+    yield from _unit(net.stem, f"{prefix}conv1", f"{prefix}bn1")
+    for number, layer in enumerate((net.layer1, net.layer2, net.layer3, net.layer4), start=1):
+        for place, block in enumerate(layer):
+            name = f"{prefix}layer{number}.{place}"
+            for turn, unit in enumerate(block.units, start=1):
+                yield from _unit(unit, f"{name}.conv{turn}", f"{name}.bn{turn}")
+            if block.shortcut is not None:
+                yield from _unit(block.shortcut, f"{name}.downsample.0", f"{name}.downsample.1")
+
+
+def _head(head: FCNHead, prefix: str) -> Iterator[tuple[str, nnx.Variable]]:
+    yield from _unit(head.unit, f"{prefix}.0", f"{prefix}.1")
+    yield from _conv(head.classifier, f"{prefix}.4")
+
+
+def _auxiliary(net: FCN | DeepLabV3) -> Iterator[tuple[str, nnx.Variable]]:
+    if net.auxiliary is not None:
+        yield from _head(net.auxiliary, "aux_classifier")
+
+
+def _deeplab(net: DeepLabV3) -> Iterator[tuple[str, nnx.Variable]]:
+    pyramid = "classifier.0"
+    branches = [net.aspp.point, *net.aspp.atrous]
+    for place, branch in enumerate(branches):
+        name = f"{pyramid}.convs.{place}"
+        yield from _unit(branch, f"{name}.0", f"{name}.1")
+    pooled = f"{pyramid}.convs.{len(branches)}"  # whose first layer is the pooling
+    yield from _unit(net.aspp.pooled, f"{pooled}.1", f"{pooled}.2")
+    yield from _unit(net.aspp.project, f"{pyramid}.project.0", f"{pyramid}.project.1")
+    yield from _unit(net.unit, "classifier.1", "classifier.2")
+    yield from _conv(net.classifier, "classifier.4")
+
+
+def _unit(unit: Any, conv: str, norm: str) -> Iterator[tuple[str, nnx.Variable]]:
+    yield from _conv(unit.conv, conv)
+    for ours, theirs in _NORM.items():
+        variable = getattr(unit.norm, ours, None)  # a group norm has no statistics
+        if isinstance(variable, nnx.Variable):
+            yield f"{norm}.{theirs}", variable
+
+
+def _conv(conv: Any, name: str) -> Iterator[tuple[str, nnx.Variable]]:
+    yield f"{name}.weight", conv.kernel
+    if conv.bias is not None:
+        yield f"{name}.bias", conv.bias
+
+
+# --- layouts and files ---------------------------------------------------------------------------
+
+
+def _our_layout(array: np.ndarray) -> np.ndarray:
+    """(out, in, height, width) -> (height, width, in, out); vectors stay."""
+    return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
+
+
+def _their_layout(array: np.ndarray) -> np.ndarray:
+    return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array
+
+
+def _their_shape(variable: nnx.Variable) -> tuple[int, ...]:
+    shape = variable[...].shape
+    return (shape[3], shape[2], shape[0], shape[1]) if len(shape) == 4 else shape
+
+
+def _numpy(value: Any) -> np.ndarray:
+    """An array, or a PyTorch tensor of any precision, in float32."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().float()
+    return np.asarray(value, np.float32)
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    if path.suffix == ".safetensors":
+        return read_safetensors(path)
+    if path.suffix not in (".pth", ".pt"):
+        raise ValueError(f"load_torchvision: {path} must end in .safetensors, .pth or .pt.")
+    if importlib.util.find_spec("torch") is None:
+        raise ValueError(
+            f"load_torchvision: {path} can only be read with PyTorch, which is not installed: "
+            "install it, or give a .safetensors file or a state dict."
+        )
+    import torch
+
+    return torch.load(path, map_location="cpu", weights_only=True)
