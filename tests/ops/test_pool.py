@@ -1,5 +1,7 @@
 """Pooling: values by hand, PyTorch's pools, adjoints, transformations, dtypes, errors."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -133,6 +135,19 @@ def test_pools_of_nets_are_pytorchs(name):
     is_pytorchs(name, x, 2)
     is_pytorchs(name, x, 3, stride=2, padding=1)
     is_pytorchs(name, draw(1, 1, 1, 2), 3, stride=2, padding=1)
+    is_pytorchs(name, x, (2, 3))
+    is_pytorchs(name, np.maximum(draw(1, 4, 5, 6, 2), 0), 2)
+
+
+@pytest.mark.parametrize("window", [2, 3])
+def test_a_sharded_batch_is_pooled_where_it_lies(window):
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+    gradient = jax.jit(jax.grad(lambda x: jnp.sum(ops.max_pool(x, window, stride=2) ** 2)))
+    x = np.maximum(draw(4, 9, 8, 3), 0).astype(np.float32)
+    compiled = gradient.lower(jax.device_put(x, split)).compile()
+    assert not re.findall("all-gather|all-reduce|collective-permute", compiled.as_text())
+    np.testing.assert_array_equal(compiled(jax.device_put(x, split)), gradient(x))
 
 
 # --- transformations -----------------------------------------------------------------------------
