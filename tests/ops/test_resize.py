@@ -234,6 +234,17 @@ def test_labels_go_through_jit_vmap_and_a_loss():
     np.testing.assert_array_equal(jax.grad(loss)(jnp.ones(y[0].shape), labels[0]), y[0])
 
 
+@pytest.mark.parametrize("size", [(6, 8), (6, 5)])
+def test_nearest_on_an_explicit_mesh(size):
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))
+    split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+    gradient = jax.jit(jax.grad(lambda x: jnp.sum(ops.resize(x, size, method="nearest") ** 2)))
+    x = draw(4, 3, 4, 2).astype(np.float32)
+    with jax.set_mesh(mesh):
+        got = gradient(jax.device_put(x, split))
+    np.testing.assert_array_equal(got, gradient(x))
+
+
 def test_any_batch_is_exported():
     (batch,) = jax.export.symbolic_shape("b")
     f = jax.jit(lambda x: ops.resize(x, 5))
