@@ -24,7 +24,7 @@ def test_the_code_of_the_readme_runs():
             seen += 1
             shape = tuple(int(n) for n in said[2].split(",") if n.strip())
             assert jnp.shape(names[said[1]]) == shape
-    assert seen == 6
+    assert seen == 7
 
 
 def test_what_the_readme_names_exists():

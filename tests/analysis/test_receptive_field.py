@@ -194,6 +194,17 @@ def test_global_pooling_sees_everything():
     assert "the same for every output pixel" in repr(no_space)
 
 
+def test_pooling_beside_convolutions_sees_everything_alike():
+    def fn(x):
+        y = chain((3, 2, 1), (3, 2, 1))(x)
+        pooled = jnp.broadcast_to(jnp.mean(y, (1, 2), keepdims=True), y.shape)
+        return ops.resize(ops.conv(jnp.concatenate([y, pooled], -1), jnp.ones((1, 1, 6, 2))), 64)
+
+    field = receptive_field(fn, IMAGE)
+    assert (field.size, field.stride) == ((64, 64), (0, 0))
+    assert field.coverage((9, 50)).all()
+
+
 def test_a_reversed_image():
     field = receptive_field(lambda x: ops.conv(jnp.flip(x, 1), kernel(3, 3)), IMAGE)
     assert field.stride == (-1, 1)

@@ -240,6 +240,7 @@ class Graph:
         return self._add(shape, (edge,), tuple(parts), tuple(fields))
 
     def _add(self, shape, edges, parts, fields) -> Value:
+        fields = tuple(map(lattice.settled, fields, self.extents))
         node = Node(len(self.nodes), tuple(shape), edges, parts, fields)
         self.nodes.append(node)
         return Value((node,), (1,), self.extents)

@@ -182,6 +182,14 @@ def union(a: Lattice, b: Lattice, shape: Sequence[int], extent: int) -> Lattice:
     return _sorted(Lattice(axes, jumps, lo, hi))
 
 
+def settled(field: Lattice, extent: int) -> Lattice:
+    """One interval for all, where every listed position sees the whole of an input axis."""
+    everywhere = (field.lo <= 0).all() and (field.hi >= extent - 1).all()
+    if field.axes and everywhere and all(jump is None for jump in field.jumps):
+        return Lattice((), (), np.asarray(0), np.asarray(extent - 1))
+    return field
+
+
 # Attention moves along two axes at once: beyond so many entries, what any position sees is taken.
 _MOST_ENTRIES = 2**18
 
