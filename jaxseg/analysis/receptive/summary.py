@@ -10,9 +10,9 @@ from typing import Any
 import jax
 from flax import nnx
 
-from jaxseg.analysis.receptive.field import ReceptiveField, traced
+from jaxseg.analysis.receptive.field import ReceptiveField
 from jaxseg.analysis.receptive.graph import Value
-from jaxseg.analysis.receptive.trace import Scope, Tracer
+from jaxseg.analysis.receptive.trace import Scope, Tracer, traced
 
 COLUMNS = ("layer", "output", "field", "stride", "parameters", "multiply_adds")
 

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal
 
 from jaxseg.analysis.receptive.graph import Graph, Known, Leaf, Operand, Value
@@ -158,3 +159,61 @@ def _trilinear(g, mode: str, shapes, result) -> int:
     y = {"y": result, "x": shapes[0], "k": shapes[1]}[mode]
     k = result if mode == "k" else shapes[1]
     return math.prod(y) * math.prod(g.window) * k[-2]
+
+
+# --- from a function to its jaxpr ---------------------------------------------------------------
+
+
+def traced(
+    fn: Callable, x: Any, prepare: Callable[[Any], Callable] = lambda fn: fn
+) -> tuple[Tracer, list[Operand], Any]:
+    """Interpret `fn` at `x`: the tracer, what it made, and the avals of that as they were nested.
+
+    Args:
+        fn: as for `receptive_field`.
+        x: likewise.
+        prepare: what to do to an nnx module, a copy made for this trace, before it is called.
+    """
+    shape = tuple(getattr(x, "shape", ()))
+    if not hasattr(x, "dtype") or not 3 <= len(shape) <= 5 or math.prod(shape) == 0:
+        raise ValueError(
+            f"receptive_field: x of shape {shape} is no image batch: give an array or a "
+            "jax.ShapeDtypeStruct (batch, *space, channels) with 1, 2 or 3 spatial axes."
+        )
+    given = fn if isinstance(fn, functools.partial) else functools.partial(fn)
+    module = isinstance(given.func, nnx.Module)
+    # Split, for a module's shared parts are shared in what is merged, too.
+    parts = nnx.split(given.func) if module else (None, given.func)
+    held = jax.tree.leaves(parts[1], is_leaf=_is_variable)
+    is_param = [isinstance(v, nnx.Param) for v in held for _ in jax.tree.leaves(v)]
+    leaves, tree = jax.tree.flatten((parts[1], given.args, given.keywords))
+    is_param += [not module] * (len(leaves) - len(is_param))
+    arrays = {
+        i: leaf for i, leaf in enumerate(leaves)
+        if isinstance(leaf, jax.Array | jax.ShapeDtypeStruct)
+        or (module and isinstance(leaf, np.ndarray))
+    }  # fmt: skip
+
+    def call(arrays, image):
+        func, args, keywords = jax.tree.unflatten(
+            tree, [arrays.get(i, leaf) for i, leaf in enumerate(leaves)]
+        )
+        if parts[0] is not None:
+            func = prepare(nnx.merge(parts[0], func))
+        return func(*args, image, **keywords)
+
+    closed, out = jax.make_jaxpr(call, return_shape=True)(
+        arrays, jax.ShapeDtypeStruct(shape, x.dtype)
+    )
+    graph = Graph(shape[1:-1])
+    tracer = Tracer(graph)
+    known = [
+        constant(a, i if is_param[i] or not module else None,
+                 learned=(is_param[i] and module) or isinstance(a, jax.ShapeDtypeStruct))
+        for i, a in arrays.items()
+    ]  # fmt: skip
+    return tracer, tracer.run(closed, [*known, graph.input(shape)], ""), out
+
+
+def _is_variable(leaf: Any) -> bool:
+    return isinstance(leaf, nnx.Variable)
