@@ -4,8 +4,9 @@ from jaxseg.data.batching import batches, padded_batches
 from jaxseg.data.camvid_builder import Camvid, CamvidConfig
 from jaxseg.data.datasets import camvid, mosaic
 from jaxseg.data.mosaic_builder import MosaicConfig, TextureMosaic, mosaic_example
+from jaxseg.data.pixels import standardise, to_float
 from jaxseg.data.prepare import prepare
-from jaxseg.data.sources import Dataset, Example, Source, check_labels
+from jaxseg.data.sources import Dataset, Example, Pixels, Source, check_labels
 
 __all__ = [
     "Camvid",
@@ -13,6 +14,7 @@ __all__ = [
     "Dataset",
     "Example",
     "MosaicConfig",
+    "Pixels",
     "Source",
     "TextureMosaic",
     "batches",
@@ -22,4 +24,6 @@ __all__ = [
     "mosaic_example",
     "padded_batches",
     "prepare",
+    "standardise",
+    "to_float",
 ]

@@ -83,6 +83,7 @@ class Source(Sequence[Example]):
 
     `source[i]` is a dict of `"image"`, float32 of shape (height, width, channels) and standardised
     by the data set's mean and standard deviation, and `"label"`, int32 of shape (height, width).
+    `source.pixels[i]` is the same example as it is stored.
     """
 
     def __init__(self, pairs: Sequence[Pair], *, mean: Sequence[float], std: Sequence[float]):
@@ -102,6 +103,34 @@ class Source(Sequence[Example]):
         image: Float32[np.ndarray, "height width channels"] = (brightness - self._mean) / self._std
         label: Int32[np.ndarray, "height width"] = pair.label.astype(np.int32)
         return {"image": image, "label": label}
+
+    @property
+    def pixels(self) -> "Pixels":
+        """The same examples in 8 bits: a quarter of the bytes to read, to batch and to send.
+
+        `to_float` and `standardise` make them on the device what `source[i]` is.
+        """
+        return Pixels(self._pairs)
+
+
+class Pixels(Sequence[Example]):
+    """A sequence of examples as they are stored; slices are such sequences too.
+
+    `pixels[i]` is a dict of `"image"`, uint8 of shape (height, width, channels), and `"label"`,
+    uint8 of shape (height, width). Both are copies.
+    """
+
+    def __init__(self, pairs: Sequence[Pair]):
+        self._pairs = pairs
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return Pixels(_Chosen(self._pairs, range(len(self._pairs))[index]))
+        image, label = self._pairs[index]
+        return {"image": image.copy(), "label": label.copy()}
 
 
 class _Records(Sequence[Pair]):
