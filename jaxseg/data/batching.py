@@ -21,26 +21,40 @@ def batches(
     shuffle: bool = True,
     repeat: bool = True,
     drop_remainder: bool = True,
+    with_index: bool = False,
+    process: int = 0,
+    processes: int = 1,
 ) -> grain.DatasetIterator[Example]:
     """Iterates over batches of a source, read ahead by a thread.
 
+    Each of `processes` processes reads every `processes`-th example of the stream, in batches of
+    batch_size / processes: the k-th batches of all of them hold the very examples of the k-th
+    batch of a single process. A state may therefore be resumed by another number of processes.
+
     Args:
         source: Examples, dicts of arrays that have the same shapes in all examples.
-        batch_size: Examples a batch.
+        batch_size: Examples a batch, of all processes together.
         seed: Seed of the shuffling, 0 to 2³² - 1. The batches depend on it and the source only.
         shuffle: Draw a new order for each epoch; else keep the source's.
         repeat: Go on without end. An epoch's last examples then share a batch with the first
             ones of the next epoch, so that each epoch has each example exactly once.
         drop_remainder: Without `repeat`, leave out a last batch that is not full.
+        with_index: Give each batch an `"index"` too: the rank, uint32, of each example in the
+            stream, modulo 2³². It tells an example's visits apart and does not depend on how the
+            stream is cut into batches, so random numbers may be drawn by it: see `augment`.
+        process: Which process this is, 0 to processes - 1.
+        processes: How many processes share each batch.
 
     Returns:
         An iterator of dicts of arrays with a leading batch axis. Its `get_state()` and
         `set_state(...)` resume it exactly.
 
     Raises:
-        ValueError: The source is empty, there would be no batch, or an argument is out of range.
+        ValueError: The source is empty, there would be no batch, `processes` does not divide
+            `batch_size`, or an argument is out of range.
     """
     _check(source, batch_size)
+    _check_processes(batch_size, process, processes)
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed={seed!r} is out of range, expected 0 to 2**32 - 1: pass another")
     if not repeat and drop_remainder and batch_size > len(source):
@@ -48,13 +62,28 @@ def batches(
             f"batch_size={batch_size} leaves no batch of {len(source)} examples, expected at most "
             f"{len(source)}: pass a smaller one, or drop_remainder=False, or repeat=True"
         )
+    if processes > 1 and not repeat and not drop_remainder:
+        raise ValueError(
+            f"processes={processes} cannot share a last batch that is not full, expected "
+            "repeat=True or drop_remainder=True: pass one of them, or processes=1"
+        )
     examples = grain.MapDataset.source(source).seed(seed)
     if shuffle:
         examples = examples.shuffle()
     if repeat:
         examples = examples.repeat(None)
-    batched = examples.batch(batch_size, drop_remainder=drop_remainder)
+    if with_index:  # before the cuts below, which count anew
+        examples = examples.map_with_index(_add_index)
+    if not repeat and drop_remainder:  # before the processes' cut, whose parts may differ by one
+        examples = examples[: len(source) // batch_size * batch_size]
+    if processes > 1:
+        examples = examples[process::processes]
+    batched = examples.batch(batch_size // processes, drop_remainder=drop_remainder)
     return iter(batched.to_iter_dataset(_READING))
+
+
+def _add_index(index: int, example: Example) -> Example:
+    return {**example, "index": np.asarray(index % 2**32, np.uint32)}
 
 
 def padded_batches(
@@ -98,3 +127,17 @@ def _check(source: Sequence[Example], batch_size: int) -> None:
         )
     if len(source) == 0:
         raise ValueError("source has 0 examples, expected at least one: choose another split")
+
+
+def _check_processes(batch_size: int, process: int, processes: int) -> None:
+    if processes < 1 or batch_size % processes:
+        raise ValueError(
+            f"processes={processes} does not divide batch_size={batch_size}, expected as many "
+            f"examples of a batch for each process: pass a multiple of {max(processes, 1)} as "
+            "batch_size"
+        )
+    if not 0 <= process < processes:
+        raise ValueError(
+            f"process={process} is out of range, expected 0 to {processes - 1}: pass "
+            "jax.process_index(), and jax.process_count() as processes"
+        )

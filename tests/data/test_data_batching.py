@@ -79,6 +79,70 @@ def test_the_state_resumes_exactly():
     assert numbers(islice(other, 5)) == expected
 
 
+def ranks(batches):
+    return [batch["index"].tolist() for batch in batches]
+
+
+def test_the_index_counts_the_stream_over_its_epochs():
+    stream = data.batches(Numbered(5), batch_size=4, seed=0, with_index=True)
+    found = list(islice(stream, 6))
+    assert ranks(found) == np.arange(24).reshape(6, 4).tolist()
+    assert found[0]["index"].dtype == np.uint32
+    plain = data.batches(Numbered(5), batch_size=4, seed=0)
+    assert numbers(found) == numbers(islice(plain, 6))
+
+
+def test_the_index_is_that_of_one_epoch_without_repeat():
+    stream = data.batches(Numbered(7), batch_size=3, repeat=False, with_index=True)
+    assert ranks(stream) == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize(("length", "batch_size", "processes"), [(10, 4, 2), (7, 6, 3), (3, 8, 4)])
+def test_the_processes_share_the_batches_of_one(length, batch_size, processes, shuffle):
+    options = {"batch_size": batch_size, "seed": 5, "shuffle": shuffle, "with_index": True}
+    source = Numbered(length)
+    whole = list(islice(data.batches(source, **options), 12))
+    parts = [
+        list(islice(data.batches(source, **options, process=p, processes=processes), 12))
+        for p in range(processes)
+    ]
+    for k, batch in enumerate(whole):
+        # Process p holds the examples p, p + processes, ...
+        joined = {key: np.stack([part[k][key] for part in parts], axis=1) for key in batch}
+        for key, value in batch.items():
+            np.testing.assert_array_equal(joined[key].reshape(value.shape), value)
+
+
+@pytest.mark.parametrize("length", [7, 8, 9])
+def test_the_processes_have_as_many_batches_without_repeat(length):
+    options = {"batch_size": 4, "repeat": False, "with_index": True}
+    whole = ranks(data.batches(Numbered(length), **options))
+    parts = [
+        ranks(data.batches(Numbered(length), **options, process=p, processes=2)) for p in (0, 1)
+    ]
+    assert [sorted(one + two) for one, two in zip(*parts, strict=True)] == whole
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 2)])
+def test_a_state_is_resumed_by_any_number_of_processes(before, after):
+    options = {"batch_size": 4, "seed": 1, "with_index": True}
+
+    def streams(processes):
+        places = [{"process": p, "processes": processes} for p in range(processes)]
+        return [data.batches(Numbered(10), **options, **place) for place in places]
+
+    expected = ranks(islice(data.batches(Numbered(10), **options), 9))[5:]
+    first = streams(before)[-1]
+    for _ in range(5):
+        next(first)
+    others = streams(after)
+    for other in others:
+        other.set_state(first.get_state())
+    found = zip(*(ranks(islice(other, 4)) for other in others), strict=True)
+    assert [np.sort(np.concatenate(parts)).tolist() for parts in found] == expected
+
+
 @pytest.mark.parametrize(("length", "batch_size"), [(5, 2), (4, 2), (3, 8), (1, 1)])
 def test_evaluation_has_every_example_once_and_ignores_the_padding(length, batch_size):
     found = list(data.padded_batches(Numbered(length), batch_size=batch_size))
@@ -113,3 +177,14 @@ def test_a_bad_seed_or_no_batch_is_named():
             data.batches(Numbered(3), batch_size=1, seed=seed)
     with pytest.raises(ValueError, match="batch_size=4 leaves no batch of 3 examples"):
         data.batches(Numbered(3), batch_size=4, repeat=False)
+
+
+def test_processes_that_do_not_fit_are_named():
+    for processes in (3, 0, 8):
+        with pytest.raises(ValueError, match=f"processes={processes} does not divide batch_size=4"):
+            data.batches(Numbered(3), batch_size=4, processes=processes)
+    for process in (-1, 2):
+        with pytest.raises(ValueError, match=f"process={process} is out of range, expected 0 to 1"):
+            data.batches(Numbered(3), batch_size=4, process=process, processes=2)
+    with pytest.raises(ValueError, match="processes=2 cannot share a last batch"):
+        data.batches(Numbered(6), batch_size=4, processes=2, repeat=False, drop_remainder=False)
