@@ -1,5 +1,6 @@
 """Data sets for dense prediction: prepared with TFDS without TensorFlow, read with grain."""
 
+from jaxseg.data.augment import Augmentation, augment
 from jaxseg.data.batching import batches, padded_batches
 from jaxseg.data.camvid_builder import Camvid, CamvidConfig
 from jaxseg.data.datasets import camvid, mosaic
@@ -9,6 +10,7 @@ from jaxseg.data.prepare import prepare
 from jaxseg.data.sources import Dataset, Example, Pixels, Source, check_labels
 
 __all__ = [
+    "Augmentation",
     "Camvid",
     "CamvidConfig",
     "Dataset",
@@ -17,6 +19,7 @@ __all__ = [
     "Pixels",
     "Source",
     "TextureMosaic",
+    "augment",
     "batches",
     "camvid",
     "check_labels",

@@ -1,0 +1,255 @@
+"""Random changes of images and their labels together, as pure functions for the device."""
+
+import dataclasses
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Float32, Integer, PRNGKeyArray
+
+from jaxseg.data import colour, warp
+from jaxseg.data.pixels import PerChannel, channel_values
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """What `augment` may do. Every quantity is drawn anew for each example.
+
+    Zoom, crop, flip and rotation are one affine map, drawn and applied once.
+
+    Attributes:
+        scale: The least and the largest zoom; its logarithm is uniform between theirs.
+        crop: Height and width in pixels of what is cut out of the zoomed image, at a uniform
+            place of whole pixels; None keeps the input's. Where the zoomed image is smaller, it
+            lies somewhere in the result, and the rest is filled.
+        flip: The probability of a swap of left and right.
+        rotate: The largest angle in degrees, to either side, about the middle of the result.
+        brightness: The factor of `adjust_brightness` is uniform in 1 ± this, but not negative.
+        contrast: Likewise for `adjust_contrast`, whose mean is that of the pixels not filled.
+        saturation: Likewise for `adjust_saturation`; images of 3 channels only.
+        hue: The largest turn to either side, in turns: at most 0.5; images of 3 channels only.
+        blur: The largest standard deviation, in pixels, of a Gaussian blur; uniform from 0.
+        cutout: The sides of a rectangle that is filled, as shares of the result's. Its middle is
+            uniform in the image, so that a part may lie outside (DeVries and Taylor 2017,
+            arXiv:1708.04552).
+    """
+
+    scale: tuple[float, float] = (0.5, 2.0)
+    crop: tuple[int, int] | None = None
+    flip: float = 0.5
+    rotate: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    blur: float = 0.0
+    cutout: float = 0.0
+
+    def __post_init__(self):
+        low, high = self.scale
+        if not 0 < low <= high < math.inf:
+            raise ValueError(
+                f"scale={self.scale} is out of range, expected 0 < least <= largest: pass such a "
+                "pair, (1.0, 1.0) for no zoom"
+            )
+        if self.crop is not None and not (len(self.crop) == 2 and min(self.crop) >= 1):
+            raise ValueError(
+                f"crop={self.crop} is not a size, expected two positive integers: pass a height "
+                "and a width, or None to keep the images'"
+            )
+        limits = {"flip": 1.0, "rotate": 180.0, "hue": 0.5, "cutout": 1.0}
+        for name in ("brightness", "contrast", "saturation", "blur", *limits):
+            value, limit = getattr(self, name), limits.get(name, math.inf)
+            if not (0 <= value <= limit and value < math.inf):
+                raise ValueError(
+                    f"{name}={value} is out of range, expected 0 to {limit:g}: pass such a "
+                    "number, 0 to leave it out"
+                )
+
+
+def augment(
+    key: PRNGKeyArray | Array,
+    images: Float[Array, "batch h w channels"],
+    labels: Integer[Array, "batch h w"],
+    config: Augmentation,
+    *,
+    index: Integer[Array, "batch"] | np.ndarray | None = None,
+    fill: PerChannel | float = 0.5,
+    ignore_index: int = 255,
+) -> tuple[Float[Array, "batch height width channels"], Integer[Array, "batch height width"]]:
+    """Changes each example at random, its image and its labels alike.
+
+    Images are interpolated bilinearly, without smoothing before they shrink; labels are those of
+    the nearest pixel, so that no label is invented. What lies outside the image, or under the
+    cutout, is filled in the image and ignored in the labels: nothing is to be learnt there.
+
+    Pure: under `jit`, `config` and `ignore_index` are static. An example's result depends on the
+    key and on its `index` only, not on the rest of the batch, on its place in it or on the device.
+
+    Args:
+        key: A key for the whole run. Example i draws from `jax.random.fold_in(key, index[i])`.
+        images: Brightness in [0, 1], not standardised: `to_float` of 8-bit images.
+        labels: One integer for each pixel.
+        config: What may be done. What is left out there costs nothing.
+        index: Of each example, integers of 32 bits: `batches(..., with_index=True)` gives the
+            ranks in the stream. By default 0 to batch - 1: then pass another key for each batch.
+        fill: What is put where nothing is seen, one number or one for each channel. The data
+            set's mean is 0 after `standardise`.
+        ignore_index: The label of what is filled.
+
+    Returns:
+        Images and labels of the same types, of the size `config.crop`, or of the inputs' size.
+
+    Raises:
+        ValueError: Shapes or types do not fit, `ignore_index` is no number of the labels' type,
+            or saturation or hue is asked for and the images do not have 3 channels.
+    """
+    _check(images, labels, config, ignore_index)
+    batch, channels = images.shape[0], images.shape[-1]
+    index = jnp.arange(batch, dtype=jnp.int32) if index is None else jnp.asarray(index)
+    if index.shape != (batch,) or not jnp.issubdtype(index.dtype, jnp.integer):
+        raise ValueError(
+            f"augment: index is {index.dtype} of shape {index.shape}, expected integers of shape "
+            f"({batch},): pass the batch's 'index'"
+        )
+    values = jnp.asarray(fill, jnp.float32)
+    values = jnp.broadcast_to(values, (channels,)) if values.ndim == 0 else values
+    filling = channel_values("augment: fill", values, channels).astype(images.dtype)
+
+    def one(number, image, label):
+        draws = _draw(jax.random.fold_in(key, number))
+        return _augment_one(draws, image, label, config, filling, ignore_index)
+
+    return jax.vmap(one)(index, jnp.asarray(images), jnp.asarray(labels))
+
+
+class _Draws(NamedTuple):
+    """Numbers of an example, uniform in [0, 1), all drawn whether they are used or not.
+
+    So one option's numbers do not change when another option is turned on.
+    """
+
+    scale: Float32[Array, ""]
+    row: Float32[Array, ""]
+    column: Float32[Array, ""]
+    flip: Float32[Array, ""]
+    rotate: Float32[Array, ""]
+    brightness: Float32[Array, ""]
+    contrast: Float32[Array, ""]
+    saturation: Float32[Array, ""]
+    hue: Float32[Array, ""]
+    blur: Float32[Array, ""]
+    cutout_row: Float32[Array, ""]
+    cutout_column: Float32[Array, ""]
+
+
+def _draw(key) -> _Draws:
+    return _Draws(*jax.random.uniform(key, (len(_Draws._fields),), jnp.float32))
+
+
+def _augment_one(draws, image, label, config, filling, ignore_index):
+    size = config.crop or label.shape
+    seen = jnp.ones(size, bool)
+    if size != label.shape or config.scale != (1, 1) or config.flip or config.rotate:
+        affine = _affine(draws, label.shape, size, config)
+        row, column = warp.positions(affine, size)
+        image = warp.bilinear(image, row, column)
+        label, seen = warp.nearest(label, row, column)
+    image = _recolour(draws, image, seen, config)
+    if config.cutout:
+        seen &= ~_rectangle(draws, size, config.cutout)
+    image = jnp.where(seen[..., None], image, filling.reshape(1, 1, -1))
+    return image, jnp.where(seen, label, jnp.asarray(ignore_index, label.dtype))
+
+
+def _affine(draws: _Draws, old, new, config: Augmentation) -> warp.Affine:
+    """The map from the result's pixels to the input's.
+
+    The result is a window of the zoomed image. Its first pixel's place there is a whole number,
+    so that without zoom and rotation pixels are moved, not interpolated.
+    """
+    low, high = config.scale
+    zoom = jnp.asarray(low, jnp.float32)
+    if low != high:
+        zoom = low * jnp.exp(draws.scale * math.log(high / low))
+    places = [
+        _place(draw, zoom * before - after)
+        for draw, before, after in zip((draws.row, draws.column), old, new, strict=True)
+    ]
+    middles = [(place + after / 2) / zoom - 0.5 for place, after in zip(places, new, strict=True)]
+    matrix = jnp.eye(2, dtype=jnp.float32)
+    if config.rotate:
+        matrix = warp.rotation((2 * draws.rotate - 1) * math.radians(config.rotate))
+    across = jnp.where(draws.flip < config.flip, -1, 1).astype(jnp.float32)
+    flip = jnp.stack([jnp.ones_like(across), across])
+    return warp.Affine(matrix * flip[None, :] / zoom, jnp.stack(middles))
+
+
+def _place(draw: Float32[Array, ""], room: Float32[Array, ""]) -> Float32[Array, ""]:
+    """A whole number, uniform between 0 and the room there is, which may be negative."""
+    most = jnp.floor(jnp.abs(room) + 1e-3)  # the room is rounded, and differently under jit
+    return jnp.sign(room) * jnp.minimum(jnp.floor(draw * (most + 1)), most)
+
+
+def _recolour(draws: _Draws, image, seen: Bool[Array, "h w"], config: Augmentation):
+    def factor(draw, spread):
+        low, high = max(0.0, 1 - spread), 1 + spread
+        return (low + (high - low) * draw).astype(image.dtype)
+
+    if config.brightness:
+        image = colour.adjust_brightness(image, factor(draws.brightness, config.brightness))
+    if config.contrast:
+        image = colour.adjust_contrast(image, factor(draws.contrast, config.contrast), seen)
+    if config.saturation:
+        image = colour.adjust_saturation(image, factor(draws.saturation, config.saturation))
+    if config.hue:
+        turns = (2 * draws.hue - 1) * config.hue
+        image = colour.adjust_hue(image, turns.astype(image.dtype))
+    if config.blur:
+        sigma = (draws.blur * config.blur).astype(image.dtype)
+        image = colour.blur(image, sigma, largest=config.blur)
+    return image
+
+
+def _rectangle(draws: _Draws, size, share: float) -> Bool[Array, "h w"]:
+    """The pixels under the cutout."""
+
+    def line(draw, n):
+        side = round(share * n)
+        start = jnp.floor(draw * n).astype(jnp.int32) - side // 2
+        place = jnp.arange(n, dtype=jnp.int32)
+        return (place >= start) & (place < start + side)
+
+    rows, columns = line(draws.cutout_row, size[0]), line(draws.cutout_column, size[1])
+    return rows[:, None] & columns[None, :]
+
+
+def _check(images, labels, config: Augmentation, ignore_index: int) -> None:
+    if images.ndim != 4 or images.shape[:3] != labels.shape:
+        raise ValueError(
+            f"augment: images {images.shape} and labels {labels.shape} do not fit, expected "
+            "(batch, height, width, channels) and (batch, height, width): pass whole batches"
+        )
+    if not jnp.issubdtype(images.dtype, jnp.floating):
+        raise ValueError(
+            f"augment: images have dtype {images.dtype}, expected floats in [0, 1]: pass "
+            "to_float(images)"
+        )
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise ValueError(
+            f"augment: labels have dtype {labels.dtype}, expected integers: pass class numbers"
+        )
+    limits = jnp.iinfo(labels.dtype)
+    if not limits.min <= ignore_index <= limits.max:
+        raise ValueError(
+            f"augment: ignore_index={ignore_index} is no {labels.dtype}, the labels' dtype, "
+            f"expected {limits.min} to {limits.max}: pass labels of int32"
+        )
+    for name in ("saturation", "hue"):
+        if getattr(config, name) and images.shape[-1] != 3:
+            raise ValueError(
+                f"augment: {name}={getattr(config, name)} needs red, green and blue, and the "
+                f"images have {images.shape[-1]} channels: set it to 0"
+            )

@@ -1,0 +1,85 @@
+"""One affine map for an image and its labels: bilinear for the one, nearest for the other."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Float32, Integer
+
+
+class Affine(NamedTuple):
+    """Where in the input each pixel of the output lies: matrix @ (output - centre) + origin.
+
+    Positions are (row, column) of pixels' centres, so that (0, 0) is the first pixel.
+
+    Attributes:
+        matrix: Its entries are exact for maps that move pixels onto pixels, and then so are the
+            positions: all of them are halves of integers.
+        origin: Where the output's centre lies in the input.
+    """
+
+    matrix: Float32[Array, "2 2"]
+    origin: Float32[Array, "2"]
+
+
+def positions(
+    affine: Affine, size: tuple[int, int]
+) -> tuple[Float32[Array, "height width"], Float32[Array, "height width"]]:
+    """The row and the column in the input of each pixel of an output of this size."""
+    rows, columns = (jnp.arange(n, dtype=jnp.float32) - (n - 1) / 2 for n in size)
+    row, column = (
+        (line[0] * rows)[:, None] + (line[1] * columns)[None, :] + start
+        for line, start in zip(affine.matrix, affine.origin, strict=True)
+    )
+    return row, column
+
+
+def nearest(
+    labels: Integer[Array, "h w"],
+    row: Float32[Array, "height width"],
+    column: Float32[Array, "height width"],
+) -> tuple[Integer[Array, "height width"], Bool[Array, "height width"]]:
+    """The pixel that each position lies in, and whether there is one.
+
+    A pixel is the square of side 1 around its centre; outside, the nearest of the border is taken.
+    """
+    height, width = labels.shape
+    i, j = (jnp.floor(p + 0.5).astype(jnp.int32) for p in (row, column))
+    inside = (i >= 0) & (i < height) & (j >= 0) & (j < width)
+    return _gather(labels, i, j), inside
+
+
+def bilinear(
+    image: Float[Array, "h w channels"],
+    row: Float32[Array, "height width"],
+    column: Float32[Array, "height width"],
+) -> Float[Array, "height width channels"]:
+    """Interpolates between the four pixels around each position, as if the border went on.
+
+    At a pixel's centre this is that pixel, and where the four are equal it is their value, both
+    exactly. Nothing is averaged over more than these four, so shrinking aliases.
+    """
+    top, left = jnp.floor(row), jnp.floor(column)
+    down = (row - top).astype(image.dtype)[..., None]
+    right = (column - left).astype(image.dtype)[..., None]
+    i, j = top.astype(jnp.int32), left.astype(jnp.int32)
+    upper = _mix(_gather(image, i, j), _gather(image, i, j + 1), right)
+    lower = _mix(_gather(image, i + 1, j), _gather(image, i + 1, j + 1), right)
+    return _mix(upper, lower, down)
+
+
+def _mix(a, b, share):
+    return a + share * (b - a)
+
+
+def _gather(array: Array, i: Array, j: Array) -> Array:
+    """array[i, j] where there is such a pixel, else the nearest of the border."""
+    height, width = array.shape[:2]
+    flat = array.reshape(height * width, *array.shape[2:])
+    index = jnp.clip(i, 0, height - 1) * width + jnp.clip(j, 0, width - 1)
+    return flat.at[index].get(mode="promise_in_bounds")
+
+
+def rotation(radians: Float32[Array, ""]) -> Float32[Array, "2 2"]:
+    """The matrix that turns (row, column) positions counter-clockwise as the image is shown."""
+    cos, sin = jnp.cos(radians), jnp.sin(radians)
+    return jnp.stack([jnp.stack([cos, -sin]), jnp.stack([sin, cos])])

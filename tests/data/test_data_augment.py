@@ -1,0 +1,381 @@
+import dataclasses
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax.sharding import NamedSharding, PartitionSpec
+from PIL import Image, ImageEnhance
+from skimage import color
+
+from jaxseg import data
+from jaxseg.data import colour, warp
+
+STILL = data.Augmentation(scale=(1.0, 1.0), flip=0.0)
+FILL = (0.25, 0.5, 0.75)
+augment = jax.jit(data.augment, static_argnames=("config", "ignore_index"))
+
+
+def still(**changes):
+    return dataclasses.replace(STILL, **changes)
+
+
+def noise(batch=4, size=(6, 9), channels=3, seed=0):
+    """Images without structure, and labels 0 to 2, some of them ignored."""
+    rng = np.random.default_rng(seed)
+    images = rng.uniform(size=(batch, *size, channels)).astype(np.float32)
+    labels = rng.integers(0, 3, (batch, *size)).astype(np.int32)
+    return jnp.asarray(images), jnp.asarray(np.where(images[..., 0] > 0.9, 255, labels))
+
+
+def blocks(batch=4, size=(16, 20)):
+    """Images of red, green and blue rectangles, whose colour is the label: 0, 1 or 2."""
+    coarse = np.random.default_rng(1).integers(0, 3, (batch, 4, 4))
+    labels = np.repeat(np.repeat(coarse, size[0] // 4, 1), size[1] // 4, 2)
+    return jnp.eye(3)[labels], jnp.asarray(labels, jnp.int32)
+
+
+def same(found, expected):
+    for one, two in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, two)
+        assert one.dtype == two.dtype
+
+
+def windows(array, size):
+    """All windows of this size, with the row and column of their first pixel."""
+    rows, columns = (n - w + 1 for n, w in zip(array.shape[:2], size, strict=True))
+    array = np.asarray(array)
+    for i in range(rows):
+        for j in range(columns):
+            yield (i, j), array[i : i + size[0], j : j + size[1]]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_nothing_asked_for_changes_no_bit(channels):
+    batch = noise(channels=channels)
+    same(augment(jax.random.key(0), *batch, STILL), batch)
+
+
+def test_a_flip_is_exact():
+    images, labels = noise()
+    mirrored = (images[:, :, ::-1], labels[:, :, ::-1])
+    same(augment(jax.random.key(0), images, labels, still(flip=1.0)), mirrored)
+
+
+def test_about_half_are_flipped_and_the_others_are_left():
+    images, labels = noise(batch=64, size=(2, 3))
+    found, found_labels = augment(jax.random.key(0), images, labels, still(flip=0.5))
+    flipped = (found == images[:, :, ::-1]).all(axis=(1, 2, 3))
+    left = (found == images).all(axis=(1, 2, 3))
+    assert (flipped ^ left).all()
+    assert 20 <= flipped.sum() <= 44
+    expected = jnp.where(flipped[:, None, None], labels[:, :, ::-1], labels)
+    np.testing.assert_array_equal(found_labels, expected)
+
+
+def test_a_crop_is_an_exact_window_and_every_window_is_drawn():
+    images, labels = (np.repeat(a, 60, axis=0) for a in noise(batch=1, size=(5, 7)))
+    found = augment(jax.random.key(0), images, labels, still(crop=(4, 5)))
+    places = set()
+    for image, label in zip(*found, strict=True):
+        (place,) = [p for p, w in windows(images[0], (4, 5)) if (w == image).all()]
+        np.testing.assert_array_equal(label, dict(windows(labels[0], (4, 5)))[place])
+        places.add(place)
+    assert places == {(i, j) for i in range(2) for j in range(3)}
+
+
+def test_a_crop_larger_than_the_image_has_all_of_it_and_the_filling():
+    images, labels = noise(batch=6, size=(3, 4))
+    labels = jnp.minimum(labels, 2)
+    found = augment(jax.random.key(0), images, labels, still(crop=(5, 6)), fill=FILL)
+    places = set()
+    for image, label, one, other in zip(images, labels, *found, strict=True):
+        (place,) = [p for p, w in windows(np.asarray(other), (3, 4)) if (w == label).all()]
+        np.testing.assert_array_equal(dict(windows(np.asarray(one), (3, 4)))[place], image)
+        assert (other == 255).sum() == 5 * 6 - 3 * 4
+        np.testing.assert_array_equal(one[other == 255], np.tile(np.float32(FILL), (18, 1)))
+        places.add(place)
+    assert len(places) > 1
+
+
+@pytest.mark.parametrize("zoom", [2.0, 0.5])
+def test_a_zoom_is_a_window_of_the_resized_image(zoom):
+    images, labels = noise(batch=3, size=(4, 6))
+    labels = jnp.minimum(labels, 2)
+    config = still(scale=(zoom, zoom))
+    found, found_labels = augment(jax.random.key(1), images, labels, config, fill=FILL)
+    for image, label, one, other in zip(images, labels, found, found_labels, strict=True):
+        size = (int(4 * zoom), int(6 * zoom))
+        resized = jax.image.resize(image, (*size, 3), "linear", antialias=False)
+        small, large = (one, resized) if zoom > 1 else (resized, one)
+        close = [
+            p
+            for p, w in windows(large, small.shape[:2])
+            if np.allclose(w, small, rtol=0, atol=1e-6)
+        ]
+        assert len(close) == 1
+        if zoom > 1:
+            repeated = np.repeat(np.repeat(label, 2, 0), 2, 1)
+            np.testing.assert_array_equal(dict(windows(repeated, (4, 6)))[close[0]], other)
+        else:
+            assert (other == 255).sum() == 4 * 6 - 2 * 3
+
+
+@settings(max_examples=6)
+@given(
+    scale=st.sampled_from([(0.5, 2.0), (0.3, 0.7), (1.0, 3.0), (1.25, 1.25), (1.0, 1.0)]),
+    crop=st.sampled_from([None, (9, 13), (24, 24)]),
+    flip=st.sampled_from([0.0, 0.5]),
+    rotate=st.sampled_from([0.0, 10.0, 180.0]),
+    cutout=st.sampled_from([0.0, 0.4]),
+    seed=st.integers(0, 99),
+)
+def test_images_and_labels_stay_aligned(scale, crop, flip, rotate, cutout, seed):
+    config = data.Augmentation(scale, crop, flip, rotate, cutout=cutout)
+    images, labels = blocks()
+    found, labels = augment(jax.random.key(seed), images, labels, config, fill=FILL)
+    assert found.shape == (4, *(crop or (16, 20)), 3)
+    assert labels.shape == found.shape[:3]
+    ignored = labels == 255
+    np.testing.assert_array_equal(found[ignored], np.tile(np.float32(FILL), (ignored.sum(), 1)))
+    # Bilinear interpolation gives the nearest of the four pixels a quarter at least, so its class
+    # is seen in every single pixel, and where a colour has more than the rest it is the label.
+    shown = np.asarray(found)[~ignored]
+    assert np.isin(labels[~ignored], [0, 1, 2]).all()
+    own = np.take_along_axis(shown, np.asarray(labels[~ignored])[:, None], 1)
+    assert (own >= 0.2499).all()
+    pure = shown.max(axis=1) > 0.7501
+    np.testing.assert_array_equal(shown[pure].argmax(axis=1), labels[~ignored][pure])
+    if scale[0] >= 1 and not rotate and not cutout and crop != (24, 24):
+        assert not ignored.any()
+    if scale[1] <= 2 and not cutout:
+        assert pure.mean() > 0.5
+
+
+def test_a_quarter_turn():
+    image, label = (a[0] for a in noise(size=(5, 5)))
+    # The quarter turn counter-clockwise of the positions turns what is seen clockwise.
+    turn = warp.Affine(warp.rotation(jnp.float32(np.pi / 2)), jnp.full(2, 2.0))
+    places = warp.positions(turn, (5, 5))
+    np.testing.assert_array_equal(warp.nearest(label, *places)[0], np.rot90(label, -1))
+    found = warp.bilinear(image, *places)
+    np.testing.assert_allclose(found, np.rot90(image, -1), rtol=0, atol=1e-5)
+
+
+def test_rotations_reach_their_limit_on_both_sides_and_keep_the_middle():
+    # A thin line across the middle: its angle is seen in its ends.
+    labels = jnp.zeros((64, 33, 33), jnp.int32).at[:, 16].set(1)
+    images = labels[..., None].astype(jnp.float32)
+    _, found = augment(jax.random.key(0), images, labels, still(rotate=30.0))
+    assert (found[:, 16, 16] == 1).all()
+    rows = np.arange(33)[None, :] * np.ones((64, 1))
+    column = np.asarray(found[:, :, 28] == 1)
+    angles = np.degrees(np.arctan(((rows * column).sum(1) / column.sum(1) - 16) / 12))
+    assert -32 < angles.min() < -20
+    assert 20 < angles.max() < 32
+
+
+def test_zooms_are_spread_evenly_in_their_logarithm():
+    labels = jnp.zeros((256, 16, 16), jnp.int32)
+    images = labels[..., None].astype(jnp.float32)
+    _, found = augment(jax.random.key(0), images, labels, still(scale=(0.25, 1.0)))
+    sides = np.sqrt((found == 0).sum(axis=(1, 2))) / 16
+    assert abs(np.mean(np.log2(sides)) - -1) < 0.1
+    assert sides.min() < 0.3
+    assert sides.max() > 0.9
+
+
+def test_the_cutout_has_its_share_unless_it_reaches_outside():
+    images, labels = noise(batch=256, size=(10, 20))
+    labels = jnp.minimum(labels, 2)
+    found, found_labels = augment(jax.random.key(0), images, labels, still(cutout=0.3), fill=FILL)
+    erased = np.asarray(found_labels == 255)
+    assert erased.sum(axis=(1, 2)).max() == 3 * 6
+    assert erased.sum(axis=(1, 2)).min() < 3 * 6
+    assert (erased.any(axis=0)).all()
+    np.testing.assert_array_equal(found[~erased], images[~erased])
+    for one in erased:  # one rectangle
+        assert one.sum() == one.any(axis=0).sum() * one.any(axis=1).sum()
+
+
+EVERYTHING = data.Augmentation((0.5, 2.0), (8, 10), 0.5, 20.0, 0.3, 0.3, 0.3, 0.1, 0.5, 0.2)
+
+
+def test_an_example_depends_on_the_key_and_its_index_only():
+    images, labels = noise(size=(8, 10))
+    key = jax.random.key(3)
+    index = np.array([7, 2**31 + 5, 0, 9], np.uint32)
+    found = augment(key, images, labels, EVERYTHING, index=index)
+    same(augment(key, images, labels, EVERYTHING, index=index), found)
+    turned = augment(key, images[::-1], labels[::-1], EVERYTHING, index=index[::-1])
+    same([a[::-1] for a in turned], found)
+    pair = augment(key, images[1:3], labels[1:3], EVERYTHING, index=index[1:3])
+    same(pair, [a[1:3] for a in found])
+    for other in (
+        augment(key, images, labels, EVERYTHING, index=index + 1),
+        augment(jax.random.key(4), images, labels, EVERYTHING, index=index),
+    ):
+        assert (np.abs(other[0] - found[0]).max(axis=(1, 2, 3)) > 0.01).all()
+
+
+def test_without_an_index_examples_differ():
+    images, labels = (jnp.repeat(a[:1], 4, axis=0) for a in noise())
+    found, _ = augment(jax.random.key(0), images, labels, EVERYTHING)
+    assert len({a.tobytes() for a in np.asarray(found)}) == 4
+
+
+def test_jit_and_vmap_agree_with_a_plain_call():
+    images, labels = noise(batch=2, size=(8, 10))
+    keys = jax.random.split(jax.random.key(0), 2)
+    plain = data.augment(keys[1], images, labels, EVERYTHING)
+    compiled = augment(keys[1], images, labels, EVERYTHING)
+    mapped = jax.jit(jax.vmap(lambda key: data.augment(key, images, labels, EVERYTHING)))(keys)
+    for found in (compiled, [a[1] for a in mapped]):
+        np.testing.assert_allclose(found[0], plain[0], rtol=0, atol=1e-5)
+        np.testing.assert_array_equal(found[1], plain[1])
+
+
+def test_a_sharded_batch_stays_where_it_is():
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    sharding = NamedSharding(mesh, PartitionSpec("data"))
+    images, labels = noise(size=(8, 10))
+    index = jnp.arange(4, dtype=jnp.uint32)
+    run = jax.jit(partial(data.augment, config=EVERYTHING))
+    key = jax.random.key(0)
+    batch = jax.device_put((images, labels), sharding)
+    compiled = run.lower(key, *batch, index=jax.device_put(index, sharding)).compile()
+    assert not [op for op in ("all-gather", "all-reduce", "all-to-all") if op in compiled.as_text()]
+    found = compiled(key, *batch, index=jax.device_put(index, sharding))
+    assert found[0].sharding.is_equivalent_to(sharding, 4)
+    expected = run(key, images, labels, index=index)
+    np.testing.assert_allclose(found[0], expected[0], rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(found[1], expected[1])
+
+
+@pytest.mark.parametrize(("image", "label"), [(jnp.bfloat16, jnp.uint8), (jnp.float16, jnp.int16)])
+def test_types_are_kept(image, label):
+    images, labels = noise()
+    found = augment(jax.random.key(0), images.astype(image), labels.astype(label), EVERYTHING)
+    assert [a.dtype for a in found] == [image, label]
+
+
+def test_another_label_may_be_the_ignored_one():
+    images, labels = noise(batch=1)
+    config = still(crop=(20, 20))
+    _, found = augment(jax.random.key(0), images, labels, config, ignore_index=-1)
+    assert (found == -1).sum() == 20 * 20 - labels.size
+
+
+def test_colours_change_within_their_range_and_labels_do_not():
+    images, labels = noise(batch=32)
+    images = 0.25 + images / 8  # nothing is cut off
+    found, found_labels = augment(jax.random.key(0), images, labels, still(brightness=0.4))
+    np.testing.assert_array_equal(found_labels, labels)
+    factors = np.asarray(found / images)
+    assert np.ptp(factors, axis=(1, 2, 3)).max() < 1e-5
+    assert 0.6 <= factors.min() < 0.7
+    assert 1.3 < factors.max() <= 1.4
+
+
+def test_contrast_does_not_see_the_filling():
+    image, label = (a[:1] for a in noise())
+    config = still(crop=(12, 18), contrast=0.5)
+    (found,), (labels,) = augment(jax.random.key(0), image, label % 255, config, fill=0.0)
+    seen = np.asarray(labels != 255)
+    np.testing.assert_allclose(
+        colour.grey(found)[seen].mean(), colour.grey(image[0]).mean(), rtol=0, atol=0.01
+    )
+
+
+def photograph():
+    stored = np.random.default_rng(0).integers(0, 256, (12, 10, 3)).astype(np.uint8)
+    return stored, data.to_float(stored)
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.5, 1.0, 1.7])
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (colour.adjust_brightness, ImageEnhance.Brightness),
+        (colour.adjust_contrast, ImageEnhance.Contrast),
+        (colour.adjust_saturation, ImageEnhance.Color),
+    ],
+)
+def test_colours_are_those_of_pillow(ours, theirs, factor):
+    stored, image = photograph()
+    expected = np.asarray(theirs(Image.fromarray(stored)).enhance(factor), np.float32) / 255
+    # Pillow rounds the grey image, its mean and the result to whole numbers.
+    found = ours(image, jnp.float32(factor))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2.5 / 255)
+
+
+@pytest.mark.parametrize("turns", [-0.5, -0.13, 0.0, 0.08, 0.5])
+def test_hue_is_that_of_scikit_image(turns):
+    _, image = photograph()
+    image = image.at[0].set(0.5).at[1, :, 0].set(image[1, :, 1])  # grey; two channels equal
+    hsv = color.rgb2hsv(np.asarray(image, np.float64))
+    hsv[..., 0] = (hsv[..., 0] + turns) % 1
+    found = colour.adjust_hue(image, jnp.float32(turns))
+    np.testing.assert_allclose(found, color.hsv2rgb(hsv), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.4, 1.5])
+def test_blur_is_a_gaussian_and_keeps_constants(sigma):
+    image = jnp.zeros((21, 21, 1)).at[10, 10].set(1)
+    found = colour.blur(image, jnp.float32(sigma), largest=1.5)
+    offsets = np.arange(-10, 11)
+    line = np.where(np.abs(offsets) <= 5, np.exp(-0.5 * (offsets / max(sigma, 1e-2)) ** 2), 0)
+    expected = np.outer(line, line) / line.sum() ** 2
+    np.testing.assert_allclose(found[..., 0], expected, rtol=0, atol=1e-6)
+    flat = jnp.full((4, 5, 2), 0.3)
+    np.testing.assert_allclose(colour.blur(flat, jnp.float32(sigma), largest=1.5), flat, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"scale": (0.0, 1.0)},
+        {"scale": (2.0, 1.0)},
+        {"scale": (1.0, float("inf"))},
+        {"scale": (float("nan"), 1.0)},
+        {"crop": (0, 4)},
+        {"flip": 1.1},
+        {"flip": float("nan")},
+        {"rotate": -1.0},
+        {"rotate": 181.0},
+        {"brightness": -0.1},
+        {"contrast": float("inf")},
+        {"saturation": -1.0},
+        {"hue": 0.6},
+        {"blur": -1.0},
+        {"cutout": 1.5},
+    ],
+)
+def test_a_bad_option_is_named(wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"^{name}=.* expected .*: pass"):
+        data.Augmentation(**wrong)
+
+
+def test_bad_arguments_are_named():
+    images, labels = noise()
+    key = jax.random.key(0)
+    grey = images[..., :1]
+    for config in (still(hue=0.1), still(saturation=0.1)):
+        with pytest.raises(ValueError, match="needs red, green and blue, and the images have 1"):
+            data.augment(key, grey, labels, config)
+    with pytest.raises(ValueError, match="dtype uint8, expected floats"):
+        data.augment(key, (images * 255).astype(jnp.uint8), labels, STILL)
+    with pytest.raises(ValueError, match="labels have dtype float32"):
+        data.augment(key, images, labels.astype(jnp.float32), STILL)
+    with pytest.raises(ValueError, match="do not fit"):
+        data.augment(key, images, labels[:, 1:], STILL)
+    with pytest.raises(ValueError, match=r"ignore_index=255 is no int8"):
+        data.augment(key, images, (labels % 3).astype(jnp.int8), STILL)
+    with pytest.raises(ValueError, match=r"index is int32 of shape \(3,\), .*shape \(4,\)"):
+        data.augment(key, images, labels, STILL, index=jnp.arange(3))
+    with pytest.raises(ValueError, match=r"fill has shape \(2,\), expected \(3,\)"):
+        data.augment(key, images, labels, STILL, fill=(0.1, 0.2))
