@@ -6,6 +6,7 @@ from jaxseg.data.camvid_builder import Camvid, CamvidConfig
 from jaxseg.data.datasets import camvid, mosaic
 from jaxseg.data.mosaic_builder import MosaicConfig, TextureMosaic, mosaic_example
 from jaxseg.data.pixels import standardise, to_float
+from jaxseg.data.prefetch import Prefetch, prefetch
 from jaxseg.data.prepare import prepare
 from jaxseg.data.sources import Dataset, Example, Pixels, Source, check_labels
 
@@ -17,6 +18,7 @@ __all__ = [
     "Example",
     "MosaicConfig",
     "Pixels",
+    "Prefetch",
     "Source",
     "TextureMosaic",
     "augment",
@@ -26,6 +28,7 @@ __all__ = [
     "mosaic",
     "mosaic_example",
     "padded_batches",
+    "prefetch",
     "prepare",
     "standardise",
     "to_float",
