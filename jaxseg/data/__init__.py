@@ -4,6 +4,11 @@ from jaxseg.data.augment import Augmentation, augment
 from jaxseg.data.batching import batches, padded_batches
 from jaxseg.data.camvid_builder import Camvid, CamvidConfig
 from jaxseg.data.datasets import camvid, mosaic
+from jaxseg.data.frequencies import (
+    class_frequencies,
+    inverse_log_weights,
+    median_frequency_weights,
+)
 from jaxseg.data.mosaic_builder import MosaicConfig, TextureMosaic, mosaic_example
 from jaxseg.data.pixels import standardise, to_float
 from jaxseg.data.prefetch import Prefetch, prefetch
@@ -25,6 +30,9 @@ __all__ = [
     "batches",
     "camvid",
     "check_labels",
+    "class_frequencies",
+    "inverse_log_weights",
+    "median_frequency_weights",
     "mosaic",
     "mosaic_example",
     "padded_batches",

@@ -1,0 +1,106 @@
+"""How often the classes occur, and weights that make up for it."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from jaxtyping import Float64, Integer
+
+from jaxseg.data.sources import Example, check_labels
+
+
+def class_frequencies(
+    examples: Iterable[Example] | Iterable[Integer[np.ndarray, "..."]],
+    classes: int,
+    *,
+    where_present: bool = False,
+    ignore_index: int = 255,
+) -> Float64[np.ndarray, "classes"]:
+    """The share of each class in the pixels that are not ignored.
+
+    Args:
+        examples: Examples with a `"label"`, or labels themselves; one after the other is read and
+            forgotten. `source.pixels` is the fastest way to those of a source.
+        classes: The number of classes.
+        where_present: Relate each class to the pixels of those images only that it occurs in.
+            The shares then do not add up to 1, and an example must be one image, not a batch.
+        ignore_index: The label of pixels that do not count.
+
+    Returns:
+        Shares from 0 to 1, 0 for a class that does not occur.
+
+    Raises:
+        ValueError: There is no pixel that counts, or a label is neither a class nor ignored.
+    """
+    pixels = np.zeros(classes, np.int64)
+    compared = np.zeros(classes, np.int64)
+    for example in examples:
+        label = np.asarray(example["label"] if isinstance(example, Mapping) else example)
+        check_labels(label, classes, ignore_index)
+        counts = np.bincount(label[label != ignore_index], minlength=classes)
+        pixels += counts
+        compared += np.where(counts > 0, counts.sum(), 0) if where_present else counts.sum()
+    if not pixels.any():
+        raise ValueError(
+            f"examples have no pixel of the {classes} classes, expected at least one: pass a split "
+            "with labels, or the right ignore_index"
+        )
+    return pixels / np.maximum(compared, 1)
+
+
+def median_frequency_weights(
+    frequencies: Float64[np.ndarray, "classes"],
+) -> Float64[np.ndarray, "classes"]:
+    """Median frequency balancing: median(f) / f_c.
+
+    Eigen and Fergus (Predicting depth, surface normals and semantic labels with a common
+    multi-scale convolutional architecture, ICCV 2015) relate each class to the images that it
+    occurs in: `class_frequencies(..., where_present=True)`.
+
+    Args:
+        frequencies: Of each class.
+
+    Returns:
+        One weight a class. A class that does not occur has weight 0, and no part in the median.
+
+    Raises:
+        ValueError: A frequency is not in [0, 1], or all are 0.
+    """
+    frequencies = _check(frequencies)
+    present = frequencies > 0
+    weights = np.zeros_like(frequencies)
+    weights[present] = np.median(frequencies[present]) / frequencies[present]
+    return weights
+
+
+def inverse_log_weights(
+    frequencies: Float64[np.ndarray, "classes"], *, offset: float = 1.02
+) -> Float64[np.ndarray, "classes"]:
+    """The weights of ENet (arXiv:1606.02147): 1 / ln(offset + f_c).
+
+    Bounded, unlike `median_frequency_weights`: by 1.02 they lie between 1.4 and 50.5.
+
+    Args:
+        frequencies: Of each class, in all pixels.
+        offset: Greater than 1. The nearer to 1, the more a rare class weighs.
+
+    Raises:
+        ValueError: A frequency is not in [0, 1], all are 0, or `offset` is out of range.
+    """
+    if not 1 < offset < np.inf:
+        raise ValueError(f"offset={offset} is out of range, expected more than 1: pass 1.02")
+    return 1 / np.log(offset + _check(frequencies))
+
+
+def _check(frequencies) -> np.ndarray:
+    frequencies = np.asarray(frequencies, np.float64)
+    if frequencies.ndim != 1 or not ((frequencies >= 0) & (frequencies <= 1)).all():
+        raise ValueError(
+            f"frequencies={frequencies} are not shares, expected one number in [0, 1] for each "
+            "class: pass those of class_frequencies"
+        )
+    if not frequencies.any():
+        raise ValueError(
+            f"frequencies={frequencies} are all 0, expected a class that occurs: pass those of "
+            "class_frequencies"
+        )
+    return frequencies
