@@ -1,0 +1,62 @@
+"""Stopping a run on request: SIGTERM and Ctrl-C become a flag that the loop polls."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+
+class StopRequest:
+    """True once somebody asked the run to stop; `by` is the signal."""
+
+    by: signal.Signals | None = None
+
+    def __bool__(self) -> bool:
+        return self.by is not None
+
+    def anywhere(self) -> bool:
+        """Whether any process was asked, the same answer on each of them.
+
+        Several processes must stop after the same step, or those left wait forever. All of them
+        call this at the same steps; with one process it is only the flag.
+        """
+        if jax.process_count() == 1:
+            return bool(self)
+        return bool(np.any(multihost_utils.process_allgather(np.array(bool(self)))))
+
+
+@contextmanager
+def stop_requests() -> Iterator[StopRequest]:
+    """Within, SIGTERM and the first Ctrl-C ask; the second Ctrl-C interrupts at once.
+
+    `with stop_requests() as stop:` and, after each step, `if stop: break`. What was installed
+    before is restored on leaving. Outside the main thread, where Python lets nobody install a
+    handler, the flag never rises.
+    """
+    stop = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def ask(number: int, frame: object) -> None:
+        del frame
+        if stop and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if not stop:
+            # Not print: the signal may have come in the middle of one.
+            os.write(2, b"\nStopping after this step (Ctrl-C interrupts at once).\n")
+        stop.by = signal.Signals(number)
+
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, ask) for number in numbers}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            # None is a handler that was not installed from Python; it cannot be put back.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
