@@ -8,8 +8,6 @@ soon as a byte differs. Orbax alone restores a flipped byte as a wrong value, wi
 import asyncio
 import contextlib
 import itertools
-import re
-import shutil
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +18,6 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from jaxseg.training.leaves import differences, from_arrays, leaf_specs, to_arrays, to_targets
-from jaxseg.training.manifest import NAME as MANIFEST
 from jaxseg.training.manifest import (
     Damaged,
     Manifest,
@@ -31,9 +28,8 @@ from jaxseg.training.manifest import (
 )
 from jaxseg.training.positions import encode_position, position_file, read_position
 from jaxseg.training.records import write_text
+from jaxseg.training.step_folders import complete_steps, folder_name, remove, sweep
 
-_STEP = re.compile(r"step-(\d{8,})")
-_LEFTOVER = re.compile(r"\.?step-\d{8,}\.(orbax-checkpoint-tmp|data-\d+\.json).*")
 # The same number on every process, which take part in the same calls in the same order.
 _barriers = itertools.count()
 
@@ -93,7 +89,7 @@ class Checkpoints:
         self._pending: Future[None] | None = None
         if not read_only:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._on_one(self._sweep)
+            self._on_one(lambda: sweep(self.folder))
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -123,8 +119,7 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """The steps of the complete checkpoints, ascending; their files are not verified here."""
-        found = [_STEP.fullmatch(path.parent.name) for path in self.folder.glob(f"*/{MANIFEST}")]
-        return sorted(int(match[1]) for match in found if match)
+        return complete_steps(self.folder)
 
     def latest(self) -> int | None:
         """The newest complete checkpoint's step, if there is one."""
@@ -176,8 +171,8 @@ class Checkpoints:
         specs, arrays, text = leaf_specs(state), to_arrays(state), encode_position(data)
         process = jax.process_index()
         if data is not None:
-            write_text(self.folder / f"{_name(step)}.{position_file(process)}", text)
-        response = ocp.save_async(str(self.folder / _name(step)), arrays)
+            write_text(self.folder / f"{folder_name(step)}.{position_file(process)}", text)
+        response = ocp.save_async(str(self.folder / folder_name(step)), arrays)
         self._thread = self._thread or ThreadPoolExecutor(1, "checkpoints")
         manifest = Manifest(step, jax.process_count(), specs, record, {})
         barrier = next(_barriers)
@@ -209,7 +204,7 @@ class Checkpoints:
         chosen = steps[-1] if step is None else step
         if chosen not in steps:
             raise ValueError(f"{self.folder} holds no checkpoint of step {chosen}, only {steps}.")
-        folder = self.folder / _name(chosen)
+        folder = self.folder / folder_name(chosen)
         try:
             manifest = read_manifest(folder)
             verify_files(folder, manifest)
@@ -229,7 +224,7 @@ class Checkpoints:
         self.wait()
         self._check_writable()
         later = [s for s in self.steps() if s > step]
-        self._on_one(lambda: [self._remove(s) for s in reversed(later)])
+        self._on_one(lambda: [remove(self.folder, s) for s in reversed(later)])
 
     def _check_writable(self) -> None:
         if self.read_only:
@@ -237,7 +232,7 @@ class Checkpoints:
 
     def _complete(self, response: Any, manifest: Manifest, barrier: int) -> None:
         """In the thread: when orbax has committed, make it count, and drop what is old."""
-        folder = self.folder / _name(manifest.step)
+        folder = self.folder / folder_name(manifest.step)
         try:
             response.result()
             if jax.process_index() == 0:
@@ -250,7 +245,7 @@ class Checkpoints:
             error.add_note(f"This happened while {folder} was being saved.")
             if jax.process_index() == 0:
                 with contextlib.suppress(OSError):
-                    self._sweep()  # so that the step can be saved again
+                    sweep(self.folder)  # so that the step can be saved again
             raise
         finally:
             _meet(barrier)
@@ -260,7 +255,9 @@ class Checkpoints:
         values = {}
         for step in self.steps():
             try:
-                values[step] = read_manifest(self.folder / _name(step)).metrics[self._metric or ""]
+                values[step] = read_manifest(self.folder / folder_name(step)).metrics[
+                    self._metric or ""
+                ]
             except (Damaged, KeyError):
                 continue
         usable = [s for s, value in values.items() if not np.isnan(value)]
@@ -271,24 +268,7 @@ class Checkpoints:
         best = self._ranked()[: self._keep_best] if self._keep_best else []
         for step in steps[: -self._keep]:
             if step not in best:
-                self._remove(step)
-
-    def _remove(self, step: int) -> None:
-        folder = self.folder / _name(step)
-        # The manifest first: a removal that is cut short leaves what the next opening sweeps.
-        (folder / MANIFEST).unlink(missing_ok=True)
-        shutil.rmtree(folder)
-
-    def _sweep(self) -> None:
-        """Remove what saves and removals that were cut short have left."""
-        for path in self.folder.iterdir():
-            bare = _STEP.fullmatch(path.name) and not (path / MANIFEST).exists()
-            if path.is_symlink() or not (bare or _LEFTOVER.fullmatch(path.name)):
-                continue
-            if path.is_dir():
-                shutil.rmtree(path)
-            elif not bare:
-                path.unlink()
+                remove(self.folder, step)
 
     def _on_one(self, action: Any) -> None:
         """Act on process 0 while the others wait."""
@@ -304,10 +284,6 @@ def _meet(number: int) -> None:
     if jax.process_count() > 1:
         key = f"jaxseg-checkpoints-{number}"
         asyncio.run(ocp.multihost.sync_global_processes(key, operation_id=str(number)))
-
-
-def _name(step: int) -> str:
-    return f"step-{step:08d}"
 
 
 def _remedy(step: int, steps: list[int]) -> str:
