@@ -89,7 +89,8 @@ def augment(
     key and on its `index` only, not on the rest of the batch, on its place in it or on the device.
 
     Args:
-        key: A key for the whole run. Example i draws from `jax.random.fold_in(key, index[i])`.
+        key: A key for the whole run, of JAX's default kind. Example i draws from
+            `jax.random.fold_in(key, index[i])`.
         images: Brightness in [0, 1], not standardised: `to_float` of 8-bit images.
         labels: One integer for each pixel.
         config: What may be done. What is left out there costs nothing.
@@ -103,10 +104,12 @@ def augment(
         Images and labels of the same types, of the size `config.crop`, or of the inputs' size.
 
     Raises:
-        ValueError: Shapes or types do not fit, `ignore_index` is no number of the labels' type,
-            or saturation or hue is asked for and the images do not have 3 channels.
+        ValueError: Shapes or types do not fit, the key is of another kind, `ignore_index` is no
+            number of the labels' type, or saturation or hue is asked for and the images do not
+            have 3 channels.
     """
     _check(images, labels, config, ignore_index)
+    _check_key(key)
     batch, channels = images.shape[0], images.shape[-1]
     index = jnp.arange(batch, dtype=jnp.int32) if index is None else jnp.asarray(index)
     if index.shape != (batch,) or not jnp.issubdtype(index.dtype, jnp.integer):
@@ -253,3 +256,12 @@ def _check(images, labels, config: Augmentation, ignore_index: int) -> None:
                 f"augment: {name}={getattr(config, name)} needs red, green and blue, and the "
                 f"images have {images.shape[-1]} channels: set it to 0"
             )
+
+
+def _check_key(key) -> None:
+    kind = str(jax.random.key_impl(key))
+    if "rbg" in kind:  # under vmap, one generator draws for the whole batch
+        raise ValueError(
+            f"augment: key is of the kind {kind!r}, with which an example would depend on the rest "
+            "of its batch, expected 'threefry2x32': pass jax.random.key(seed, impl='threefry2x32')"
+        )
