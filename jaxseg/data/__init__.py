@@ -2,14 +2,14 @@
 
 from jaxseg.data.augment import Augmentation, augment
 from jaxseg.data.batching import batches, padded_batches
-from jaxseg.data.camvid_builder import Camvid, CamvidConfig
-from jaxseg.data.datasets import camvid, mosaic
+from jaxseg.data.datasets import ade20k, camvid, cityscapes, mosaic, oxford_pet, voc
 from jaxseg.data.frequencies import (
     class_frequencies,
     inverse_log_weights,
     median_frequency_weights,
 )
 from jaxseg.data.mosaic_builder import MosaicConfig, TextureMosaic, mosaic_example
+from jaxseg.data.pair_folder import folder
 from jaxseg.data.pixels import standardise, to_float
 from jaxseg.data.prefetch import Prefetch, prefetch
 from jaxseg.data.prepare import prepare
@@ -17,8 +17,6 @@ from jaxseg.data.sources import Dataset, Example, Pixels, Source, check_labels
 
 __all__ = [
     "Augmentation",
-    "Camvid",
-    "CamvidConfig",
     "Dataset",
     "Example",
     "MosaicConfig",
@@ -26,18 +24,23 @@ __all__ = [
     "Prefetch",
     "Source",
     "TextureMosaic",
+    "ade20k",
     "augment",
     "batches",
     "camvid",
     "check_labels",
+    "cityscapes",
     "class_frequencies",
+    "folder",
     "inverse_log_weights",
     "median_frequency_weights",
     "mosaic",
     "mosaic_example",
+    "oxford_pet",
     "padded_batches",
     "prefetch",
     "prepare",
     "standardise",
     "to_float",
+    "voc",
 ]

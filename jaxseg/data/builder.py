@@ -63,6 +63,11 @@ class MaskBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         """Yields uint8 images, (height, width[, channels]), with uint8 labels, (height, width)."""
 
     @property
+    def title(self) -> str:
+        """What the progress bar calls the data set."""
+        return self.name
+
+    @property
     def recipe(self) -> Recipe:
         """The recipe that the builder was made with.
 
@@ -97,7 +102,7 @@ class MaskBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Image.Image]]]:
         progress = tqdm(
             self.examples(split),
-            desc=f"preparing {self.name}, {split}",
+            desc=f"preparing {self.title}, {split}",
             total=self.recipe.splits[split],
             leave=False,
         )

@@ -3,10 +3,14 @@
 import os
 from typing import Any
 
-from jaxseg.data import camvid_builder, mosaic_builder
-from jaxseg.data.camvid_frames import find_directory
+from jaxseg.data import homes, mosaic_builder, object_scenes, street_scenes
+from jaxseg.data.listing import find_directory
 from jaxseg.data.prepare import prepare
+from jaxseg.data.scenes import prepared
 from jaxseg.data.sources import Dataset
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 _Path = str | os.PathLike[str]
 
@@ -60,15 +64,100 @@ def camvid(
         ValueError: The folder is not found, or not laid out as expected; a file is not as
             expected; or `data_dir` cannot be written to.
     """
-    config = camvid_builder.CamvidConfig(size=size, directory=find_directory(directory))
-    recipe = config.recipe()
-    return Dataset(
-        name="camvid",
-        directory=prepare(camvid_builder.Camvid, recipe, data_dir=data_dir),
-        size=recipe.shape[:2],
-        class_names=recipe.class_names,
-        palette=camvid_builder.PALETTE,
-        mean=camvid_builder.MEAN,
-        std=camvid_builder.STD,
-        splits=recipe.splits,
-    )
+    root = find_directory(directory, homes.CAMVID)
+    return prepared(street_scenes.camvid_scenes(root), size, data_dir)
+
+
+def cityscapes(
+    *,
+    size: tuple[int, int] = (128, 256),
+    directory: _Path | None = None,
+    data_dir: _Path | None = None,
+) -> Dataset:
+    """Cityscapes: street scenes in 19 classes, 255 where the benchmark does not count.
+
+    The splits are the official train and validation; the test frames have no public labels.
+
+    Args:
+        size: Height and width in pixels; images keep their aspect, see `pictures.fit`.
+        directory: The folder, else the environment variable JAXSEG_CITYSCAPES names it.
+        data_dir: The root of prepared data sets; see `jaxseg.data.prepare.prepare`.
+
+    Raises:
+        ValueError: As `camvid`.
+    """
+    root = find_directory(directory, homes.CITYSCAPES)
+    scenes = street_scenes.cityscapes_scenes(root, IMAGENET_MEAN, IMAGENET_STD)
+    return prepared(scenes, size, data_dir)
+
+
+def oxford_pet(
+    *,
+    size: tuple[int, int] = (128, 128),
+    directory: _Path | None = None,
+    held_out: float = 0.15,
+    data_dir: _Path | None = None,
+) -> Dataset:
+    """Oxford-IIIT Pet: cats and dogs before their background, 255 along their outlines.
+
+    Args:
+        size: Height and width in pixels; images keep their aspect, see `pictures.fit`.
+        directory: The folder, else the environment variable JAXSEG_OXFORD_PET names it.
+        held_out: The share of the official training images that is the validation split; the
+            draw depends on their names alone. The test split is the official one.
+        data_dir: The root of prepared data sets; see `jaxseg.data.prepare.prepare`.
+
+    Raises:
+        ValueError: As `camvid`; or `held_out` is not between 0 and 1.
+    """
+    root = find_directory(directory, homes.OXFORD_PET)
+    scenes = object_scenes.oxford_pet_scenes(root, held_out, IMAGENET_MEAN, IMAGENET_STD)
+    return prepared(scenes, size, data_dir)
+
+
+def voc(
+    *,
+    size: tuple[int, int] = (256, 256),
+    directory: _Path | None = None,
+    augmented: bool = False,
+    data_dir: _Path | None = None,
+) -> Dataset:
+    """PASCAL VOC 2012: 20 kinds of objects and the background, 255 along the outlines.
+
+    The splits are the official train and validation; the test images have no public labels.
+
+    Args:
+        size: Height and width in pixels; images keep their aspect, see `pictures.fit`.
+        directory: The folder, else the environment variable JAXSEG_VOC names it.
+        augmented: Train on the larger list trainaug.txt, with the masks of SegmentationClassAug.
+        data_dir: The root of prepared data sets; see `jaxseg.data.prepare.prepare`.
+
+    Raises:
+        ValueError: As `camvid`.
+    """
+    root = find_directory(directory, homes.VOC)
+    scenes = object_scenes.voc_scenes(root, augmented, IMAGENET_MEAN, IMAGENET_STD)
+    return prepared(scenes, size, data_dir)
+
+
+def ade20k(
+    *,
+    size: tuple[int, int] = (256, 256),
+    directory: _Path | None = None,
+    data_dir: _Path | None = None,
+) -> Dataset:
+    """SceneParse150 of ADE20K: scenes of all kinds in 150 classes, 255 where there is none.
+
+    The splits are the official training and validation; the test images have no public labels.
+
+    Args:
+        size: Height and width in pixels; images keep their aspect, see `pictures.fit`.
+        directory: The folder, else the environment variable JAXSEG_ADE20K names it.
+        data_dir: The root of prepared data sets; see `jaxseg.data.prepare.prepare`.
+
+    Raises:
+        ValueError: As `camvid`.
+    """
+    root = find_directory(directory, homes.ADE20K)
+    scenes = object_scenes.ade20k_scenes(root, IMAGENET_MEAN, IMAGENET_STD)
+    return prepared(scenes, size, data_dir)

@@ -51,7 +51,7 @@ def prepare(
     Raises:
         ValueError: `data_dir` cannot be written to, or the builder rejects its input.
     """
-    root = Path(data_dir or constants.get_default_data_dir()).expanduser()
+    root = data_root(data_dir)
     target = root / builder.name / recipe.name / str(builder.VERSION)
     _sweep(target.parent)
     if is_complete(target):
@@ -64,6 +64,24 @@ def prepare(
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return target
+
+
+def data_root(data_dir: str | os.PathLike[str] | None) -> Path:
+    """The root of prepared data sets: `data_dir`, else TFDS's own, see `prepare`."""
+    return Path(data_dir or constants.get_default_data_dir()).expanduser()
+
+
+def keep_text(path: Path, text: str, root: Path) -> None:
+    """Writes a file below the root of prepared data sets, whole or not at all.
+
+    Raises:
+        ValueError: `root` cannot be written to.
+    """
+    with _writing_to(root):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+            file.write(text)
+        os.replace(file.name, path)
 
 
 def is_complete(directory: Path) -> bool:
@@ -138,9 +156,15 @@ def _write_manifest(directory: Path) -> None:
 
 
 def _make_staging(parent: Path, root: Path) -> Path:
-    try:
+    with _writing_to(root):
         parent.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=f"{_owner()}.", dir=parent))
+
+
+@contextlib.contextmanager
+def _writing_to(root: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ValueError(
             f"data_dir {str(root)!r} cannot be written to ({error.strerror}), expected a folder to "

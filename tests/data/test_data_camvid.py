@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from jaxseg import data
-from jaxseg.data.camvid_frames import Frame, list_frames, read_frame
+from jaxseg.data import pictures, street_scenes
 
 FOLDERS = ("train", "val", "test")
 
@@ -53,7 +53,7 @@ def test_prepared_at_its_own_size(folder, tmp_path):
 
 def test_another_size_and_other_files_have_other_directories(folder, tmp_path):
     def directory(size):
-        return data.CamvidConfig(size=size, directory=folder).recipe().name
+        return street_scenes.camvid_scenes(folder).recipe(size).name
 
     names = {directory((12, 16)), directory((6, 8))}
     write_frame(folder, "test", "c", ".jpeg")
@@ -61,27 +61,7 @@ def test_another_size_and_other_files_have_other_directories(folder, tmp_path):
     moved = tmp_path / "moved"
     folder.rename(moved)
     assert len(names) == 3
-    assert data.CamvidConfig(size=(12, 16), directory=moved).recipe().name in names
-
-
-def test_images_are_averaged_and_masks_are_not(tmp_path):
-    image = np.zeros((8, 8, 3), np.uint8)
-    image[:, ::2] = 200  # stripes, which taking every fourth pixel would make all black or white
-    label = np.repeat(np.array([[0, 10]], np.uint8), 4, axis=1).repeat(8, axis=0)
-    Image.fromarray(image).save(tmp_path / "i.png")
-    Image.fromarray(label).save(tmp_path / "l.png")
-    small, nearest = read_frame(Frame(tmp_path / "i.png", tmp_path / "l.png"), (2, 2))
-    np.testing.assert_allclose(small, 100, atol=16)
-    np.testing.assert_array_equal(nearest, [[0, 10], [0, 10]])
-
-
-def test_a_palette_annotation_is_read_as_indices(tmp_path):
-    write_palette = Image.fromarray(np.array([[3, 11]], np.uint8)).convert("P")
-    write_palette.putpalette([7] * 768)
-    write_palette.save(tmp_path / "l.png")
-    Image.new("RGB", (2, 1)).save(tmp_path / "i.png")
-    _, label = read_frame(Frame(tmp_path / "i.png", tmp_path / "l.png"), (1, 2))
-    np.testing.assert_array_equal(label, [[3, 255]])
+    assert street_scenes.camvid_scenes(moved).recipe((12, 16)).name in names
 
 
 def test_the_folder_is_the_argument_else_the_environment(folder, tmp_path, monkeypatch):
@@ -104,43 +84,43 @@ def test_a_missing_folder_is_named(folder, tmp_path, name):
 
 def spoil_missing_annotation(folder):
     (folder / "valannot" / "a.png").unlink()
-    return r"valannot/a\.png' is missing, the annotation of '.*val/a\.png'"
+    return r"the mask of the image '.*val/a\.png' is missing"
 
 
 def spoil_missing_frame(folder):
     (folder / "train" / "b.jpg").unlink()
-    return r"the frame of the annotation '.*trainannot/b\.png' is missing"
+    return r"the image of the mask '.*trainannot/b\.png' is missing"
 
 
 def spoil_empty(folder):
     (folder / "test" / "a.png").unlink()
     (folder / "test" / "b.jpg").unlink()
-    return r"camvid/test' holds no frame"
+    return r"camvid/test' holds no file of \.png, \.jpg"
 
 
 def spoil_twice_the_stem(folder):
     (folder / "train" / "a.jpg").write_bytes((folder / "train" / "b.jpg").read_bytes())
-    return r"a second frame of the stem 'a'"
+    return r"train/a\.png' is a second file of the stem 'a'"
 
 
 def spoil_label(folder):
     write_frame(folder, "test", "a", label=np.full((12, 16), 12, np.uint8))
-    return r"testannot/a\.png' has labels \[12\], expected 0\.\.11"
+    return r"testannot/a\.png' has the values 12, expected 0, 1, 2"
 
 
 def spoil_annotation_mode(folder):
-    Image.new("RGB", (16, 12)).save(folder / "trainannot" / "a.png")
-    return r"trainannot/a\.png' has the mode 'RGB', expected L or P"
+    Image.new("RGB", (16, 12), (1, 2, 3)).save(folder / "trainannot" / "a.png")
+    return r"trainannot/a\.png' is a mask of colours, expected class numbers"
 
 
 def spoil_annotation_depth(folder):
-    Image.new("1", (16, 12)).save(folder / "trainannot" / "b.png")
-    return r"trainannot/b\.png' has the mode '1'"
+    Image.new("I;16", (16, 12), 300).save(folder / "trainannot" / "b.png")
+    return r"trainannot/b\.png' has values from 300 to 300, expected 0\.\.255"
 
 
 def spoil_image_mode(folder):
-    Image.new("L", (16, 12)).save(folder / "val" / "a.png")
-    return r"val/a\.png' has the mode 'L', expected RGB"
+    Image.new("I;16", (16, 12)).save(folder / "val" / "a.png")
+    return r"val/a\.png' has the mode 'I;16', more than 8 bits a channel"
 
 
 def spoil_annotation_size(folder):
@@ -184,13 +164,16 @@ REAL = real_folder()  # read before the fixture above hides the environment
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="CamVid is neither at JAXSEG_CAMVID nor beside")
-def test_the_real_split(tmp_path):
-    counts = {split: len(list_frames(REAL, split)) for split in ("train", "validation", "test")}
+def test_the_real_split():
+    scenes = street_scenes.camvid_scenes(REAL)
+    counts = {split: len(files) for split, files in scenes.files.items()}
     assert counts == {"train": 367, "validation": 101, "test": 233}
     seen = set()
-    for frame in list_frames(REAL, "train")[::60]:
-        image, label = read_frame(frame, (60, 80))
-        assert (image.shape, label.shape) == ((60, 80, 3), (60, 80))
+    for files in scenes.files["train"][::60]:
+        image, values = pictures.read_pair(files)
+        label = pictures.to_labels(values, scenes.labels, files.mask)
+        small, label = pictures.fit(image, label, (60, 80), keep_aspect=False)
+        assert (small.shape, label.shape) == ((60, 80, 3), (60, 80))
         data.check_labels(label, 11)
         seen |= set(np.unique(label).tolist())
     assert {0, 1, 3, 4, 5, 8, 255} <= seen

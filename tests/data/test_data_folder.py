@@ -1,0 +1,299 @@
+"""A folder of a user's own: every layout and kind of mask, and a message for all that is wrong."""
+
+import os
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxseg import data
+from jaxseg.data import class_lists, pair_folder
+
+RED, GREEN, VOID = (200, 0, 0), (0, 200, 0), (9, 9, 9)
+
+
+def write_pair(images, masks, stem, mask, *, ending="", suffix=".png"):
+    images.mkdir(parents=True, exist_ok=True)
+    masks.mkdir(parents=True, exist_ok=True)
+    image = np.random.default_rng(len(stem)).integers(256, size=(*mask.shape[:2], 3))
+    Image.fromarray(image.astype(np.uint8)).save(images / f"{stem}{suffix}")
+    Image.fromarray(mask).save(masks / f"{stem}{ending}.png")
+
+
+def grid(*values, shape=(16, 24)):
+    """A mask of vertical stripes, one a value; a colour is a value too."""
+    return np.array(values, np.uint8)[np.arange(shape[1]) * len(values) // shape[1]][None].repeat(
+        shape[0], 0
+    )
+
+
+def flat(root, *values, count=4, **options):
+    for number in range(count):
+        write_pair(root / "images", root / "masks", f"p{number}", grid(*values), **options)
+    return root
+
+
+def opened(root, tmp_path, *args, **options):
+    return data.folder(root, *args, data_dir=tmp_path / "prepared", **options)
+
+
+def stems(files):
+    return {pair.image.stem for pair in files}
+
+
+def test_thirty_binary_pairs_of_different_sizes(tmp_path, capsys):
+    root = tmp_path / "cells"
+    for number in range(30):
+        shape = (40 + number, 60)
+        pair = f"im {number}", grid(0, 255, shape=shape)
+        write_pair(root / "images", root / "masks", *pair, ending="_mask", suffix=".jpg")
+    dataset = opened(root, tmp_path)
+    assert dataset.splits == {"train": 22, "validation": 4, "test": 4}
+    assert dataset.size == (56, 64)
+    assert dataset.class_names == ("background", "foreground")
+    said = "cells: the masks' only values are 0 and 255: 0 is 'background', 255 is 'foreground'\n"
+    assert capsys.readouterr().out == said
+    source = dataset.source("train")
+    label = source[0]["label"]
+    assert set(np.unique(label)) <= {0, 1, 255}
+    assert abs(int((label == 0).sum()) - int((label == 1).sum())) <= 2 * label.shape[0]
+    own = [example["image"][example["label"] != 255] for example in source]
+    np.testing.assert_allclose(np.concatenate(own).mean(0), 0, atol=2e-2)
+    np.testing.assert_allclose(np.concatenate(own).std(0), 1, atol=2e-2)
+    assert opened(root, tmp_path) == dataset
+
+
+def test_pixels_and_labels_come_back_exactly_at_the_files_own_size(tmp_path):
+    root = flat(tmp_path / "f", 0, 1, 2, 255)
+    dataset = opened(root, tmp_path, (16, 24))
+    assert dataset.class_names == ("class 0", "class 1", "class 2")
+    example = dataset.source("test")[0]
+    np.testing.assert_array_equal(example["label"], grid(0, 1, 2, 255))
+    restored = (example["image"] * dataset.std + dataset.mean) * 255
+    written = np.asarray(Image.open(root / "images" / "p0.png"))
+    np.testing.assert_allclose(restored, written, atol=1e-3)
+
+
+@pytest.mark.parametrize("images", ["images", "Images"])
+@pytest.mark.parametrize("masks", ["masks", "labels", "annotations"])
+@pytest.mark.parametrize("layout", ["{split}/{kind}", "{kind}/{split}"])
+def test_layouts_that_are_split(tmp_path, images, masks, layout):
+    for split, stem in (("train", "a"), ("val", "b"), ("test", "c")):
+        places = [tmp_path / layout.format(split=split, kind=kind) for kind in (images, masks)]
+        write_pair(*places, stem, grid(0, 1), ending="_label")
+    pairs = pair_folder.find_pairs(tmp_path, held_out=0.15, seed=0)
+    assert {split: stems(files) for split, files in pairs.items()} == {
+        "train": {"a"},
+        "validation": {"b"},
+        "test": {"c"},
+    }
+
+
+def test_the_draw_is_fixed_by_names_and_seed(tmp_path):
+    root = flat(tmp_path, 0, 1, count=20)
+
+    def drawn(**options):
+        pairs = pair_folder.find_pairs(root, **{"held_out": 0.15, "seed": 0} | options)
+        assert len(set.union(*map(stems, pairs.values()))) == sum(map(len, pairs.values()))
+        return {split: stems(files) for split, files in pairs.items()}
+
+    first = drawn()
+    assert first == drawn()
+    assert first != drawn(seed=1)
+    assert {split: len(files) for split, files in first.items()} == {
+        "train": 14,
+        "validation": 3,
+        "test": 3,
+    }
+    write_pair(root / "images", root / "masks", "another", grid(0, 1))
+    assert len(first["test"] & drawn()["test"]) >= 2
+    with pytest.raises(ValueError, match=r"held_out=0\.5 is out of range"):
+        drawn(held_out=0.5)
+
+
+def test_classes_txt_names_values_and_colours_figures(tmp_path):
+    root = flat(tmp_path / "f", 1, 4)
+    (root / "classes.txt").write_text("# a comment\n\nsoil 10 20 30\n7 8 9 old wood\n")
+    dataset = opened(root, tmp_path, (8, 8))
+    assert dataset.class_names == ("soil", "old wood")
+    assert dataset.palette == ((10, 20, 30), (7, 8, 9))
+    assert set(np.unique(dataset.source("train")[0]["label"])) == {0, 1, 255}
+
+
+def test_masks_of_colours_are_read_by_the_list(tmp_path):
+    root = flat(tmp_path / "f", RED, GREEN, VOID)
+    with pytest.raises(ValueError, match=r"p\d\.png' is a mask of colours.*classes\.txt"):
+        opened(root, tmp_path)
+    (root / "classes.txt").write_text("red 200 0 0\ngreen, 0, 200, 0\nignored 9 9 9\n")
+    dataset = opened(root, tmp_path, (16, 24))
+    np.testing.assert_array_equal(dataset.source("train")[0]["label"], grid(0, 1, 255))
+    with pytest.raises(ValueError, match=r"p\d\.png' has the values \(9, 9, 9\), expected"):
+        opened(root, tmp_path, class_names=("red", "green"), palette=(RED, GREEN))
+
+
+def test_an_edited_mask_is_prepared_anew(tmp_path):
+    root = flat(tmp_path / "f", 0, 1)
+    before = opened(root, tmp_path, (16, 24))
+    for number in range(4):
+        path = root / "masks" / f"p{number}.png"
+        Image.fromarray(grid(1, 0)).save(path)
+        os.utime(path, ns=(1, 1))  # another time, however coarse the file system's clock
+    after = opened(root, tmp_path, (16, 24))
+    assert before.directory != after.directory
+    np.testing.assert_array_equal(after.source("train")[0]["label"], grid(1, 0))
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "labels", "remark"),
+    [
+        ({0, 1}, None, {0: 0, 1: 1, 255: 255}, ""),
+        ({0, 255}, ("sky", "tree"), {0: 0, 255: 1}, "255 is 'tree'"),
+        ({0, 255}, ("sky", "tree", "car"), {0: 0, 1: 1, 2: 2, 255: 255}, ""),
+        ({0, 128, 255}, None, {0: 0, 128: 1, 255: 255}, "0, 128 are the labels 0..1; pixels of"),
+        ({0, 2}, ("sky", "tree", "car"), {0: 0, 1: 1, 2: 2, 255: 255}, ""),
+        ({10, 20, 255}, ("sky", "tree"), {10: 0, 20: 1, 255: 255}, "10 'sky', 20 'tree'"),
+    ],
+)
+def test_what_values_mean(values, names, labels, remark):
+    found = class_lists.from_values(
+        dict.fromkeys(values, "m.png"), names and class_lists.listed(names, None)
+    )
+    assert found.labels == labels
+    assert remark in found.remark
+    assert bool(found.remark) == bool(remark)
+    assert len(found.names) == len(set(found.palette)) == max(set(labels.values()) - {255}) + 1
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([(480, 640)] * 3, (192, 256)),
+        ([(640, 480)] * 3, (256, 192)),
+        ([(100, 50), (50, 100), (70, 70)], (96, 96)),
+        ([(3, 500)], (8, 256)),
+        ([(30, 30)], (32, 32)),
+    ],
+)
+def test_the_default_size(sizes, expected):
+    assert pair_folder.default_size(sizes) == expected
+
+
+def spoil_mask_missing(root):
+    (root / "masks" / "p1.png").unlink()
+    return r"the mask of the image '.*images/p1\.png' is missing, .*'p1' in '.*masks'"
+
+
+def spoil_image_missing(root):
+    (root / "images" / "p2.png").unlink()
+    return r"the image of the mask '.*masks/p2\.png' is missing"
+
+
+def spoil_mask_twice(root):
+    Image.fromarray(grid(0, 1)).save(root / "masks" / "p1.tif")
+    return r"masks/p1\.tif' is a second file of the stem 'p1'"
+
+
+def spoil_unreadable(root):
+    os.truncate(root / "images" / "p3.png", 200)
+    return r"images/p3\.png' cannot be read as an image"
+
+
+def spoil_size(root):
+    Image.fromarray(grid(0, 1, shape=(9, 9))).save(root / "masks" / "p0.png")
+    return r"masks/p0\.png' has \(9, 9\) pixels .*expected \(24, 16\)"
+
+
+def spoil_many_values(root):
+    gradient = np.arange(16 * 24).reshape(16, 24) % 100
+    Image.fromarray(gradient.astype(np.uint8)).save(root / "masks" / "p0.png")
+    return r"with '.*masks/p0\.png' the masks have 100 values, expected at most 64"
+
+
+def spoil_one_value(root):
+    flat(root, 0)
+    return r"the masks' only value is 0, expected two classes"
+
+
+def spoil_unlisted_value(root):
+    (root / "classes.txt").write_text("a\nb\n")
+    flat(root, 0, 1, 5)
+    return r"'masks/p\d\.png' has the value 5, expected 0\.\.1 for the 2 classes listed"
+
+
+def spoil_half_coloured_list(root):
+    (root / "classes.txt").write_text("a 1 2 3\nb\n")
+    return r"classes\.txt' gives a colour for some classes and none for 'b'"
+
+
+def spoil_class_twice(root):
+    (root / "classes.txt").write_text("a\nb\na\n")
+    return r"classes\.txt' lists \['a'\] more than once"
+
+
+def spoil_colour_twice(root):
+    (root / "classes.txt").write_text("a 1 2 3\nb 1 2 3\n")
+    return r"gives the colour \(1, 2, 3\) more than once"
+
+
+def spoil_colour_range(root):
+    (root / "classes.txt").write_text("a 1 2 300\nb 1 2 3\n")
+    return r"gives the colour \(1, 2, 300\), expected red"
+
+
+def spoil_few(root):
+    for path in [*root.glob("*/p2.png"), *root.glob("*/p3.png")]:
+        path.unlink()
+    return r"there are 2 pairs .*expected at least 3"
+
+
+def spoil_layout(root):
+    (root / "masks").rename(root / "truth")
+    return r"holds \['images', 'truth'\] and no train split.*images/ and masks/"
+
+
+def spoil_two_kinds(root):
+    (root / "labels").mkdir()
+    return r"holds 'labels' and 'masks', expected one"
+
+
+def spoil_no_images(root):
+    for path in (root / "images").iterdir():
+        path.rename(path.with_suffix(".npy"))
+    return r"images' holds no file of \.png"
+
+
+SPOILERS = [value for name, value in list(globals().items()) if name.startswith("spoil_")]
+
+
+@pytest.mark.parametrize("spoil", SPOILERS)
+def test_what_is_wrong_is_named(tmp_path, spoil):
+    message = spoil(flat(tmp_path / "mine", 0, 1))
+    with pytest.raises(ValueError, match=re.compile(message, re.DOTALL)):
+        opened(tmp_path / "mine", tmp_path)
+    assert not list(tmp_path.rglob("*array_record*"))
+
+
+def test_a_validation_split_is_asked_for(tmp_path):
+    write_pair(tmp_path / "train/images", tmp_path / "train/masks", "a", grid(0, 1))
+    with pytest.raises(
+        ValueError, match=r"(?s)no validation split.*train/images/ and train/masks/"
+    ):
+        opened(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"class_names": ("only",)}, r"lists 1 classes, expected 2 to 254"),
+        ({"palette": (RED, GREEN)}, r"without class_names"),
+        ({"class_names": ("a", "b"), "palette": (RED,)}, r"2 classes and palette 1 colours"),
+        ({"size": (8, 0)}, r"size=\(8, 0\) is not valid"),
+        ({"directory": None}, r"directory=None is not a folder.*images/ and masks/"),
+        ({"directory": "/nowhere"}, r"directory='/nowhere' is not a folder"),
+    ],
+)
+def test_bad_arguments_are_named(tmp_path, options, message):
+    root = flat(tmp_path / "f", 0, 1)
+    with pytest.raises(ValueError, match=re.compile(message, re.DOTALL)):
+        opened(options.pop("directory", root), tmp_path, **options)
