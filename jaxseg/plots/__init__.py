@@ -13,10 +13,13 @@ from jaxseg.plots.depth import (
 )
 from jaxseg.plots.field_studies import output_phases, overlaps, rule_of_triples, width_growth
 from jaxseg.plots.fields import effective_field, field_growth, path_counts, windows
+from jaxseg.plots.scenes import class_bars, contact_sheet, overlay
 
 __all__ = [
     "ARM_COLOURS",
     "OTHER",
+    "class_bars",
+    "contact_sheet",
     "depth_cost",
     "depth_scaling",
     "effective_field",
@@ -26,6 +29,7 @@ __all__ = [
     "loss_against_depth",
     "output_phases",
     "overlaps",
+    "overlay",
     "path_counts",
     "ratios",
     "rule_of_triples",
