@@ -127,19 +127,26 @@ def to_labels(
     Raises:
         ValueError: A value is not among `labels`.
     """
-    keys = np.array(sorted(labels), np.int32)
-    index = np.minimum(np.searchsorted(keys, values), len(keys) - 1)
-    wrong = keys[index] != values
-    if wrong.any():
-        found = np.unique(values[wrong])
-        shown = ", ".join(show_value(value) for value in found[:8].tolist())
+    found = present(values)
+    wrong = [value for value in found if value not in labels]
+    if wrong:
         raise ValueError(
-            f"{str(path)!r} has the values {shown}{', …' if len(found) > 8 else ''}, expected "
-            f"{', '.join(show_value(key) for key in keys[:8].tolist())}"
-            f"{f' … {show_value(int(keys[-1]))}' if len(keys) > 8 else ''}: correct the mask, or "
-            "list its classes"
+            f"{str(path)!r} has the values {_listed(wrong)}, expected {_listed(sorted(labels))}: "
+            "correct the mask, or list its classes"
         )
-    return np.array([labels[key] for key in keys.tolist()], np.uint8)[index]
+    new = np.array([labels[value] for value in found], np.uint8)
+    if values.dtype != np.uint8:
+        return new[np.searchsorted(found, values)]
+    table = np.zeros(256, np.uint8)
+    table[found] = new
+    return table[values]
+
+
+def present(values: Int[np.ndarray, "height width"]) -> list[int]:
+    """The values that occur, in ascending order."""
+    if values.dtype != np.uint8:
+        return np.unique(values).tolist()
+    return np.flatnonzero(np.bincount(values.ravel(), minlength=256)).tolist()
 
 
 def show_value(value: int) -> str:
@@ -224,6 +231,10 @@ def _colours(mask: Image.Image, path: Path, coloured: bool) -> Int[np.ndarray, "
             "as class_names and palette"
         )
     return pixels[..., 0]
+
+
+def _listed(values: list[int]) -> str:
+    return ", ".join(map(show_value, values[:12])) + (", …" if len(values) > 12 else "")
 
 
 def _open(path: Path) -> Image.Image:

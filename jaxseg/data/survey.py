@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from jaxseg.data.builder import recipe_name
 from jaxseg.data.class_lists import FILE, Listed
-from jaxseg.data.pictures import IGNORED, Files, read_pair, shrink, to_labels
+from jaxseg.data.pictures import IGNORED, Files, present, read_pair, shrink, to_labels
 from jaxseg.data.prepare import data_root, keep_text
 from jaxseg.data.scenes import SceneFiles, fingerprint
 
@@ -97,7 +97,7 @@ def _look(
         if coloured:
             to_labels(found, labels, pair.mask)
         else:
-            for value in np.unique(found).tolist():
+            for value in present(found):
                 values.setdefault(value, pair.mask.relative_to(root).as_posix())
             _check_count(values, classes, pair.mask)
         if split == "train":
