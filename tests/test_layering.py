@@ -15,7 +15,7 @@ ALLOWED = {
     "metrics": {"losses"},
     "numerics": set(),
     "data": {"losses"},
-    "training": {"losses", "metrics", "numerics"},
+    "training": {"losses", "metrics", "numerics", "ops"},
     "analysis": {"numerics"},
     "interop": {"models"},
     "plots": set(),

@@ -9,9 +9,15 @@ from jaxseg.training.ensemble import (
     use_all_cores,
 )
 from jaxseg.training.loop import Diverged, fit
+from jaxseg.training.optimizers import (
+    OptimizerConfig,
+    clip_by_norm,
+    kernels,
+    make_optimizer,
+    make_schedule,
+)
 from jaxseg.training.state import (
     TrainState,
-    clip_by_norm,
     init_state,
     make_eval_step,
     make_train_step,
@@ -19,11 +25,15 @@ from jaxseg.training.state import (
 
 __all__ = [
     "Diverged",
+    "OptimizerConfig",
     "TrainState",
     "clip_by_norm",
     "fit",
     "init_state",
+    "kernels",
     "make_eval_step",
+    "make_optimizer",
+    "make_schedule",
     "make_train_step",
     "member_mesh",
     "over_batch",

@@ -14,6 +14,8 @@ REMEDY = (
     "branches by 1/sqrt(depth) or add a normalisation"
 )
 
+Watch = Callable[[int, TrainState, dict[str, np.ndarray]], bool]
+
 
 class Diverged(RuntimeError):
     """The loss or its gradient was not finite; the message says where and what to try.
@@ -35,17 +37,22 @@ def fit(
     name: str,
     progress: bool = True,
     check_every: int = 10,
+    start: int = 0,
+    watch: Watch | None = None,
 ) -> tuple[TrainState, dict[str, np.ndarray]]:
-    """Take `steps` steps.
+    """Take the steps from `start` to `steps`.
 
     Args:
         step: compiled, of one run or of an ensemble whose metrics have a leading axis.
         state: where to start.
         batches: yields what `step` takes.
-        steps: how many to take.
+        steps: how many there are.
         name: of the run, for the progress bar and for the error.
         progress: show a bar.
         check_every: look at the metrics once in so many steps; in between the device runs ahead.
+        start: how many of the steps the state has taken before.
+        watch: called at each look with the number of steps taken, the state, and the metrics since
+            the last look, a dict of arrays with a leading axis of steps; true ends the loop.
 
     Returns:
         the state, and each metric's history, (steps taken, *members).
@@ -55,18 +62,22 @@ def fit(
             that diverge alone stand still while the others go on.
     """
     history: list[Metrics] = []
-    with tqdm(total=steps, desc=name, leave=False, disable=not progress) as bar:
-        for count in range(1, steps + 1):
+    looked = start
+    with tqdm(total=steps, initial=start, desc=name, leave=False, disable=not progress) as bar:
+        for count in range(start + 1, steps + 1):
             state, metrics = step(state, next(batches))
             history.append(metrics)
-            if count % check_every == 0 or count == steps:
-                seen = jax.device_get(history[-check_every:])
-                if not np.any(seen[-1]["finite"]):
-                    message = _what_happened(seen, count - len(seen), name)
-                    raise Diverged(message, state, _stack(history))
-                loss = float(np.nanmedian(seen[-1]["loss"]))
-                bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-                bar.update(count - bar.n)
+            if count % check_every and count != steps:
+                continue
+            seen = jax.device_get(history[looked - start :])
+            if not np.any(seen[-1]["finite"]):
+                raise Diverged(_what_happened(seen, looked, name), state, _stack(history))
+            loss = float(np.nanmedian(seen[-1]["loss"]))
+            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            bar.update(count - bar.n)
+            looked = count
+            if watch is not None and watch(count, state, _stack(seen)):
+                break
     return state, _stack(history)
 
 

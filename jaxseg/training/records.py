@@ -6,8 +6,9 @@ import io
 import json
 import os
 import platform
+import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,8 @@ def open_run(
         folder: where the run's files go.
         config: a dataclass.
         results: the file whose presence means that a run was here.
-        may_differ: fields with which a run may go on otherwise than it began.
+        may_differ: fields with which a run may go on otherwise than it began; "a.b" is a field of
+            the field a.
         written: files of an earlier run, removed where this one starts afresh; names or glob
             patterns such as "images/*.png".
         resume: go on with what is there.
@@ -70,7 +72,7 @@ def open_run(
     """
     folder.mkdir(parents=True, exist_ok=True)
     saved = folder / "config.json"
-    fresh = {**json.loads(json.dumps(config_record(config))), "versions": versions()}
+    fresh = {**config_record(config), "versions": versions()}
     if overwrite or not (resume or (folder / results).exists()):
         for path in [path for pattern in written for path in folder.glob(pattern)]:
             path.unlink(missing_ok=True)
@@ -80,11 +82,11 @@ def open_run(
                 f"{folder} holds results of an earlier run: go on with --resume, start again with "
                 "--overwrite, or give another --out."
             )
-        old = _read_config(saved)
-        fields = {*old, *fresh} - {*may_differ}
-        changed = sorted(k for k in fields if old.get(k) != fresh.get(k))
+        old, new = _flat(read_config(saved)), _flat(fresh)
+        fields = {k for k in (*old, *new) if not {k, k.split(".")[0]} & {*may_differ}}
+        changed = sorted(k for k in fields if old.get(k) != new.get(k))
         if changed:
-            differences = "; ".join(f"{k}: {old.get(k)!r} there, {fresh.get(k)!r} now"
+            differences = "; ".join(f"{k}: {old.get(k)!r} there, {new.get(k)!r} now"
                                     for k in changed)  # fmt: skip
             raise ValueError(
                 f"{folder} was made with other options ({differences}): resume with those, or "
@@ -94,11 +96,25 @@ def open_run(
 
 
 def config_record(config: Any) -> dict[str, Any]:
-    """The dataclass as plain JSON values."""
-    return {k: str(v) if isinstance(v, Path) else v for k, v in asdict(config).items()}
+    """The dataclass as plain JSON values, dataclasses in it as objects."""
+    return json.loads(json.dumps(asdict(config), default=str))
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def _flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values by the dotted names of their fields."""
+    found = {}
+    for name, value in record.items():
+        inner = _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else None
+        found |= {f"{prefix}{name}": value} if inner is None else inner
+    return found
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """What `open_run` wrote.
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
     try:
         old = json.loads(path.read_text())
         if not isinstance(old, dict):
@@ -115,6 +131,41 @@ def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide a result."""
     found = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {"python": platform.python_version(), **found}
+
+
+def revision(source: Path) -> str | None:
+    """The git commit of the folder, with "+" behind it where files differ; None without git."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(source), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):  # no git, or no repository
+        return None
+
+
+def keep_jsonl(path: Path, keep: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+    """Drop the lines that a resumed run will write again, and those that a kill has torn.
+
+    Args:
+        path: the file; it need not exist.
+        keep: whether a record stays.
+
+    Returns:
+        the records that stay.
+    """
+    records = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if keep(record):
+            records.append(record)
+    write_text(path, "".join(json.dumps(record) + "\n" for record in records))
+    return records
 
 
 def append_jsonl(path: Path, record: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """The train state and the pure step that moves it on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -13,7 +13,7 @@ from jaxseg.numerics import safe_norm
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
-Apply = Callable[..., tuple[jax.Array, Any]]
+Apply = Callable[..., tuple[Any, Any]]
 """`apply(params, stats, images, train=...) -> (logits, stats)`, as `nn.functional` makes it."""
 
 
@@ -23,7 +23,8 @@ class TrainState:
     """All that a step changes: a pytree, so that `vmap` stacks many of them into one.
 
     `alive` turns false, for good, at the first step whose loss or gradient is not finite; the rest
-    then stays as it was before that step.
+    then stays as it was before that step. `average` is the moving average of parameters and
+    statistics, and `key` the run's PRNG key, of which each step draws its own; None for none.
     """
 
     step: jax.Array
@@ -31,63 +32,131 @@ class TrainState:
     params: Any
     stats: Any
     opt_state: optax.OptState
+    average: Any = None
+    key: jax.Array | None = None
 
 
-def init_state(params: Any, stats: Any, optimizer: optax.GradientTransformation) -> TrainState:
-    """The state before the first step."""
-    return TrainState(
-        jnp.zeros((), jnp.int32), jnp.ones((), bool), params, stats, optimizer.init(params)
-    )
+def init_state(
+    params: Any,
+    stats: Any,
+    optimizer: optax.GradientTransformation,
+    *,
+    key: jax.Array | None = None,
+    average: bool = False,
+) -> TrainState:
+    """The state before the first step.
 
-
-def clip_by_norm(largest: float) -> optax.GradientTransformation:
-    """Scale the gradient down to norm `largest`, as `optax.clip_by_global_norm` does.
-
-    That one's norm overflows from 1.8e19 on, which a deep net with batch norm reaches.
+    Args:
+        params: what is trained.
+        stats: what the net changes by itself.
+        optimizer: any optax transformation.
+        key: JAX PRNG key of the run, for dropout and augmentation; None for neither.
+        average: keep a moving average, which starts at `params` and `stats`.
     """
-
-    def update(updates, state, params=None):
-        del params
-        factor = jnp.minimum(1.0, largest / jnp.maximum(safe_norm(updates), 1e-30))
-        return jax.tree.map(lambda g: g * factor.astype(g.dtype), updates), state
-
-    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+    # Copies: a step that donates its state cannot give one buffer away twice.
+    copy = jax.tree.map(jnp.copy, (params, stats)) if average else None
+    return TrainState(
+        jnp.zeros((), jnp.int32), jnp.ones((), bool), params, stats, optimizer.init(params),
+        copy, key,
+    )  # fmt: skip
 
 
 def make_train_step(
     apply: Apply,
     optimizer: optax.GradientTransformation,
-    loss: Callable[[jax.Array, jax.Array], jax.Array] = mean_cross_entropy,
+    loss: Callable[[Any, jax.Array], jax.Array] = mean_cross_entropy,
+    *,
+    transform: Callable[[jax.Array | None, Batch], Batch] | None = None,
+    accumulate: int = 1,
+    decay: float = 0.999,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """Build the step `(state, batch) -> (state, metrics)`: pure, for `jit` and `vmap`.
 
     Args:
-        apply: the net, `apply(params, stats, images, train=True) -> (logits, stats)`.
+        apply: the net, `apply(params, stats, images, train=True) -> (logits, stats)`; with a key
+            in the state it is also given `key=`, another at each step.
         optimizer: any optax transformation.
         loss: `loss(logits, labels)`, a scalar.
+        transform: `transform(key, batch) -> batch`, run first, with the state's key: augmentation.
+        accumulate: parts that a batch is cut into, whose gradients are averaged; a part needs so
+            many times less memory. Batch norm sees one part at a time. Losses that are means over
+            the labelled pixels are averaged as if each part had as many.
+        decay: of the moving average, if the state has one. At step t it is (1 + t) / (10 + t) where
+            that is less, so that the start is soon forgotten.
 
     Returns:
         the step. A batch is {"image": (batch, *space, channels), "label": (batch, *space)}. The
         metrics are `loss` and `gradient_norm` before the update, and `finite`: false from the
         first step on at which either is not. A diverged run keeps its last good parameters.
+
+    Raises:
+        ValueError: from the step, where `accumulate` does not divide the batch.
     """
 
-    def objective(params, stats, batch):
-        logits, stats = apply(params, stats, batch["image"], train=True)
+    def objective(params, stats, batch, key):
+        keyed = {} if key is None else {"key": key}
+        logits, stats = apply(params, stats, batch["image"], train=True, **keyed)
         return loss(logits, batch["label"]), stats
 
+    gradient = jax.value_and_grad(objective, has_aux=True)
+
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        gradient = jax.value_and_grad(objective, has_aux=True)
-        (value, stats), grads = gradient(state.params, state.stats, batch)
+        key = None if state.key is None else jax.random.fold_in(state.key, state.step)
+        batch = batch if transform is None else transform(state.key, batch)
+        if accumulate == 1:
+            (value, stats), grads = gradient(state.params, state.stats, batch, key)
+        else:
+            (value, stats), grads = _accumulated(gradient, state, batch, key, accumulate)
         norm = safe_norm(grads)
         finite = state.alive & jnp.isfinite(value) & jnp.isfinite(norm)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        moved = TrainState(state.step + 1, finite, params, stats, opt_state)
-        kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), moved, state)
-        return replace(kept, alive=finite), {"loss": value, "gradient_norm": norm, "finite": finite}
+        average = _averaged(state.average, (params, stats), state.step, decay)
+        moved = (state.step + 1, params, stats, opt_state, average)
+        still = (state.step, state.params, state.stats, state.opt_state, state.average)
+        kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), moved, still)
+        metrics = {"loss": value, "gradient_norm": norm, "finite": finite}
+        return TrainState(kept[0], finite, *kept[1:], key=state.key), metrics
 
     return step
+
+
+def _accumulated(gradient, state: TrainState, batch: Batch, key, parts: int):
+    """The mean loss and gradient over parts of a batch, and the statistics after the last one."""
+    size = len(batch["image"])
+    if size % parts:
+        raise ValueError(
+            f"accumulate={parts} does not divide the batch of {size}: choose a divisor."
+        )
+    # Part j takes every parts-th example: each device keeps those that it holds.
+    batch = {
+        name: jnp.moveaxis(a.reshape(size // parts, parts, *a.shape[1:]), 1, 0)
+        for name, a in batch.items()
+    }
+
+    def part(carry, given):
+        number, batch = given
+        total, stats, grads = carry
+        own = None if key is None else jax.random.fold_in(key, number)
+        (value, stats), more = gradient(state.params, stats, batch, own)
+        return (
+            total + value / parts,
+            stats,
+            jax.tree.map(lambda a, b: a + b / parts, grads, more),
+        ), None
+
+    zeros = jax.tree.map(jnp.zeros_like, state.params)
+    start = (jnp.zeros((), jnp.float32), state.stats, zeros)
+    (value, stats, grads), _ = jax.lax.scan(part, start, (jnp.arange(parts), batch))
+    return (value, stats), grads
+
+
+def _averaged(average, new, step, decay: float):
+    if average is None:
+        return None
+    t = step.astype(jnp.float32)
+    share = jnp.minimum(decay, (1 + t) / (10 + t))
+    return jax.tree.map(lambda a, b: (a + (1 - share) * (b - a)).astype(a.dtype), average, new)
 
 
 def make_eval_step(
