@@ -13,12 +13,14 @@ from jaxseg.plots.depth import (
 )
 from jaxseg.plots.field_studies import output_phases, overlaps, rule_of_triples, width_growth
 from jaxseg.plots.fields import effective_field, field_growth, path_counts, windows
+from jaxseg.plots.runs import confusion_figure, prediction_panel, run_curves
 from jaxseg.plots.scenes import class_bars, contact_sheet, overlay
 
 __all__ = [
     "ARM_COLOURS",
     "OTHER",
     "class_bars",
+    "confusion_figure",
     "contact_sheet",
     "depth_cost",
     "depth_scaling",
@@ -31,8 +33,10 @@ __all__ = [
     "overlaps",
     "overlay",
     "path_counts",
+    "prediction_panel",
     "ratios",
     "rule_of_triples",
+    "run_curves",
     "to_rgb",
     "training_curves",
     "width_growth",

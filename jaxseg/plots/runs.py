@@ -1,0 +1,145 @@
+"""A training run: its curves, what the net predicts and how sure it is, what it confuses."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from jaxseg.plots.depth import to_rgb
+
+BLUE, ORANGE, GREY = "#0b5fa5", "#f08c2e", "#555555"
+
+
+def run_curves(log: Iterable[Mapping[str, Any]], *, title: str) -> Figure:
+    """Loss, gradient norm and learning rate by step, and the validation's mean IoU and accuracy.
+
+    Args:
+        log: the records of a run's metrics.jsonl.
+        title: of the figure.
+    """
+    records = list(log)
+    trained = [r for r in records if "loss" in r]
+    validated = [r for r in records if r.get("event") == "validation"]
+    figure = Figure(figsize=(11, 3.6), layout="constrained")
+    figure.suptitle(title, fontsize=10)
+    left, middle, right = figure.subplots(1, 3)
+    steps = [r["step"] for r in trained]
+    losses = np.array([r["loss"] for r in trained])
+    left.plot(steps, losses, color=BLUE, alpha=0.3, linewidth=1)
+    left.plot(steps, _smooth(losses), color=BLUE)
+    left.set_ylabel("training loss")
+    middle.semilogy(steps, [r["gradient_norm"] for r in trained], color=GREY, linewidth=1)
+    middle.set_ylabel("gradient norm")
+    rate = middle.twinx()
+    rate.plot(steps, [r["learning_rate"] for r in trained], color=ORANGE)
+    rate.set_ylabel("learning rate", color=ORANGE)
+    rate.set_ylim(bottom=0)
+    at = [r["step"] for r in validated]
+    for name, label, colour in (
+        ("mean_iou", "mean IoU", BLUE),
+        ("pixel_accuracy", "pixel accuracy", GREY),
+    ):
+        right.plot(at, [r[name] for r in validated], "o-", color=colour, label=label, markersize=4)
+    right.set_ylim(0, 1)
+    right.set_ylabel("on the validation split")
+    right.legend(loc="lower right", frameon=False)
+    for axes in (left, middle, right):
+        axes.set_xlabel("step")
+        axes.grid(alpha=0.2)
+    return figure
+
+
+def prediction_panel(
+    images: np.ndarray,
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    uncertainty: np.ndarray,
+    *,
+    palette: Sequence[tuple[int, int, int]],
+    class_names: Sequence[str],
+    title: str,
+) -> Figure:
+    """A row an image: the image, its mask, the prediction, and the entropy of the prediction.
+
+    Args:
+        images: (n, height, width, channels), 8 bits.
+        labels: (n, height, width); 255 is white.
+        predictions: likewise.
+        uncertainty: (n, height, width), 0 (sure) to 1 (no idea).
+        palette: a colour a class.
+        class_names: a name a class.
+        title: of the figure.
+    """
+    count, height, width = labels.shape
+    cell = 2.7
+    figure = Figure(figsize=(4 * cell, count * cell * height / width + 1.1), layout="constrained")
+    figure.suptitle(title, fontsize=9)
+    grid = figure.subplots(count, 4, squeeze=False)
+    heads = ("image", "mask", "prediction", "uncertainty (entropy)")
+    for i, row in enumerate(grid):
+        image = images[i] if images.shape[-1] == 3 else np.repeat(images[i], 3, axis=-1)
+        row[0].imshow(image, interpolation="nearest")
+        row[1].imshow(to_rgb(labels[i], palette), interpolation="nearest")
+        row[2].imshow(to_rgb(predictions[i], palette), interpolation="nearest")
+        shown = row[3].imshow(uncertainty[i], vmin=0, vmax=1, cmap="magma")
+        for axes, head in zip(row, heads, strict=True):
+            axes.set_axis_off()
+            if i == 0:
+                axes.set_title(head, fontsize=9)
+    figure.colorbar(shown, ax=grid[:, 3].tolist(), shrink=0.8)
+    _legend(figure, palette, class_names)
+    return figure
+
+
+def confusion_figure(confusion: np.ndarray, class_names: Sequence[str], *, title: str) -> Figure:
+    """Where the pixels of each class go: a row a label, in shares of the class.
+
+    Args:
+        confusion: (classes, classes) counts, by label and prediction.
+        class_names: a name a class.
+        title: of the figure.
+    """
+    counts = np.asarray(confusion, np.float64)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    n = len(class_names)
+    side = max(4.0, 0.45 * n + 2.2)
+    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    figure.suptitle(title, fontsize=9)
+    axes = figure.subplots()
+    shown = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
+    axes.set_xticks(range(n), class_names, rotation=60, ha="right", fontsize=8)
+    axes.set_yticks(range(n), class_names, fontsize=8)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("labelled")
+    if n <= 25:
+        for i, j in np.ndindex(n, n):
+            if shares[i, j] >= 0.005:
+                colour = "white" if shares[i, j] > 0.55 else "#222222"
+                text = f"{100 * shares[i, j]:.0f}"
+                axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=7)
+    figure.colorbar(shown, ax=axes, shrink=0.8, label="share of the label's pixels")
+    return figure
+
+
+def _legend(figure: Figure, palette, class_names) -> None:
+    patches = [
+        Patch(
+            facecolor=tuple(c / 255 for c in colour), edgecolor="#999999", linewidth=0.5, label=name
+        )
+        for colour, name in zip(palette, class_names, strict=True)
+    ]
+    figure.legend(
+        handles=patches[:40], loc="outside lower center", ncols=min(11, len(patches)), fontsize=8,
+        frameon=False,
+    )  # fmt: skip
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
+    """An exponential mean over about ten values, without a bias towards the first one."""
+    total, weight, found = 0.0, 0.0, []
+    for value in values:
+        total, weight = 0.9 * total + value, 0.9 * weight + 1
+        found.append(total / weight)
+    return np.array(found)
