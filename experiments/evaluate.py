@@ -1,0 +1,158 @@
+r"""Evaluate a net that `train.py` trained: a table of classes and what is confused with what.
+
+    python experiments/evaluate.py --run runs/deeplab --split test
+    python experiments/evaluate.py --run runs/deeplab --split test --inference.flip \
+        --inference.scales 0.75 1 1.25
+    python experiments/evaluate.py --run runs/deeplab --inference.window 120 160
+
+Every pixel of every image counts, whole images unless windows are asked for. Beside the classes'
+IoU stands the F-score of their boundaries (Csurka et al. 2013), within 0.75 % of the diagonal.
+It leaves results.csv, confusion.csv, summary.md, confusion.png and panel.png in --out, by default
+a folder of the run's named after the split.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from segmentation import Run, load_run
+from segmentation_data import DataConfig, load
+from tqdm import tqdm
+
+from jaxseg import cli, data, metrics, plots
+from jaxseg.training import records
+from jaxseg.training.inference import InferenceConfig, entropy, probabilities
+
+PANEL = 4
+"""Images that the panel shows."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """An evaluation.
+
+    Attributes:
+        run: the folder that was `--out` of train.py.
+        split: "train", "validation" or "test".
+        inference: how each image is looked at.
+        data: another place of the data set than it was trained from; its name is not read.
+        batch_size: images a step.
+        step: the checkpoint; None: the newest.
+        out: where the tables and figures go; None: RUN/SPLIT.
+    """
+
+    run: Path = Path("runs/quick")
+    split: str = "validation"
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    batch_size: int = 8
+    step: int | None = None
+    out: Path | None = None
+    preset: str = ""
+
+
+def main(config: Config) -> None:
+    """Count, then write tables and figures."""
+    run = load_run(config.run, step=config.step)
+    source = load(_data(config, run)).source(config.split, cache=False)
+    out = config.out or config.run / config.split
+    out.mkdir(parents=True, exist_ok=True)
+    look = jax.jit(lambda images: probabilities(run.logits, images, config.inference))
+    counts, scores, shown = count(run, look, source.pixels, config)
+    names = run.scene.class_names
+    rows = metrics.per_class_rows(counts, names)
+    records.write_csv(out / "results.csv", metrics.COLUMNS, rows)
+    records.write_csv(
+        out / "confusion.csv", ["label", *names],
+        [{"label": n, **dict(zip(names, row, strict=True))}
+         for n, row in zip(names, counts.tolist(), strict=True)],
+    )  # fmt: skip
+    about = (
+        f"{run.config['model']['name']} on {run.scene.name}, {config.split} split "
+        f"({len(source)} images of {run.scene.size[0]}x{run.scene.size[1]}), step {run.step}; "
+        f"{describe(config.inference)}"
+    )
+    lines = records.markdown_table(
+        "class | boundary F",
+        [f"{n} | {'-' if np.isnan(s) else f'{s:.3f}'}" for n, s in zip(names, scores, strict=True)],
+    )
+    table = metrics.per_class_table(counts, names)
+    text = f"# Evaluation\n\n{about}.\n\n{table}\n\n" + "\n".join(lines)
+    records.write_text(out / "summary.md", f"{text}\n")
+    print(text)
+    plots.confusion_figure(counts, names, title=about).savefig(out / "confusion.png", dpi=120)
+    plots.prediction_panel(
+        *shown, palette=run.scene.palette, class_names=names, title=about
+    ).savefig(out / "panel.png", dpi=120)
+    print(f"Figures: {out / 'confusion.png'}, {out / 'panel.png'}")
+
+
+def count(run: Run, look, source: data.Pixels, config: Config):
+    """The confusion matrix, every class's boundary F-score, and a few images with what was seen."""
+    classes = run.scene.classes
+    tolerance = max(1, round(0.0075 * float(np.hypot(*run.scene.size))))
+
+    @jax.jit
+    def step(batch):
+        found = look(batch["image"])
+        labels, predictions = batch["label"].astype(jnp.int32), jnp.argmax(found, -1)
+        edges = metrics.boundary_counts(labels, predictions, classes, tolerance=tolerance)
+        return (
+            metrics.confusion_matrix(labels, predictions, classes),
+            metrics.boundary_f_score(edges), predictions, entropy(found),
+        )  # fmt: skip
+
+    every = max(1, len(source) // PANEL)
+    total, scores, panel = np.zeros((classes, classes), np.int64), [], []
+    batches = data.padded_batches(source, batch_size=config.batch_size)
+    steps = -(-len(source) // config.batch_size)
+    for number, batch in enumerate(tqdm(batches, total=steps, desc=config.split, leave=False)):
+        counts, edges, predictions, uncertainty = jax.device_get(step(batch))
+        total += counts
+        scores.append(edges)
+        for i in range(len(predictions)):
+            index = number * config.batch_size + i
+            if index < len(source) and index % every == 0 and len(panel) < PANEL:
+                panel.append((batch["image"][i], batch["label"][i], predictions[i], uncertainty[i]))
+    # The mean over the images that have such a boundary; no image at all is NaN, without a warning.
+    each = np.concatenate(scores)
+    there = np.isfinite(each)
+    mean = np.where(there, each, 0).sum(0) / np.where(there.any(0), there.sum(0), np.nan)
+    return total, mean, [np.stack(column) for column in zip(*panel, strict=True)]
+
+
+def describe(inference: InferenceConfig) -> str:
+    """How images were looked at, in words."""
+    words = ["whole images"]
+    if inference.window is not None:
+        height, width = inference.window
+        words = [f"windows of {height}x{width}, overlapping by {inference.overlap:.0%}"]
+    if inference.scales != (1.0,):
+        words.append(f"scales {', '.join(f'{s:g}' for s in inference.scales)}")
+    return ", ".join(words + ["mirrored too"] * inference.flip)
+
+
+def _data(config: Config, run: Run) -> DataConfig:
+    """The data set that the run was trained on, where it now lies."""
+    saved = run.config["data"]
+    directory = config.data.directory or (saved["directory"] and Path(saved["directory"]))
+    data_dir = config.data.data_dir or (saved["data_dir"] and Path(saved["data_dir"]))
+    return replace(
+        config.data, name=saved["name"], directory=directory, data_dir=data_dir,
+        size=run.scene.size,
+    )  # fmt: skip
+
+
+def command(args: Sequence[str] | None = None) -> None:
+    """Read the command line, run, and say what is wrong in one line where something is."""
+    try:
+        main(cli.parse({"default": Config()}, "default", description=__doc__, args=args))
+    except ValueError as error:
+        raise SystemExit(f"evaluate: {error}") from error
+
+
+if __name__ == "__main__":
+    command()

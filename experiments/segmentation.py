@@ -1,0 +1,281 @@
+"""What the scripts around `train.py` share: nets by name, losses, and runs to be opened again."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from jaxseg import data, interop, losses, models, nn
+from jaxseg.training import TrainState, init_state, records
+from jaxseg.training.checkpoints import Checkpoints
+from jaxseg.training.optimizers import OptimizerConfig, make_optimizer
+
+ModelName = Literal[
+    "unet", "fcn", "fcn32s", "fcn16s", "fcn8s", "deeplabv3", "deeplabv3plus",
+]  # fmt: skip
+ClassWeights = Literal["none", "median_frequency", "inverse_log"]
+LossName = Literal["cross_entropy", "focal", "dice", "lovasz", "ohem"]
+SCENE = ("name", "size", "class_names", "palette", "mean", "std")
+"""What a run remembers of its data set."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A net by name, and what of it may be chosen; what a net has not, it leaves unread.
+
+    Attributes:
+        name: the architecture.
+        backbone: the encoder of all but "unet".
+        output_stride: of the encoder; None: 8 for "fcn" and "deeplabv3", 16 for "deeplabv3plus".
+        features: channels of DeepLab's pyramid.
+        widths: channels of each level of "unet".
+        residual: shortcuts in the blocks of "unet".
+        skips: long skips of "unet".
+        auxiliary: a second head for training, at half the weight.
+        dropout: in training, before the classifier ("unet": at the lowest level).
+        norm: "batch" or "group".
+        dtype: what is computed in; parameters stay float32.
+        remat: recompute in the backward pass rather than keep.
+        weights: torchvision's weights to start from (.safetensors, or .pth): of the same net for
+            "fcn" and "deeplabv3", of the encoder alone for the others. What has another shape,
+            such as the classifier of other classes, stays as drawn.
+    """
+
+    name: ModelName = "unet"
+    backbone: str = "resnet18"
+    output_stride: int | None = None
+    features: int = 256
+    widths: tuple[int, ...] = (16, 32, 64, 128, 256)
+    residual: bool = False
+    skips: Literal["concat", "sum", "none"] = "concat"
+    auxiliary: bool = False
+    dropout: float = 0.1
+    norm: Literal["batch", "group"] = "batch"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    remat: bool = False
+    weights: Path | None = None
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """What is minimised.
+
+    Attributes:
+        name: "cross_entropy", "focal", "ohem" (of the pixels that are not yet easy alone, a quarter
+            of them at least), or cross-entropy plus "dice" or "lovasz".
+        class_weights: of the cross-entropy, from the training split's class frequencies.
+        label_smoothing: of the cross-entropy.
+    """
+
+    name: LossName = "cross_entropy"
+    class_weights: ClassWeights = "none"
+    label_smoothing: float = 0.0
+
+
+def build(config: ModelConfig, classes: int, channels: int, rngs: nnx.Rngs) -> Any:
+    """The net, with fresh weights.
+
+    Raises:
+        ValueError: as the net's own config.
+    """
+    common: dict[str, Any] = {
+        "classes": classes, "inputs": channels, "norm": config.norm, "dtype": config.dtype,
+        "remat": config.remat, "dropout": config.dropout, "rngs": rngs,
+    }  # fmt: skip
+    if config.name == "unet":
+        if config.auxiliary:
+            raise ValueError("model.auxiliary: unet has no second head: leave it out.")
+        return models.UNet(
+            widths=config.widths, residual=config.residual, skips=config.skips, **common
+        )
+    common |= {"backbone": config.backbone, "auxiliary": config.auxiliary}
+    stride = config.output_stride
+    match config.name:
+        case "fcn":
+            return models.FCN(output_stride=stride or 8, **common)
+        case "fcn32s" | "fcn16s" | "fcn8s":
+            return models.SkipFCN(
+                finest=int(config.name[3:-1]), output_stride=stride or 32, **common
+            )
+        case "deeplabv3":
+            return models.DeepLabV3(output_stride=stride or 8, features=config.features, **common)
+        case "deeplabv3plus":
+            return models.DeepLabV3Plus(
+                output_stride=stride or 16, features=config.features, **common
+            )
+
+
+def functions(config: ModelConfig, classes: int, channels: int):
+    """`(init, apply)` of the net as `nn.functional` gives them, both heads in training."""
+    init, plain = nn.functional(lambda rngs: build(config, classes, channels, rngs))
+
+    def apply(params, stats, images, *, train: bool, **options):
+        method = "with_auxiliary" if train and config.auxiliary else None
+        return plain(params, stats, images, train=train, method=method, **options)
+
+    return init, apply
+
+
+def make_loss(
+    config: LossConfig, weights: np.ndarray | None, auxiliary: bool
+) -> Callable[[Any, jax.Array], jax.Array]:
+    """`loss(logits, labels)`, of both heads' logits where there are two."""
+
+    def pixels(logits, labels):
+        if config.name == "focal":
+            found = losses.focal_loss(logits, labels, class_weights=weights)
+            return losses.mean_over_valid(found, labels, class_weights=weights)
+        if config.name == "ohem":
+            hard = losses.hard_labels(logits, labels, least_kept=labels.size // 4)
+            return losses.mean_cross_entropy(logits, hard, class_weights=weights)
+        return losses.mean_cross_entropy(
+            logits, labels, class_weights=weights, label_smoothing=config.label_smoothing
+        )
+
+    def loss(logits, labels):
+        total = pixels(logits, labels)
+        if config.name == "dice":
+            total += losses.mean_over_classes(losses.dice_loss(logits, labels), labels)
+        if config.name == "lovasz":
+            total += losses.mean_over_classes(losses.lovasz_softmax(logits, labels), labels)
+        return total
+
+    return losses.with_auxiliary(loss) if auxiliary else loss
+
+
+def start(
+    model: ModelConfig, optimizer: OptimizerConfig, scene: "Scene", steps: int, seed: int
+) -> TrainState:
+    """The state before the first step; its shapes alone under `jax.eval_shape`."""
+    init, _ = functions(model, scene.classes, scene.channels)
+
+    @jax.jit
+    def begin(key):
+        params, stats = init(jax.random.fold_in(key, 0))
+        rule = make_optimizer(optimizer, steps)
+        return init_state(
+            params, stats, rule, key=jax.random.fold_in(key, 1), average=optimizer.average > 0
+        )
+
+    return begin(jax.random.key(seed))
+
+
+def pretrained(config: ModelConfig, weights: Path, scene: "Scene", state: TrainState) -> TrainState:
+    """The state before the first step with torchvision's weights in it; prints what did not fit.
+
+    Raises:
+        ValueError: the net has no encoder, or nothing fits.
+    """
+    make = functools.partial(build, config, scene.classes, scene.channels)
+    graphdef = nnx.graphdef(nnx.eval_shape(lambda: make(nnx.Rngs(0))))
+    net = nnx.merge(graphdef, state.params, state.stats, copy=True)
+    if isinstance(net, models.UNet):
+        raise ValueError("model.weights: unet has no encoder of torchvision's: leave them out.")
+    whole = isinstance(net, models.FCN | models.DeepLabV3)
+    target = net if whole else net.backbone
+    report = interop.load_torchvision(target, weights, strict=False)
+    if len(report.missing) == len(nnx.to_flat_state(nnx.state(target))):
+        raise ValueError(f"model.weights={weights} hold nothing of {config.name}:\n{report}")
+    print(f"Weights of {weights}: {report}")
+    _, params, stats = nnx.split(net, nnx.Param, ...)
+    average = state.average and jax.tree.map(jnp.copy, (params, stats))
+    return replace(state, params=params, stats=stats, average=average)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the numbers of images and labels mean; a data set without its files."""
+
+    name: str
+    size: tuple[int, int]
+    class_names: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def classes(self) -> int:
+        """The number of classes."""
+        return len(self.class_names)
+
+    @property
+    def channels(self) -> int:
+        """The number of channels of an image."""
+        return len(self.mean)
+
+    def standardise(self, images: jax.Array) -> jax.Array:
+        """8-bit images to what the nets take."""
+        return data.standardise(data.to_float(images), self.mean, self.std)
+
+
+def scene_of(dataset: data.Dataset) -> Scene:
+    """What a run remembers of its data set."""
+    return Scene(**{name: getattr(dataset, name) for name in SCENE})
+
+
+@dataclass(frozen=True)
+class Run:
+    """A net that `train.py` trained.
+
+    Attributes:
+        config: its configuration, as JSON values.
+        scene: what its images and labels mean.
+        step: how many steps it has been trained for.
+        logits: 8-bit images (batch, height, width, channels) of any size -> logits
+            (batch, height, width, classes); to be jitted.
+    """
+
+    config: dict[str, Any]
+    scene: Scene
+    step: int
+    logits: Callable[[jax.Array], jax.Array]
+
+
+def load_run(folder: Path, *, step: int | None = None) -> Run:
+    """Open the newest checkpoint of a run, or that of `step`.
+
+    The moving average is taken where the run has one.
+
+    Raises:
+        ValueError: there is no such run or checkpoint, or it is damaged.
+    """
+    if not (folder / "config.json").is_file() or not (folder / "checkpoints").is_dir():
+        raise ValueError(
+            f"{folder} is no run of train.py (no config.json, or no checkpoints): give the folder "
+            "that was its --out."
+        )
+    config = records.read_config(folder / "config.json")
+    scene = from_record(Scene, records.read_config(folder / "scene.json"))
+    model = from_record(ModelConfig, config["model"])
+    optimizer = from_record(OptimizerConfig, config["optimizer"])
+    like = jax.eval_shape(lambda: start(model, optimizer, scene, config["steps"], config["seed"]))
+    with Checkpoints(folder / "checkpoints", read_only=True) as checkpoints:
+        found, state, _ = checkpoints.restore(like, step, with_data=False)
+    _, apply = functions(model, scene.classes, scene.channels)
+    params, stats = evaluated(state)
+
+    def logits(images):
+        return apply(params, stats, scene.standardise(images), train=False)[0]
+
+    return Run(config, scene, found, logits)
+
+
+def evaluated(state: TrainState) -> tuple[Any, Any]:
+    """Parameters and statistics to evaluate: the moving average where there is one."""
+    return state.average or (state.params, state.stats)
+
+
+def from_record(kind: type, record: dict[str, Any]) -> Any:
+    """A flat dataclass from JSON values, in which tuples have become lists."""
+
+    def tuples(value):
+        return tuple(map(tuples, value)) if isinstance(value, list) else value
+
+    known = {field.name for field in fields(kind)}
+    return kind(**{name: tuples(value) for name, value in record.items() if name in known})

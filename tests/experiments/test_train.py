@@ -1,0 +1,165 @@
+"""From a command line to weights, and from those to tables, masks and the same weights again."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import evaluate
+import jax
+import numpy as np
+import predict
+import pytest
+import train
+from PIL import Image
+from segmentation import load_run, make_loss, start
+from segmentation_data import DataConfig
+
+from jaxseg.data import Augmentation
+from jaxseg.training import OptimizerConfig
+from jaxseg.training.checkpoints import Checkpoints
+
+TINY = train.Config(
+    model=train.ModelConfig(widths=(4,), dropout=0.2),
+    data=DataConfig(name="mosaic", size=(16, 16)),
+    augmentation=Augmentation(scale=(0.8, 1.2), brightness=0.2),
+    optimizer=OptimizerConfig(learning_rate=1e-2, average=0.9, warmup=2),
+    steps=12, batch_size=4, log_every=2, evaluate_every=6, save_every=4, keep=3,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _optax():
+    """Optax mixes floats and integers."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of twelve steps; its checkpoints of the steps 4, 8 and 12 stay."""
+    folder = tmp_path_factory.mktemp("train")
+    config = replace(TINY, out=folder / "run", data=replace(TINY.data, data_dir=folder / "data"))
+    train.main(config)
+    return config
+
+
+def state_of(config, step=12):
+    """Every array of a checkpoint, one after the other, as bytes."""
+    scene = train.scene_of(train.load(config.data))
+    like = jax.eval_shape(lambda: start(config.model, config.optimizer, scene, 12, 0))
+    with Checkpoints(config.out / "checkpoints", read_only=True) as checkpoints:
+        state = checkpoints.restore(like, step).state
+    state = replace(state, key=jax.random.key_data(state.key))
+    return b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state))
+
+
+def log(config):
+    return [json.loads(line) for line in (config.out / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_leaves_tables_figures_and_checkpoints(finished):
+    here = {path.name for path in finished.out.iterdir()}
+    assert here >= {"config.json", "scene.json", "metrics.jsonl", "results.csv", "summary.md",
+                    "curves.png", "panel.png", "checkpoints"}  # fmt: skip
+    records = log(finished)
+    assert [r["step"] for r in records if "loss" in r] == [2, 4, 6, 8, 10, 12]
+    assert [r["step"] for r in records if r.get("event") == "validation"] == [6, 12]
+    assert records[0]["event"] == "start"
+    assert all(np.isfinite(r["loss"]) for r in records if "loss" in r)
+    assert "mean IoU" in (finished.out / "summary.md").read_text()
+
+
+def test_a_resumed_run_is_the_run_that_never_stopped(finished, tmp_path):
+    again = replace(finished, out=tmp_path / "run", resume=True, resume_step=4)
+    shutil.copytree(finished.out, again.out)
+    train.main(again)
+    assert state_of(again) == state_of(finished) != state_of(finished, 8)
+    losses = [[r["loss"] for r in log(c) if "loss" in r] for c in (again, finished)]
+    assert losses[0] == losses[1]
+
+
+def test_a_damaged_checkpoint_is_refused_by_name(finished, tmp_path):
+    again = replace(finished, out=tmp_path / "run", resume=True)
+    shutil.copytree(finished.out, again.out)
+    newest = again.out / "checkpoints" / "step-00000012"
+    victim = max((p for p in newest.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 2] ^= 1
+    victim.write_bytes(content)
+    with pytest.raises(ValueError, match=r"step-00000012.*damaged"):
+        train.main(again)
+
+
+def test_a_run_is_neither_overwritten_nor_resumed_as_another(finished):
+    with pytest.raises(ValueError, match="go on with --resume"):
+        train.main(finished)
+    other = replace(finished, resume=True, model=replace(finished.model, widths=(6,)))
+    with pytest.raises(ValueError, match=r"model\.widths: \[4\] there, \[6\] now"):
+        train.main(other)
+
+
+def test_evaluation_counts_every_pixel(finished, capsys):
+    evaluate.command(["--run", str(finished.out), "--split", "test", "--batch-size", "5",
+                      "--inference.flip", "--inference.window", "12", "12"])  # fmt: skip
+    folder = finished.out / "test"
+    rows = (folder / "confusion.csv").read_text().splitlines()[1:]
+    total = sum(int(n) for row in rows for n in row.split(",")[1:])
+    assert total == 64 * 16 * 16
+    assert (folder / "confusion.png").exists()
+    assert (folder / "panel.png").exists()
+    assert "windows of 12x12" in capsys.readouterr().out
+
+
+def test_prediction_passes_over_what_is_no_image(finished, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for name, size in (("a.png", (20, 31)), ("b.jpg", (16, 16))):
+        Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8)).save(tmp_path / name)
+    (tmp_path / "c.png").write_bytes((tmp_path / "a.png").read_bytes()[:200])
+    out = tmp_path / "out"
+    words = ["--run", str(finished.out), "--images", str(tmp_path), "--out", str(out)]
+    with pytest.raises(SystemExit) as stop:
+        predict.command([*words, "--uncertainty"])
+    assert stop.value.code == 1
+    said = capsys.readouterr()
+    assert "c.png: passed over, not a whole image" in said.err
+    assert "2 of 3 images segmented" in said.out
+    with Image.open(out / "a_mask.png") as mask:
+        assert mask.mode == "P"
+        assert mask.size == (31, 20)
+        assert np.asarray(mask).max() <= 2
+    assert {p.name for p in out.iterdir()} == {
+        f"{stem}_{kind}" for stem in "ab" for kind in ("mask.png", "overlay.jpg", "uncertainty.png")
+    }
+    with pytest.raises(SystemExit, match="names no image"):
+        predict.command(["--run", str(finished.out), "--images", str(tmp_path / "none*.png")])
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"is no run of train\.py"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "focal", "dice", "lovasz", "ohem"])
+def test_every_loss_falls_as_the_logits_improve(name):
+    labels = np.array([[[0, 1], [2, 255]]], np.int32)
+    right = np.eye(3, dtype=np.float32)[np.minimum(labels, 2)]
+    loss = make_loss(train.LossConfig(name), np.ones(3, np.float32), False)
+    values = [float(loss(k * right, labels)) for k in (0.0, 1.0, 3.0)]
+    assert values[0] > values[1] > values[2] > 0
+    both = make_loss(train.LossConfig(name), None, True)((right, right), labels)
+    assert float(both) == pytest.approx(1.5 * values[1], rel=1e-5)
+
+
+def test_the_data_set_chooses_the_preset():
+    assert train._default(["--data.name", "camvid"]) == "camvid"
+    assert train._default(["--data.name=voc"]) == "folder"
+    assert train._default([]) == "quick"
+
+
+def test_the_state_begins_with_its_average(finished):
+    scene = train.scene_of(train.load(finished.data))
+    state = start(finished.model, finished.optimizer, scene, 12, 0)
+    for a, b in zip(
+        jax.tree.leaves(state.average), jax.tree.leaves((state.params, state.stats)), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
