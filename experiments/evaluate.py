@@ -28,6 +28,12 @@ from jaxseg.training.inference import InferenceConfig, entropy, probabilities
 
 PANEL = 4
 """Images that the panel shows."""
+RESULTS: dict[str, type] = {
+    "class": str,
+    "pixels": int,
+    **dict.fromkeys(metrics.COLUMNS[2:], float),
+}
+"""The columns of results.csv."""
 
 
 @dataclass(frozen=True)

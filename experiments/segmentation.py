@@ -12,6 +12,7 @@ import numpy as np
 from flax import nnx
 
 from jaxseg import data, interop, losses, models, nn
+from jaxseg.models.resnet import RESNETS
 from jaxseg.training import TrainState, init_state, records
 from jaxseg.training.checkpoints import Checkpoints
 from jaxseg.training.optimizers import OptimizerConfig, make_optimizer
@@ -32,6 +33,7 @@ class ModelConfig:
     Attributes:
         name: the architecture.
         backbone: the encoder of all but "unet".
+        width: channels of a ResNet's stem, of which all its others are multiples.
         output_stride: of the encoder; None: 8 for "fcn" and "deeplabv3", 16 for "deeplabv3plus".
         features: channels of DeepLab's pyramid.
         widths: channels of each level of "unet".
@@ -49,6 +51,7 @@ class ModelConfig:
 
     name: ModelName = "unet"
     backbone: str = "resnet18"
+    width: int = 64
     output_stride: int | None = None
     features: int = 256
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)
@@ -94,7 +97,7 @@ def build(config: ModelConfig, classes: int, channels: int, rngs: nnx.Rngs) -> A
         return models.UNet(
             widths=config.widths, residual=config.residual, skips=config.skips, **common
         )
-    common |= {"backbone": config.backbone, "auxiliary": config.auxiliary}
+    common |= {"backbone": encoder_size(config), "auxiliary": config.auxiliary}
     stride = config.output_stride
     match config.name:
         case "fcn":
@@ -109,6 +112,12 @@ def build(config: ModelConfig, classes: int, channels: int, rngs: nnx.Rngs) -> A
             return models.DeepLabV3Plus(
                 output_stride=stride or 16, features=config.features, **common
             )
+
+
+def encoder_size(config: ModelConfig) -> str | models.ResNetSize:
+    """The encoder by its name, or as wide as is asked for."""
+    known = RESNETS.get(config.backbone)
+    return config.backbone if known is None else replace(known, width=config.width)
 
 
 def functions(config: ModelConfig, classes: int, channels: int):

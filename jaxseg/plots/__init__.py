@@ -15,6 +15,7 @@ from jaxseg.plots.field_studies import output_phases, overlaps, rule_of_triples,
 from jaxseg.plots.fields import effective_field, field_growth, path_counts, windows
 from jaxseg.plots.runs import confusion_figure, prediction_panel, run_curves
 from jaxseg.plots.scenes import class_bars, contact_sheet, overlay
+from jaxseg.plots.strides import output_strides
 
 __all__ = [
     "ARM_COLOURS",
@@ -30,6 +31,7 @@ __all__ = [
     "image_strip",
     "loss_against_depth",
     "output_phases",
+    "output_strides",
     "overlaps",
     "overlay",
     "path_counts",

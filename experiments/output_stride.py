@@ -1,0 +1,235 @@
+"""What a finer output stride brings and what it costs; and the skips of an FCN in its place.
+
+Nets with one encoder (a narrow ResNet-18), one head, the same parameters, data, steps and seeds:
+
+    stride 32, 16, 8, 4   the last stages dilate instead of striding; one score every so many pixels
+    fcn32s, fcn16s, fcn8s scores of one, two or three stages, upconvolved (Long et al. 2015)
+
+The claim (Chen et al. 2017, Yu et al. 2017): the IoU falls as the output stride rises; and of Long
+et al.: it rises with each skip, by less each time.
+
+    python experiments/output_stride.py --preset quick
+    python experiments/output_stride.py --preset camvid --resume
+
+It leaves results.csv, classes.csv, summary.md and output_stride.png in --out, and every run in a
+folder of its own. A kill loses nothing that a run has saved: --resume goes on.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import evaluate
+import jax
+import jax.numpy as jnp
+import numpy as np
+import train
+from flax import nnx
+from segmentation import ModelConfig, build
+from segmentation_data import DataConfig, load
+
+from jaxseg import analysis, cli, plots
+from jaxseg.data import Augmentation
+from jaxseg.training import OptimizerConfig, records
+
+ARMS: dict[str, ModelConfig] = {
+    **{f"stride {s}": ModelConfig(name="fcn", output_stride=s) for s in (32, 16, 8, 4)},
+    "fcn32s": ModelConfig(name="fcn32s"),
+    "fcn16s": ModelConfig(name="fcn16s"),
+    "fcn8s": ModelConfig(name="fcn8s"),
+}
+COLUMNS = {
+    "arm": str, "seed": int, "mean_iou": float, "pixel_accuracy": float, "parameters": int,
+    "multiply_adds": int, "field": int, "images_per_second": float,
+}  # fmt: skip
+CLASSES = {"arm": str, "seed": int, "class": str, "iou": float}
+
+
+@dataclass(frozen=True)
+class Config:
+    """The study.
+
+    Attributes:
+        data: the data set.
+        arms: those of `ARMS` to run.
+        width: channels of the encoder's stem.
+        steps: of each run.
+        batch_size: images a step.
+        learning_rate: of each run.
+        seeds: runs of each arm.
+        split: what is evaluated at the end.
+        out: where everything goes.
+        resume: go on with what is in `out`.
+        overwrite: start again over what is in `out`.
+    """
+
+    data: DataConfig = field(default_factory=DataConfig)
+    arms: tuple[str, ...] = tuple(ARMS)
+    width: int = 16
+    steps: int = 300
+    batch_size: int = 8
+    learning_rate: float = 2e-3
+    seeds: int = 2
+    split: str = "test"
+    out: Path = Path("runs/output_stride")
+    preset: str = ""
+    resume: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self):
+        """Refuse what names no arm."""
+        unknown = [arm for arm in self.arms if arm not in ARMS]
+        if unknown or not self.arms:
+            raise ValueError(f"arms={self.arms} must be some of {list(ARMS)}.")
+
+
+PRESETS = {
+    "tiny": Config(
+        data=DataConfig(size=(32, 32)), arms=("stride 32", "stride 8", "fcn8s"), width=4,
+        steps=4, batch_size=2, seeds=1,
+    ),
+    "quick": Config(data=DataConfig(size=(64, 64))),
+    "camvid": Config(data=DataConfig(name="camvid", size=(90, 120)), width=32, steps=800, seeds=1),
+}  # fmt: skip
+
+
+def main(config: Config) -> None:
+    """Run what is not there yet, then write tables and the figure."""
+    records.open_run(
+        config.out, config, results="results.csv", written=("*.csv", "*.png", "summary.md"),
+        may_differ=("preset", "out", "resume", "overwrite", "arms", "seeds", "data.directory",
+                    "data.data_dir"),
+        resume=config.resume, overwrite=config.overwrite,
+    )  # fmt: skip
+    rows, classes = (
+        records.read_csv(config.out / name, columns) if (config.out / name).exists() else []
+        for name, columns in (("results.csv", COLUMNS), ("classes.csv", CLASSES))
+    )
+    done = {(row["arm"], row["seed"]) for row in rows}
+    for seed in range(config.seeds):
+        for arm in config.arms:
+            if (arm, seed) in done:
+                continue
+            row, ious = run(config, arm, seed)
+            classes = [c for c in classes if (c["arm"], c["seed"]) != (arm, seed)] + ious
+            records.write_csv(config.out / "classes.csv", list(CLASSES), classes)
+            rows.append(row)
+            records.write_csv(config.out / "results.csv", list(COLUMNS), rows)
+    report(config, rows, classes)
+
+
+def run(config: Config, arm: str, seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Train and evaluate one arm: its row, and a row a class."""
+    folder = config.out / f"{arm.replace(' ', '')}-{seed}"
+    model = replace(ARMS[arm], width=config.width, dropout=0.0)
+    own = train.Config(
+        model=model, data=config.data, seed=seed, steps=config.steps,
+        batch_size=config.batch_size, keep=1, out=folder,
+        augmentation=Augmentation(
+            scale=(0.8, 1.25), brightness=0.2, contrast=0.2, crop=config.data.size
+        ),
+        optimizer=OptimizerConfig(
+            learning_rate=config.learning_rate, warmup=config.steps // 20, weight_decay=0.01
+        ),
+        evaluate_every=config.steps, save_every=max(1, config.steps // 4),
+        resume=config.resume and (folder / "config.json").exists(),
+        overwrite=config.overwrite or not config.resume,
+    )  # fmt: skip
+    train.main(own)
+    evaluate.main(evaluate.Config(run=folder, split=config.split, data=config.data))
+    table = records.read_csv(folder / config.split / "results.csv", evaluate.RESULTS)
+    by_name = {row["class"]: row for row in table}
+    log = records.keep_jsonl(folder / "metrics.jsonl", lambda record: True)
+    rate = np.median([r["images_per_second"] for r in log if "images_per_second" in r])
+    row = {
+        "arm": arm, "seed": seed, "mean_iou": by_name["mean of classes"]["iou"],
+        "pixel_accuracy": by_name["all pixels"]["accuracy"], **cost(config, model),
+        "images_per_second": round(float(rate), 2),
+    }  # fmt: skip
+    ious = [
+        {"arm": arm, "seed": seed, "class": name, "iou": r["iou"]}
+        for name, r in by_name.items()
+        if name not in ("mean of classes", "all pixels")
+    ]
+    return row, ious
+
+
+def cost(config: Config, model: ModelConfig) -> dict[str, int]:
+    """Parameters, multiply-adds of an image, and the receptive field's height."""
+    dataset = load(config.data)
+    net = nnx.eval_shape(
+        lambda: build(model, dataset.classes, dataset.channels, nnx.Rngs(0))
+    )  # fmt: skip
+    image = jax.ShapeDtypeStruct((1, *dataset.size, dataset.channels), jnp.float32)
+    whole = analysis.summary(net, image)["all"]
+    return {
+        "parameters": whole.parameters, "multiply_adds": whole.multiply_adds,
+        "field": whole.field.size[0],
+    }  # fmt: skip
+
+
+def report(config: Config, rows: list[dict[str, Any]], classes: list[dict[str, Any]]) -> None:
+    """The table, with the verdict on both claims, and the figure."""
+    means = {arm: _mean(rows, arm, "mean_iou") for arm in dict.fromkeys(r["arm"] for r in rows)}
+    first = {row["arm"]: row for row in reversed(rows)}
+    lines = [
+        f"{arm} | {iou:.3f} ({_spread(rows, arm)}) | {_mean(rows, arm, 'pixel_accuracy'):.3f} | "
+        f"{first[arm]['multiply_adds'] / 1e6:,.0f} | {first[arm]['parameters']:,} | "
+        f"{first[arm]['field']} | {_mean(rows, arm, 'images_per_second'):.1f}"
+        for arm, iou in means.items()
+    ]
+    head = (
+        "arm | mean IoU (seeds) | pixel accuracy | M multiply-adds an image | parameters | "
+        "receptive field | images a second in training"
+    )
+    about = (
+        f"{config.data.name} at {config.data.size}, {config.split} split, ResNet-18 of width "
+        f"{config.width}, {config.steps} steps of {config.batch_size} images"
+    )
+    verdicts = [
+        verdict("IoU falls as the output stride rises", means,
+                [f"stride {s}" for s in (4, 8, 16, 32)]),
+        verdict("IoU rises with each skip", means, ["fcn8s", "fcn16s", "fcn32s"]),
+    ]  # fmt: skip
+    text = "\n".join(
+        ["# Output stride", "", f"{about}.", "", *records.markdown_table(head, lines), "",
+         *verdicts, ""]
+    )  # fmt: skip
+    records.write_text(config.out / "summary.md", text)
+    print(f"\n{text}")
+    figure = plots.output_strides(rows, classes, title=about)
+    figure.savefig(config.out / "output_stride.png", dpi=130)
+    print(f"Figure: {config.out / 'output_stride.png'}")
+
+
+def verdict(claim: str, means: dict[str, float], best_first: Sequence[str]) -> str:
+    """Whether the arms are in the order that the claim says."""
+    there = [arm for arm in best_first if arm in means]
+    if len(there) < 2:
+        return f"- {claim}: not asked, of {len(there)} arms."
+    steps = [f"{arm} {means[arm]:.3f}" for arm in there]
+    holds = all(means[a] >= means[b] for a, b in itertools.pairwise(there))
+    return f"- {claim}: {'seen' if holds else 'not seen'} ({', '.join(steps)})."
+
+
+def _mean(rows, arm: str, column: str) -> float:
+    return float(np.mean([row[column] for row in rows if row["arm"] == arm]))
+
+
+def _spread(rows, arm: str) -> str:
+    values = sorted(row["mean_iou"] for row in rows if row["arm"] == arm)
+    return ", ".join(f"{v:.3f}" for v in values)
+
+
+def command(args: Sequence[str] | None = None) -> None:
+    """Read the command line, run, and say what is wrong in one line where something is."""
+    try:
+        main(cli.parse(PRESETS, "quick", description=__doc__, args=args))
+    except ValueError as error:
+        raise SystemExit(f"output_stride: {error}") from error
+
+
+if __name__ == "__main__":
+    command()
