@@ -300,7 +300,10 @@ class Training:
             state = pretrained(config.model, config.model.weights, self.scene, state)
         state, done = replicate(state, self.mesh), 0
         if config.resume and self.checkpoints.latest() is not None:
-            done, state, position = self.checkpoints.restore(state, config.resume_step)
+            try:
+                done, state, position = self.checkpoints.restore(state, config.resume_step)
+            except ValueError as error:
+                raise ValueError(f"{error} (--resume-step STEP does that.)") from error
             self.checkpoints.discard_after(done)
             self.batches.set_state(position)
         if jax.process_index() == 0:
