@@ -99,7 +99,8 @@ class Config:
         devices: XLA devices of the CPU; other accelerators are all used.
         space: devices that share the height of each image.
         coordinator: host:port of process 0 where several processes train one net.
-        processes: how many they are.
+        processes: how many they are. The curve is that of one process, but for rounding, and for
+            dropout, which goes by an image's place in the batch.
         process: which one this is.
         tensorboard: write event files too (needs tensorboardX).
     """
