@@ -369,8 +369,9 @@ class Training:
         kind = self.config.loss.class_weights
         if kind == "none":
             return None
-        frequencies = data.class_frequencies(train.pixels, self.scene.classes)
-        if kind == "median_frequency":
+        median = kind == "median_frequency"
+        frequencies = data.class_frequencies(train.pixels, self.scene.classes, where_present=median)
+        if median:
             return data.median_frequency_weights(frequencies)
         return data.inverse_log_weights(frequencies)
 
