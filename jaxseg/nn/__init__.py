@@ -10,6 +10,7 @@ from jaxseg.nn.dropout import dropout
 from jaxseg.nn.functional import functional
 from jaxseg.nn.norm import BatchNorm, GroupNorm, Shift
 from jaxseg.nn.remat import rematerialised
+from jaxseg.nn.squeeze import SqueezeExcitation
 from jaxseg.nn.stack import Stack
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "PreActivation",
     "Residual",
     "Shift",
+    "SqueezeExcitation",
     "Stack",
     "UpConv",
     "dropout",

@@ -21,6 +21,7 @@ class ConvNorm(nnx.Module):
         dilation: see `stride`.
         padding: as in `ops.conv`; None pads dilation * (window - 1) / 2 on both sides, as PyTorch's
             nets do. "same" differs from it where the stride is not 1.
+        groups: as in `ops.conv`; as many as inputs and features: a depthwise convolution.
         norm: makes a normalisation for a number of features.
         activation: a named function, or None for none.
         kernel_init: initialiser of the kernel.
@@ -36,6 +37,7 @@ class ConvNorm(nnx.Module):
         stride: int = 1,
         dilation: int = 1,
         padding: Padding | None = None,
+        groups: int = 1,
         norm: NormFactory = BatchNorm,
         activation: Activation | None = jax.nn.relu,
         kernel_init: Initializer | None = None,
@@ -44,7 +46,7 @@ class ConvNorm(nnx.Module):
         self.conv = Conv(
             inputs, features, window, stride=stride, dilation=dilation,
             padding=dilation * (window - 1) // 2 if padding is None else padding,
-            kernel_init=kernel_init, rngs=rngs,
+            groups=groups, kernel_init=kernel_init, rngs=rngs,
         )  # fmt: skip
         self.norm = norm(features)
         self.activation = activation

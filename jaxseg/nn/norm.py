@@ -19,16 +19,25 @@ _NO_RNGS = 0
 class BatchNorm(nnx.BatchNorm):
     """Normalise each channel over batch and space (Ioffe & Szegedy 2015, arXiv:1502.03167).
 
-    In training the batch's own statistics are used and the running ones move a tenth of the way
-    towards them (PyTorch's momentum of 0.1); otherwise the running ones are used. One pixel of one
-    example has no spread: there, in training too, the running ones are used and kept (PyTorch
-    raises). `scale=False` leaves the learned scale away, which a following ReLU and convolution can
-    express as well. 16-bit inputs are normalised in float32 and come back in their own dtype.
+    In training the batch's own statistics are used, and the running ones move a tenth of the way
+    towards them (PyTorch's momentum of 0.1) unless told otherwise; else the running ones are used.
+    One pixel of one example has no spread: there, in training too, the running ones are used and
+    kept (PyTorch raises). `scale=False` leaves the learned scale away, which a following ReLU and
+    convolution can express as well. 16-bit inputs are normalised in float32 and come back in their
+    own dtype.
+
+    Args:
+        features: channels.
+        scale: learn a scale a channel.
+        momentum: what the running statistics keep of themselves (1 minus PyTorch's momentum).
+        epsilon: added to the variance.
     """
 
-    def __init__(self, features: int, *, scale: bool = True):
+    def __init__(
+        self, features: int, *, scale: bool = True, momentum: float = 0.9, epsilon: float = 1e-5
+    ):
         super().__init__(
-            features, momentum=0.9, epsilon=1e-5, use_scale=scale,
+            features, momentum=momentum, epsilon=epsilon, use_scale=scale,
             use_fast_variance=False, rngs=nnx.Rngs(_NO_RNGS),
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Conv and norm in one, dropout, rematerialisation, and norms of 16 bits or of one value."""
+"""Conv and norm in one, dropout, squeeze and excitation, rematerialisation, edges of norms."""
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,35 @@ def test_conv_norm_is_its_formula_and_pads_both_sides_alike():
     bare = nn.ConvNorm(3, 4, padding="valid", activation=None, norm=nn.Shift, rngs=nnx.Rngs(0))
     assert bare(x).shape == (2, 6, 7, 4)
     assert np.min(bare(x)) < 0
+
+
+def test_a_depthwise_conv_norm_keeps_channels_apart():
+    x = jax.random.normal(jax.random.key(0), (2, 5, 4, 3))
+    unit = nn.ConvNorm(3, 3, groups=3, rngs=nnx.Rngs(0))
+    assert unit.conv.kernel[...].shape == (3, 3, 1, 3)
+    moved = np.asarray(unit(x.at[..., 1].add(1.0)) - unit(x))
+    assert np.any(moved[..., 1])
+    assert not np.any(moved[..., ::2])
+
+
+def test_batch_norm_with_torchvision_s_settings_for_mobile_nets():
+    norm = nn.BatchNorm(2, momentum=0.99, epsilon=1e-3)
+    y = norm(jnp.asarray([[1.0, 2.0], [3.0, 2.0]]), train=True)
+    np.testing.assert_allclose(norm.mean[...], [0.02, 0.02], rtol=1e-5)
+    np.testing.assert_allclose(norm.var[...], [1.0, 0.99], rtol=1e-5)
+    np.testing.assert_allclose(y[:, 0], np.asarray([-1, 1]) / np.sqrt(1 + 1e-3), rtol=1e-6)
+
+
+def test_squeeze_and_excitation_is_its_formula():
+    x = np.asarray(jax.random.normal(jax.random.key(0), (2, 5, 4, 6)))
+    module = nn.SqueezeExcitation(6, 4, rngs=nnx.Rngs(0))
+    module.first.bias[...] = jnp.arange(4.0) / 4
+    module.second.bias[...] = jnp.arange(6.0) - 2
+    first, second = (np.asarray(c.kernel[...])[0, 0] for c in (module.first, module.second))
+    inside = np.maximum(x.mean(axis=(1, 2)) @ first + np.arange(4) / 4, 0)
+    factors = np.clip((inside @ second + np.arange(6) - 2 + 3) / 6, 0, 1)
+    wanted = x * factors[:, None, None]
+    np.testing.assert_allclose(module(jnp.asarray(x)), wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_dropout():
