@@ -2,18 +2,24 @@
 
 from jaxseg.models.deep import DeepNet, DeepNetConfig
 from jaxseg.models.deeplab import DeepLabConfig, DeepLabV3, DeepLabV3Plus
+from jaxseg.models.encoder import Encoder, EncoderConfig, Features
+from jaxseg.models.encoders import ENCODERS, EncoderSize, make_encoder
 from jaxseg.models.fcn import FCN, SkipFCN, SkipFCNConfig
-from jaxseg.models.resnet import Features, ResNet, ResNetConfig, ResNetSize
+from jaxseg.models.resnet import ResNet, ResNetConfig, ResNetSize
 from jaxseg.models.segmenter import Segmenter, SegmenterConfig
 from jaxseg.models.unet import UNet, UNetConfig
 
 __all__ = [
+    "ENCODERS",
     "FCN",
     "DeepLabConfig",
     "DeepLabV3",
     "DeepLabV3Plus",
     "DeepNet",
     "DeepNetConfig",
+    "Encoder",
+    "EncoderConfig",
+    "EncoderSize",
     "Features",
     "ResNet",
     "ResNetConfig",
@@ -24,4 +30,5 @@ __all__ = [
     "SkipFCNConfig",
     "UNet",
     "UNetConfig",
+    "make_encoder",
 ]

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxseg import ops
-from jaxseg.models.resnet import Features
-from jaxseg.models.segmenter import Segmenter, SegmenterConfig, classifier
+from jaxseg.models.encoder import Features
+from jaxseg.models.segmenter import Segmenter, SegmenterConfig, Size, classifier
 from jaxseg.nn import ASPP, ConvNorm
 from jaxseg.nn.aspp import aspp_rates
 
@@ -64,18 +64,21 @@ class DeepLabV3(Segmenter):
         fields: the fields of `DeepLabConfig`.
 
     Raises:
-        ValueError: as `DeepLabConfig` and `ResNetConfig`.
+        ValueError: as `DeepLabConfig` and `EncoderConfig`.
     """
 
     def __init__(self, *, rngs: nnx.Rngs, **fields: Any):
         config = DeepLabConfig(**fields)
         super().__init__(config, rngs)
-        self.aspp = config.pyramid(self.backbone.config.shape.features[4], rngs)
+        self.aspp = config.pyramid(self.backbone.widths.layer4, rngs)
         self.unit = ConvNorm(config.features, config.features, norm=config.make_norm, rngs=rngs)
         self.classifier = classifier(config.features, config.classes, rngs)
 
-    def decode(self, features: Features, *, train: bool, key: jax.Array | None) -> jax.Array:
+    def decode(
+        self, features: Features, size: Size, *, train: bool, key: jax.Array | None
+    ) -> jax.Array:
         """The last stage's features -> logits at the output stride."""
+        del size
         x = self.aspp(features.layer4, train=train, key=key)
         return self.classifier(self.unit(x, train=train))
 
@@ -92,22 +95,25 @@ class DeepLabV3Plus(Segmenter):
         fields: the fields of `DeepLabConfig`.
 
     Raises:
-        ValueError: as `DeepLabConfig` and `ResNetConfig`.
+        ValueError: as `DeepLabConfig` and `EncoderConfig`.
     """
 
     def __init__(self, *, rngs: nnx.Rngs, **fields: Any):
         config = DeepLabConfig(**fields)
         super().__init__(config, rngs)
-        widths, norm = self.backbone.config.shape.features, config.make_norm
-        self.aspp = config.pyramid(widths[4], rngs)
-        self.low = ConvNorm(widths[1], config.low_features, 1, norm=norm, rngs=rngs)
+        widths, norm = self.backbone.widths, config.make_norm
+        self.aspp = config.pyramid(widths.layer4, rngs)
+        self.low = ConvNorm(widths.layer1, config.low_features, 1, norm=norm, rngs=rngs)
         both = config.features + config.low_features
         self.first = ConvNorm(both, config.features, norm=norm, rngs=rngs)
         self.second = ConvNorm(config.features, config.features, norm=norm, rngs=rngs)
         self.classifier = classifier(config.features, config.classes, rngs)
 
-    def decode(self, features: Features, *, train: bool, key: jax.Array | None) -> jax.Array:
+    def decode(
+        self, features: Features, size: Size, *, train: bool, key: jax.Array | None
+    ) -> jax.Array:
         """Features of the first and the last stage -> logits at stride 4."""
+        del size
         x = self.aspp(features.layer4, train=train, key=key)
         low = self.low(features.layer1, train=train)
         x = jnp.concatenate([ops.resize(x, low.shape[1:-1]), low], axis=-1)

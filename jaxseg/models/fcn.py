@@ -6,8 +6,8 @@ from typing import Any
 import jax
 from flax import nnx
 
-from jaxseg.models.resnet import Features, one_of
-from jaxseg.models.segmenter import Segmenter, SegmenterConfig, classifier
+from jaxseg.models.encoder import Features, one_of
+from jaxseg.models.segmenter import Segmenter, SegmenterConfig, Size, classifier
 from jaxseg.nn import UpConv
 from jaxseg.nn.initializers import bilinear
 
@@ -22,16 +22,19 @@ class FCN(Segmenter):
         fields: the fields of `SegmenterConfig`.
 
     Raises:
-        ValueError: as `SegmenterConfig` and `ResNetConfig`.
+        ValueError: as `SegmenterConfig` and `EncoderConfig`.
     """
 
     def __init__(self, *, rngs: nnx.Rngs, **fields: Any):
         config = SegmenterConfig(**fields)
         super().__init__(config, rngs)
-        self.head = config.head(self.backbone.config.shape.features[4], rngs)
+        self.head = config.head(self.backbone.widths.layer4, rngs)
 
-    def decode(self, features: Features, *, train: bool, key: jax.Array | None) -> jax.Array:
+    def decode(
+        self, features: Features, size: Size, *, train: bool, key: jax.Array | None
+    ) -> jax.Array:
         """The last stage's features -> logits at the output stride."""
+        del size
         return self.head(features.layer4, train=train, key=key)
 
 
@@ -66,32 +69,30 @@ class SkipFCN(Segmenter):
         fields: the fields of `SkipFCNConfig`.
 
     Raises:
-        ValueError: as `SkipFCNConfig` and `ResNetConfig`.
+        ValueError: as `SkipFCNConfig` and `EncoderConfig`.
     """
 
     def __init__(self, *, rngs: nnx.Rngs, **fields: Any):
         config = SkipFCNConfig(**fields)
         super().__init__(config, rngs)
         count = {32: 1, 16: 2, 8: 3}[config.finest]
-        widths = self.backbone.config.shape.features[:1:-1][:count]
+        found = self.backbone.widths
+        widths = (found.layer4, found.layer3, found.layer2)[:count]
         self.scores = nnx.List([classifier(w, config.classes, rngs) for w in widths])
         strides = [2] * (count - 1) + [config.finest]
         self.ups = nnx.List([_upconv(config.classes, s, rngs) for s in strides])
 
-    def decode(self, features: Features, *, train: bool, key: jax.Array | None) -> jax.Array:
-        """Features of several stages -> logits of at least the images' size."""
+    def decode(
+        self, features: Features, size: Size, *, train: bool, key: jax.Array | None
+    ) -> jax.Array:
+        """Features of several stages -> logits, what is beyond the images cut off."""
         del train, key
         stages = (features.layer4, features.layer3, features.layer2)[: len(self.scores)]
         total = self.scores[0](stages[0])
         for up, score, stage in zip(self.ups[:-1], self.scores[1:], stages[1:], strict=True):
             height, width = stage.shape[1:3]
             total = up(total)[:, :height, :width] + score(stage)
-        return self.ups[-1](total)
-
-    def fit(self, logits: jax.Array, images: jax.Array) -> jax.Array:
-        """Cut off what the upconvolutions made beyond the images."""
-        height, width = images.shape[1:3]
-        return logits[:, :height, :width]
+        return self.ups[-1](total)[:, : size[0], : size[1]]
 
 
 def _upconv(channels: int, stride: int, rngs: nnx.Rngs) -> UpConv:

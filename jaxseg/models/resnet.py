@@ -1,18 +1,15 @@
 """ResNet encoders whose last stages dilate instead of striding."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import jax
 from flax import nnx
 
 from jaxseg import ops
-from jaxseg.nn import BatchNorm, ConvNorm, GroupNorm, rematerialised
+from jaxseg.models.encoder import NORMS, Encoder, EncoderConfig, Features, Stage, one_of
+from jaxseg.nn import BatchNorm, ConvNorm
 from jaxseg.nn.norm import NormFactory
-
-NORMS: dict[str, NormFactory] = {"batch": BatchNorm, "group": GroupNorm}
-Norm = Literal["batch", "group"]
-DilationRule = Literal["first_keeps", "whole_stage"]
 
 
 @dataclass(frozen=True)
@@ -55,42 +52,20 @@ RESNETS = {
 
 
 @dataclass(frozen=True)
-class ResNetConfig:
-    """What a `ResNet` is made of.
+class ResNetConfig(EncoderConfig):
+    """What a `ResNet` is made of: the fields of `EncoderConfig`, and its size.
 
     Attributes:
         size: a name of `RESNETS`, or a `ResNetSize`.
-        inputs: channels of the images.
-        output_stride: image pixels per pixel of the last stage: 32, 16, 8 or 4. Below 32 the last
-            stages do not stride; they dilate.
-        dilation_rule: which convolutions of a stage that no longer strides dilate the more.
-            "first_keeps": those behind the one that strode, which itself keeps the dilation that it
-            is given (torchvision's rule). The features are then those of the strided net at every
-            pixel that it has, weight for weight. "whole_stage": all of them; weights trained with
-            stride 32 then see another input than they learned from.
-        norm: "batch" or "group".
-        dtype: what is computed in, parameters and statistics staying float32; None: the images'.
-        remat: keep only the input of each block for the backward pass.
     """
 
     size: str | ResNetSize = "resnet50"
-    inputs: int = 3
-    output_stride: int = 32
-    dilation_rule: DilationRule = "first_keeps"
-    norm: Norm = "batch"
-    dtype: Literal["float32", "bfloat16"] | None = None
-    remat: bool = False
 
     def __post_init__(self):
         """Refuse names and numbers that make no encoder."""
+        super().__post_init__()
         if isinstance(self.size, str):
             one_of("ResNet", "size", self.size, RESNETS)
-        one_of("ResNet", "output_stride", self.output_stride, (4, 8, 16, 32))
-        one_of("ResNet", "dilation_rule", self.dilation_rule, ("first_keeps", "whole_stage"))
-        one_of("ResNet", "norm", self.norm, NORMS)
-        one_of("ResNet", "dtype", self.dtype, (None, "float32", "bfloat16"))
-        if self.inputs < 1:
-            raise ValueError(f"ResNet: inputs={self.inputs} must be at least 1.")
 
     @property
     def shape(self) -> ResNetSize:
@@ -98,46 +73,18 @@ class ResNetConfig:
         return RESNETS[self.size] if isinstance(self.size, str) else self.size
 
     @property
-    def stages(self) -> list["Stage"]:
+    def stages(self) -> list[Stage]:
         """Stride and dilations of each stage."""
-        found, stride, dilation = [], 4, 1
-        for number in range(4):
-            wanted = 1 if number == 0 else 2
-            strides = wanted > 1 and stride < self.output_stride
-            before = dilation
-            stride, dilation = (2 * stride, dilation) if strides else (stride, dilation * wanted)
-            first = before if self.dilation_rule == "first_keeps" else dilation
-            found.append(Stage(2 if strides else 1, first, dilation))
-        return found
+        return [Stage(1, 1, 1), *self.halvings(4)]
 
 
-class Stage(NamedTuple):
-    """Of one stage: its stride, the dilation where it would stride, and that of the rest."""
-
-    stride: int
-    first_dilation: int
-    dilation: int
-
-
-class Features(NamedTuple):
-    """What the stem and each stage of an encoder computed, (batch, height, width, channels).
-
-    The stem's are at stride 2 (before the maximum is pooled), those of the layers at 4, 8, 16 and
-    32, or at the output stride where that is less.
-    """
-
-    stem: jax.Array
-    layer1: jax.Array
-    layer2: jax.Array
-    layer3: jax.Array
-    layer4: jax.Array
-
-
-class ResNet(nnx.Module):
+class ResNet(Encoder):
     """The residual encoder of He et al. 2015 (arXiv:1512.03385), in the layout known as v1.5.
 
     Stride and dilation sit on the 3x3 convolutions; paddings are symmetric, as in PyTorch; a stage
     that dilates instead of striding does so as in Chen et al. 2017, section 3.1 (arXiv:1706.05587).
+    The stem's features are those before the maximum is pooled; light heads take the second stage's,
+    auxiliary heads the third's.
 
     Args:
         rngs: draws the kernels.
@@ -147,35 +94,35 @@ class ResNet(nnx.Module):
         ValueError: as `ResNetConfig`.
     """
 
+    config: ResNetConfig
+
     def __init__(self, *, rngs: nnx.Rngs, **fields: Any):
         config = ResNetConfig(**fields)
         norm = NORMS[config.norm]
         self.stem = ConvNorm(
             config.inputs, config.shape.width, 7, stride=2, norm=norm, rngs=rngs
         )  # fmt: skip
-        widths = config.shape.features
-        layers = [
-            _layer(widths[i], widths[i + 1], count, config.shape.bottleneck, stage, norm, rngs)
-            for i, (count, stage) in enumerate(
-                zip(config.shape.blocks, config.stages, strict=True)
-            )
-        ]  # fmt: skip
+        widths, bottleneck = config.shape.features, config.shape.bottleneck
+        plan = zip(widths, widths[1:], config.shape.blocks, config.stages, strict=False)
+        layers = [residual_stage(*sizes, bottleneck=bottleneck, norm=norm, rngs=rngs)
+                  for sizes in plan]  # fmt: skip
         self.layer1, self.layer2, self.layer3, self.layer4 = layers
         self.config = config
 
-    def __call__(self, images: jax.Array, *, train: bool = False) -> Features:
+    @property
+    def widths(self) -> Features[int]:
+        """Channels of the features."""
+        return _named(self.config.shape.features)
+
+    def __call__(self, images: jax.Array, *, train: bool = False) -> Features[jax.Array]:
         """(batch, height, width, inputs), of any height and width, -> `Features`."""
-        x = images if self.config.dtype is None else images.astype(self.config.dtype)
-        found = [self.stem(x, train=train)]
+        found = [self.stem(self._entered(images), train=train)]
         x = ops.max_pool(found[0], 3, stride=2, padding=1)
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             for block in layer:
-                if self.config.remat:
-                    x = rematerialised(block, x, train=train)
-                else:
-                    x = block(x, train=train)
+                x = self._run(block, x, train)
             found.append(x)
-        return Features(*found)
+        return _named(found)
 
 
 class ResNetBlock(nnx.Module):
@@ -232,26 +179,17 @@ class ResNetBlock(nnx.Module):
         return jax.nn.relu(y + (x if self.shortcut is None else self.shortcut(x, train=train)))
 
 
-def one_of(net: str, field: str, value: Any, known: Any) -> None:
-    """Refuse a value that is none of the known ones.
-
-    Raises:
-        ValueError: it is none of them.
-    """
-    if value not in known:
-        raise ValueError(f"{net}: {field}={value!r} is unknown: give one of {list(known)}.")
-
-
-def _layer(
+def residual_stage(
     inputs: int,
     features: int,
     count: int,
-    bottleneck: bool,
     stage: Stage,
+    *,
+    bottleneck: bool,
     norm: NormFactory,
     rngs: nnx.Rngs,
 ) -> nnx.List:
-    """The blocks of one stage, of which the first strides, or would."""
+    """So many blocks, of which the first strides, or would."""
     options: Any = {
         "bottleneck": bottleneck, "dilation": stage.dilation, "norm": norm, "rngs": rngs
     }  # fmt: skip
@@ -263,3 +201,7 @@ def _layer(
         for _ in range(count - 1)
     ]
     return nnx.List([first, *rest])
+
+
+def _named(stages: Any) -> Features:
+    return Features(*stages, low=stages[2], auxiliary=stages[3])

@@ -9,10 +9,13 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxseg import ops
-from jaxseg.models.resnet import NORMS, DilationRule, Features, Norm, ResNet, ResNetSize
+from jaxseg.models.encoder import NORMS, DilationRule, Encoder, Features, Norm
+from jaxseg.models.encoders import EncoderSize, make_encoder
 from jaxseg.nn import Conv, ConvNorm, dropout
 from jaxseg.nn.initializers import he_normal
 from jaxseg.nn.norm import NormFactory
+
+Size = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -21,9 +24,10 @@ class SegmenterConfig:
 
     Attributes:
         classes: channels of the logits.
-        backbone: "resnet18", "resnet34", "resnet50" or "resnet101", or a `ResNetSize`.
-        output_stride: as in `ResNetConfig`, like the five fields from `dilation_rule` on.
-        auxiliary: give the net a second head, on the encoder's third stage.
+        backbone: the encoder, by the name of its size, such as "resnet50"
+            (all are in `models.ENCODERS`), or by the size itself.
+        output_stride: as in `EncoderConfig`, like the five fields from `dilation_rule` on.
+        auxiliary: give the net a second head, on the encoder's `auxiliary` features.
         dropout: before the classifier of each head, in training with a key.
         dilation_rule: see `output_stride`.
         inputs: see `output_stride`.
@@ -33,7 +37,7 @@ class SegmenterConfig:
     """
 
     classes: int
-    backbone: str | ResNetSize = "resnet50"
+    backbone: str | EncoderSize = "resnet50"
     output_stride: int = 8
     auxiliary: bool = False
     dropout: float = 0.1
@@ -44,7 +48,7 @@ class SegmenterConfig:
     remat: bool = False
 
     def __post_init__(self):
-        """Refuse numbers that make no head; `ResNetConfig` refuses the others."""
+        """Refuse numbers that make no head; `EncoderConfig` refuses the others."""
         if self.classes < 1:
             raise ValueError(f"{type(self).__name__}: classes={self.classes} must be at least 1.")
         if not 0 <= self.dropout < 1:
@@ -52,10 +56,10 @@ class SegmenterConfig:
                 f"{type(self).__name__}: dropout={self.dropout} must be at least 0 and below 1."
             )
 
-    def encoder(self, rngs: nnx.Rngs) -> ResNet:
+    def encoder(self, rngs: nnx.Rngs) -> Encoder:
         """The encoder."""
-        return ResNet(
-            size=self.backbone, inputs=self.inputs, output_stride=self.output_stride,
+        return make_encoder(
+            self.backbone, inputs=self.inputs, output_stride=self.output_stride,
             dilation_rule=self.dilation_rule, norm=self.norm, dtype=self.dtype, remat=self.remat,
             rngs=rngs,
         )  # fmt: skip
@@ -82,7 +86,7 @@ class Segmenter(nnx.Module, abc.ABC):
 
     def __init__(self, config: SegmenterConfig, rngs: nnx.Rngs):
         self.backbone = config.encoder(rngs)
-        inputs = self.backbone.config.shape.features[3]
+        inputs = self.backbone.widths.auxiliary
         self.auxiliary = config.head(inputs, rngs) if config.auxiliary else None
         self.config = config
 
@@ -99,8 +103,10 @@ class Segmenter(nnx.Module, abc.ABC):
         Returns:
             logits, (batch, height, width, classes), float32 (float64 for such images).
         """
+        size = images.shape[1:-1]
         features = self.backbone(images, train=train)
-        return self.fit(wide(self.decode(features, train=train, key=key), images), images)
+        logits = self.decode(features, size, train=train, key=key)
+        return ops.resize(wide(logits, images), size)
 
     def with_auxiliary(
         self, images: jax.Array, *, train: bool = False, key: jax.Array | None = None
@@ -121,19 +127,20 @@ class Segmenter(nnx.Module, abc.ABC):
                 f"{type(self).__name__}: no auxiliary head: build the net with auxiliary=True."
             )
         head_key, auxiliary_key = (None, None) if key is None else jax.random.split(key)
+        size = images.shape[1:-1]
         features = self.backbone(images, train=train)
-        logits = self.decode(features, train=train, key=head_key)
-        auxiliary = self.auxiliary(features.layer3, train=train, key=auxiliary_key)
-        auxiliary = ops.resize(wide(auxiliary, images), images.shape[1:-1])
-        return self.fit(wide(logits, images), images), auxiliary
+        logits = self.decode(features, size, train=train, key=head_key)
+        auxiliary = self.auxiliary(features.auxiliary, train=train, key=auxiliary_key)
+        return ops.resize(wide(logits, images), size), ops.resize(wide(auxiliary, images), size)
 
     @abc.abstractmethod
-    def decode(self, features: Features, *, train: bool, key: jax.Array | None) -> jax.Array:
-        """The encoder's features -> logits (batch, *any size, classes)."""
+    def decode(
+        self, features: Features, size: Size, *, train: bool, key: jax.Array | None
+    ) -> jax.Array:
+        """The encoder's features, of images of that size -> logits (batch, *any size, classes).
 
-    def fit(self, logits: jax.Array, images: jax.Array) -> jax.Array:
-        """Bring what `decode` returned to the images' size, bilinearly unless overridden."""
-        return ops.resize(logits, images.shape[1:-1])
+        Logits of another size than the images' are resized bilinearly.
+        """
 
 
 class FCNHead(nnx.Module):

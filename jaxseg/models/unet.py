@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxseg import ops
-from jaxseg.models.resnet import NORMS, Norm, one_of
+from jaxseg.models.encoder import NORMS, Norm, one_of
 from jaxseg.models.segmenter import classifier, wide
 from jaxseg.nn import Conv, ConvNorm, UpConv, dropout, rematerialised
 

@@ -175,7 +175,7 @@ def test_a_pyramid_learns_nothing_from_the_mean_of_one_example():
     [
         ("fcn", {"classes": 0}, "classes=0 must be at least 1"),
         ("fcn", {"dropout": 1.0}, "dropout=1.0 must be at least 0 and below 1"),
-        ("fcn", {"backbone": "vgg"}, "size='vgg' is unknown: give one of"),
+        ("fcn", {"backbone": "vgg"}, "backbone='vgg' is unknown: give one of"),
         ("fcn_8s", {"finest": 4}, "finest=4 is unknown: give one of"),
         ("fcn_8s", {"output_stride": 8}, "output_stride=8 is unknown: give one of"),
         ("deeplab_v3", {"rates": (0,)}, "must be integers >= 1, or None"),

@@ -41,7 +41,9 @@ def test_features_have_the_strides_asked_for(trunk, output_stride):
     for height, width in [(33, 64), (1, 1), (5, 130)]:
         net = nnx.eval_shape(lambda: make(size, output_stride=output_stride))
         found = nnx.eval_shape(lambda net, x: net(x), net, jnp.zeros((2, height, width, 3)))
-        for features, channels, stride in zip(found, size.features, (2, 4, 8, 16, 32), strict=True):
+        for features, channels, stride in zip(
+            found[:5], size.features, (2, 4, 8, 16, 32), strict=True
+        ):
             stride = min(stride, max(output_stride, 4)) if stride > 2 else 2
             wanted = (2, -(-height // stride), -(-width // stride), channels)
             assert features.shape == wanted
@@ -54,8 +56,8 @@ def test_dilated_features_subsampled_are_the_strided_ones(trunk, output_stride, 
     x = images(size)
     strided = draw_norms(make(TRUNKS[trunk]))
     dilated = draw_norms(make(TRUNKS[trunk], output_stride=output_stride))
-    for stride, wanted, found in zip((2, 4, 8, 16, 32), call(strided, x), call(dilated, x),
-                                     strict=True):  # fmt: skip
+    pairs = zip(call(strided, x), call(dilated, x), strict=True)
+    for stride, (wanted, found) in zip((2, 4, 8, 16, 32), pairs, strict=False):
         step = max(stride // output_stride, 1)
         found = found[:, ::step, ::step]
         assert found.shape == wanted.shape
