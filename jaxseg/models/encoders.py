@@ -4,11 +4,13 @@ from typing import Any
 
 from flax import nnx
 
+from jaxseg.models.dilated_resnet import DRNS, DRNEncoder, DRNSize
 from jaxseg.models.encoder import Encoder, one_of
+from jaxseg.models.mobilenet import MOBILENETS, MobileNetSize, MobileNetV3
 from jaxseg.models.resnet import RESNETS, ResNet, ResNetSize
 
-EncoderSize = ResNetSize
-ENCODERS: dict[str, EncoderSize] = {**RESNETS}
+EncoderSize = ResNetSize | MobileNetSize | DRNSize
+ENCODERS: dict[str, EncoderSize] = {**RESNETS, **MOBILENETS, **DRNS}
 
 
 def make_encoder(backbone: str | EncoderSize, *, rngs: nnx.Rngs, **fields: Any) -> Encoder:
@@ -20,8 +22,18 @@ def make_encoder(backbone: str | EncoderSize, *, rngs: nnx.Rngs, **fields: Any) 
         fields: the fields of `EncoderConfig`.
 
     Raises:
-        ValueError: an unknown name, or as the encoder's own config.
+        ValueError: neither of them, or as the encoder's own config.
     """
     if isinstance(backbone, str):
         one_of("make_encoder", "backbone", backbone, ENCODERS)
-    return ResNet(size=backbone, rngs=rngs, **fields)
+    match ENCODERS[backbone] if isinstance(backbone, str) else backbone:
+        case ResNetSize():
+            return ResNet(size=backbone, rngs=rngs, **fields)
+        case MobileNetSize():
+            return MobileNetV3(size=backbone, rngs=rngs, **fields)
+        case DRNSize():
+            return DRNEncoder(size=backbone, rngs=rngs, **fields)
+    raise ValueError(
+        f"make_encoder: backbone={backbone!r} is no encoder: give a name, one of {list(ENCODERS)}, "
+        "or a ResNetSize, a MobileNetSize or a DRNSize."
+    )

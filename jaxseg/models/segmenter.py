@@ -24,7 +24,7 @@ class SegmenterConfig:
 
     Attributes:
         classes: channels of the logits.
-        backbone: the encoder, by the name of its size, such as "resnet50"
+        backbone: the encoder, by the name of its size, such as "resnet50" or "mobilenet_v3_large"
             (all are in `models.ENCODERS`), or by the size itself.
         output_stride: as in `EncoderConfig`, like the five fields from `dilation_rule` on.
         auxiliary: give the net a second head, on the encoder's `auxiliary` features.

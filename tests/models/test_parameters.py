@@ -6,7 +6,7 @@ import pytest
 from flax import nnx
 from small_nets import parameters
 
-from jaxseg.models import FCN, DeepLabV3, DeepLabV3Plus, SkipFCN
+from jaxseg.models import FCN, LRASPP, DeepLabV3, DeepLabV3Plus, EncoderUNet, SkipFCN
 
 # torchvision's, 21 classes: without and with the auxiliary head.
 PUBLISHED = [
@@ -22,13 +22,27 @@ def count(make, **fields):
 
 
 def _build(make, fields):
-    return make(classes=21, rngs=nnx.Rngs(0), **fields)
+    return make(**{"classes": 21, **fields}, rngs=nnx.Rngs(0))
 
 
 @pytest.mark.parametrize(("make", "backbone", "without", "auxiliary"), PUBLISHED)
 def test_of_torchvision(make, backbone, without, auxiliary):
     assert count(make, backbone=backbone) == without
     assert count(make, backbone=backbone, auxiliary=True) == auxiliary
+
+
+def test_of_torchvision_on_mobilenet():
+    assert count(DeepLabV3, backbone="mobilenet_v3_large", auxiliary=True) == 11_029_328
+    assert count(LRASPP) == 3_221_538
+
+
+# segmentation_models.pytorch's, 1 class.
+@pytest.mark.parametrize(
+    ("backbone", "wanted"),
+    [("resnet18", 14_328_209), ("resnet34", 24_436_369), ("resnet50", 32_521_105)],
+)
+def test_of_the_unet_of_smp(backbone, wanted):
+    assert count(EncoderUNet, classes=1, backbone=backbone) == wanted
 
 
 def test_of_the_decoder_of_deeplab_v3_plus():

@@ -1,0 +1,43 @@
+"""U-Net on an encoder: how it goes up, and at which sizes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from small_nets import TINIEST, draw_norms, images, quick
+
+from jaxseg import ops
+from jaxseg.models import EncoderUNet
+from jaxseg.models.encoder_unet import StepUp
+from jaxseg.nn import BatchNorm
+
+
+def test_a_step_up_appends_the_skip_behind_what_came_up():
+    x, skip = images((4, 3), inputs=5), images((4, 3), inputs=2, seed=2)
+    step = draw_norms(quick(lambda: StepUp(5, 2, 8, norm=BatchNorm, rngs=nnx.Rngs(0))))
+    kernel = step.first.conv.kernel[...]
+    wanted = ops.conv(x, kernel[:, :, :5]) + ops.conv(skip, kernel[:, :, 5:])
+    wanted = step.second(jax.nn.relu(step.first.norm(wanted)))
+    np.testing.assert_allclose(step(x, skip), wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("output_stride", [32, 8])
+@pytest.mark.parametrize("size", [(37, 64), (1, 1), (2, 95)])
+def test_each_step_works_at_the_size_of_the_next_stage(monkeypatch, size, output_stride):
+    net = nnx.eval_shape(
+        lambda: EncoderUNet(
+            classes=3, backbone=TINIEST, decoder=(8,) * 5, output_stride=output_stride,
+            rngs=nnx.Rngs(0),
+        )
+    )  # fmt: skip
+    seen, called = [], StepUp.__call__
+
+    def noting(self, x, skip, **options):
+        seen.append((x.shape[1:-1], None if skip is None else skip.shape[1:-1]))
+        return called(self, x, skip, **options)
+
+    monkeypatch.setattr(StepUp, "__call__", noting)
+    nnx.eval_shape(lambda net, x: net(x), net, jnp.zeros((1, *size, 3)))
+    stages = [tuple(-(-n // min(s, output_stride)) for n in size) for s in (16, 8, 4, 2)]
+    assert seen == [*((s, s) for s in stages), (size, None)]
