@@ -1,7 +1,8 @@
-"""Weights of torchvision's segmentation nets and ResNets into nets of the same architecture."""
+"""Weights of torchvision's segmentation nets and encoders into nets of the same architecture."""
 
+import functools
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,31 @@ import numpy as np
 from flax import nnx
 
 from jaxseg.interop.safetensors import read_safetensors
-from jaxseg.models import FCN, DeepLabV3, ResNet
+from jaxseg.models import FCN, LRASPP, DeepLabV3, Encoder, MobileNetV3, ResNet, Segmenter
+from jaxseg.models.mobilenet import InvertedResidual
 from jaxseg.models.segmenter import FCNHead
 
 _NORM = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 _COUNTERS = "num_batches_tracked"
+_DILATED_MOBILENET: dict[str, Any] = {
+    "backbone": "mobilenet_v3_large", "output_stride": 16, "dilation_rule": "whole_stage"
+}  # fmt: skip
+TORCHVISION_NETS: dict[str, Callable[..., Segmenter]] = {
+    "fcn_resnet50": functools.partial(FCN, backbone="resnet50", output_stride=8),
+    "fcn_resnet101": functools.partial(FCN, backbone="resnet101", output_stride=8),
+    "deeplabv3_resnet50": functools.partial(DeepLabV3, backbone="resnet50", output_stride=8),
+    "deeplabv3_resnet101": functools.partial(DeepLabV3, backbone="resnet101", output_stride=8),
+    "deeplabv3_mobilenet_v3_large": functools.partial(
+        DeepLabV3, **_DILATED_MOBILENET, rates=(12, 24, 36)
+    ),
+    "lraspp_mobilenet_v3_large": functools.partial(LRASPP, **_DILATED_MOBILENET),
+}
+"""torchvision's nets by their names there, with the strides, dilations and rates of their weights.
+
+Each takes `classes`, `rngs` and the other fields of its config; the FCN and DeepLab weights have
+`classes=21, auxiliary=True`, those of LRASPP `classes=21`. Loading sees names and shapes alone:
+weights go into a net of other dilations as well, and see another input than they learned from.
+"""
 
 
 @dataclass(frozen=True)
@@ -54,8 +75,9 @@ def load_torchvision(
     """Fill a net with torchvision's weights, in place.
 
     Args:
-        net: a `models.FCN` or `models.DeepLabV3`, with an auxiliary head or without, or a
-            `models.ResNet`, such as the backbone of either, for the weights of a classifier.
+        net: a `models.FCN`, `models.DeepLabV3` or `models.LRASPP`, with an auxiliary head or
+            without, built with the settings of `TORCHVISION_NETS`; or a `models.ResNet` or
+            `models.MobileNetV3`, such as the backbone of any, for the weights of a classifier.
         source: a state dict, name -> array or tensor; or the path of a `.safetensors` file, or of
             a `.pth` file, for which PyTorch must be installed and of which only tensors are read.
         strict: refuse a source that does not fit in every name and shape; else load what fits.
@@ -116,19 +138,40 @@ def _variables(net: nnx.Module) -> Iterator[tuple[str, nnx.Variable]]:
     """Every variable of the net under its name in the state dict."""
     if isinstance(net, ResNet):
         yield from _resnet(net, "")
-    elif isinstance(net, FCN):
-        yield from _resnet(net.backbone, "backbone.")
-        yield from _head(net.head, "classifier")
-        yield from _auxiliary(net)
-    elif isinstance(net, DeepLabV3):
-        yield from _resnet(net.backbone, "backbone.")
-        yield from _deeplab(net)
-        yield from _auxiliary(net)
+    elif isinstance(net, MobileNetV3):
+        yield from _mobilenet(net, "features.")
+    elif isinstance(net, FCN | DeepLabV3 | LRASPP):
+        yield from _encoder(net.backbone)
+        yield from _classifier(net)
+        if net.auxiliary is not None:
+            yield from _head(net.auxiliary, "aux_classifier")
     else:
         raise ValueError(
-            f"{type(net).__name__} has no counterpart in torchvision: give a ResNet, an FCN or a "
-            "DeepLabV3."
+            f"{type(net).__name__} has no counterpart in torchvision: give a ResNet, a "
+            "MobileNetV3, an FCN, a DeepLabV3 or an LRASPP."
         )
+
+
+def _encoder(net: Encoder) -> Iterator[tuple[str, nnx.Variable]]:
+    """The backbone of a segmentation net."""
+    if isinstance(net, ResNet):
+        yield from _resnet(net, "backbone.")
+    elif isinstance(net, MobileNetV3):
+        yield from _mobilenet(net, "backbone.")
+    else:
+        raise ValueError(
+            f"a backbone of type {type(net).__name__} has no counterpart in torchvision: give a "
+            "net on a ResNet or a MobileNetV3."
+        )
+
+
+def _classifier(net: FCN | DeepLabV3 | LRASPP) -> Iterator[tuple[str, nnx.Variable]]:
+    if isinstance(net, FCN):
+        yield from _head(net.head, "classifier")
+    elif isinstance(net, DeepLabV3):
+        yield from _deeplab(net)
+    else:
+        yield from _lraspp(net)
 
 
 def _resnet(net: ResNet, prefix: str) -> Iterator[tuple[str, nnx.Variable]]:
@@ -142,14 +185,30 @@ def _resnet(net: ResNet, prefix: str) -> Iterator[tuple[str, nnx.Variable]]:
                 yield from _unit(block.shortcut, f"{name}.downsample.0", f"{name}.downsample.1")
 
 
+def _mobilenet(net: MobileNetV3, prefix: str) -> Iterator[tuple[str, nnx.Variable]]:
+    """First convolution, blocks and last convolution, numbered through."""
+    yield from _unit(net.stem, f"{prefix}0.0", f"{prefix}0.1")
+    blocks = [block for layer in net.layers for block in layer]
+    for place, block in enumerate(blocks, start=1):
+        yield from _inverted(block, f"{prefix}{place}.block")
+    last = f"{prefix}{len(blocks) + 1}"
+    yield from _unit(net.last, f"{last}.0", f"{last}.1")
+
+
+def _inverted(block: InvertedResidual, prefix: str) -> Iterator[tuple[str, nnx.Variable]]:
+    """What a block has of its four parts, numbered through."""
+    parts: tuple[Any, ...] = (block.expand, block.depthwise, block.squeeze, block.project)
+    for place, part in enumerate(part for part in parts if part is not None):
+        if part is block.squeeze:
+            yield from _conv(part.first, f"{prefix}.{place}.fc1")
+            yield from _conv(part.second, f"{prefix}.{place}.fc2")
+        else:
+            yield from _unit(part, f"{prefix}.{place}.0", f"{prefix}.{place}.1")
+
+
 def _head(head: FCNHead, prefix: str) -> Iterator[tuple[str, nnx.Variable]]:
     yield from _unit(head.unit, f"{prefix}.0", f"{prefix}.1")
     yield from _conv(head.classifier, f"{prefix}.4")
-
-
-def _auxiliary(net: FCN | DeepLabV3) -> Iterator[tuple[str, nnx.Variable]]:
-    if net.auxiliary is not None:
-        yield from _head(net.auxiliary, "aux_classifier")
 
 
 def _deeplab(net: DeepLabV3) -> Iterator[tuple[str, nnx.Variable]]:
@@ -163,6 +222,13 @@ def _deeplab(net: DeepLabV3) -> Iterator[tuple[str, nnx.Variable]]:
     yield from _unit(net.aspp.project, f"{pyramid}.project.0", f"{pyramid}.project.1")
     yield from _unit(net.unit, "classifier.1", "classifier.2")
     yield from _conv(net.classifier, "classifier.4")
+
+
+def _lraspp(net: LRASPP) -> Iterator[tuple[str, nnx.Variable]]:
+    yield from _unit(net.unit, "classifier.cbr.0", "classifier.cbr.1")
+    yield from _conv(net.gate, "classifier.scale.1")
+    yield from _conv(net.low_classifier, "classifier.low_classifier")
+    yield from _conv(net.high_classifier, "classifier.high_classifier")
 
 
 def _unit(unit: Any, conv: str, norm: str) -> Iterator[tuple[str, nnx.Variable]]:

@@ -57,7 +57,8 @@ class DeepLabV3(Segmenter):
     """Chen et al. 2017 (arXiv:1706.05587) as torchvision builds it.
 
     The pyramid on the last stage, a 3x3 convolution, norm and ReLU, a 1x1 classifier, and bilinear
-    resizing from the output stride. The pyramid's rates follow the output stride.
+    resizing from the output stride. The pyramid's rates follow the output stride; torchvision's on
+    MobileNetV3 do not: `interop.TORCHVISION_NETS` has the settings of its weights.
 
     Args:
         rngs: draws the kernels.

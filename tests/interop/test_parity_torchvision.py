@@ -1,11 +1,11 @@
-"""Logits of FCN and DeepLab v3 against PyTorch nets with the same weights, and files of them."""
+"""Logits of FCN, DeepLab v3 and LRASPP against PyTorch nets of the same weights, and files."""
 
 import pickle
 
 import numpy as np
 import pytest
 from flax import nnx
-from small_nets import call, draw_norms, images, quick
+from small_nets import TINY_MOBILE, call, draw_norms, images, quick
 
 from jaxseg import interop, models
 from jaxseg.models import ResNetSize
@@ -17,6 +17,10 @@ SIZES = {
     "basic": ResNetSize((2, 1, 2, 2), bottleneck=False, width=8),
     "bottleneck": ResNetSize((1, 2, 1, 2), width=8),
 }
+SQUEEZED = {24: 8, 40: 16, 48: 16}  # a quarter, to a multiple of 8, but no less than .9 of it
+MOBILE = {
+    "classes": 6, "backbone": TINY_MOBILE, "output_stride": 16, "dilation_rule": "whole_stage"
+}  # fmt: skip
 RATES = {8: (12, 24, 36), 16: (6, 12, 18), 32: (3, 6, 9)}
 
 
@@ -30,9 +34,25 @@ def pair(kind, size, output_stride):
     else:
         ours = quick(lambda: models.DeepLabV3(**fields, features=16, rngs=nnx.Rngs(0)))
         head = torch_nets.deeplab_head(last, 16, 6, RATES[output_stride])
-    draw_norms(ours)
     trunk = torch_nets.Trunk(size, ours.backbone.config.stages)
-    theirs = torch_nets.Net(trunk, head, torch_nets.fcn_head(third, 6))
+    return filled(ours, torch_nets.Net(trunk, head, torch_nets.fcn_head(third, 6)))
+
+
+def mobile_pair(kind):
+    """The same of nets on MobileNetV3, in torchvision's dilated form."""
+    trunk = torch_nets.MobileTrunk(TINY_MOBILE, SQUEEZED, dilation=2)
+    if kind == "lraspp":
+        ours = quick(lambda: models.LRASPP(**MOBILE, features=16, rngs=nnx.Rngs(0)))
+        return filled(ours, torch_nets.LightNet(trunk, torch_nets.LightHead(32, 48, 16, 6)))
+    more = {"auxiliary": True, "features": 16, "rates": (2, 4, 6)}
+    ours = quick(lambda: models.DeepLabV3(**MOBILE, **more, rngs=nnx.Rngs(0)))
+    head = torch_nets.deeplab_head(48, 16, 6, more["rates"])
+    return filled(ours, torch_nets.Net(trunk, head, torch_nets.fcn_head(32, 6)))
+
+
+def filled(ours, theirs):
+    """Both, ours with norms drawn and theirs with our weights."""
+    draw_norms(ours)
     state = {name: torch.from_numpy(a) for name, a in interop.to_torchvision(ours).items()}
     theirs.load_state_dict(state)
     return ours, theirs
@@ -46,14 +66,23 @@ def pair(kind, size, output_stride):
     ],
 )  # fmt: skip
 def test_logits(kind, size, output_stride):
-    ours, theirs = pair(kind, SIZES[size], output_stride)
+    same_logits(*pair(kind, SIZES[size], output_stride))
+
+
+@pytest.mark.parametrize("kind", ["lraspp", "deeplab"])
+def test_logits_on_mobilenet(kind):
+    same_logits(*mobile_pair(kind))
+
+
+def same_logits(ours, theirs):
     x = images((65, 97))
+    method = "with_auxiliary" if ours.config.auxiliary else None
     for train in (False, True):
         theirs.train(train)
         with torch.no_grad():
             wanted = theirs(torch.from_numpy(np.array(x).transpose(0, 3, 1, 2)))
-        found = call(ours, x, method="with_auxiliary", train=train)
-        for a, b in zip(found, wanted, strict=True):
+        found = call(ours, x, method=method, train=train)
+        for a, b in zip(found if method else [found], wanted, strict=True):
             b = b.numpy().transpose(0, 2, 3, 1)
             assert a.shape == b.shape == (2, 65, 97, 6)
             np.testing.assert_allclose(a, b, rtol=0, atol=1e-4 * max(1, np.abs(b).max()))
@@ -81,6 +110,6 @@ def test_a_pickle_that_would_run_code_is_not_read(tmp_path):
             return (print, ("run",))
 
     torch.save({"conv1.weight": Evil()}, tmp_path / "evil.pth")
-    net = models.ResNet(size=SIZES["basic"], rngs=nnx.Rngs(0))
+    net = quick(lambda: models.ResNet(size=SIZES["basic"], rngs=nnx.Rngs(0)))
     with pytest.raises(pickle.UnpicklingError, match="print"):
         interop.load_torchvision(net, tmp_path / "evil.pth")

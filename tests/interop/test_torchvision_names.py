@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from small_nets import TINY, TINY_BASIC, draw_norms
+from small_nets import TINY, TINY_BASIC, TINY_DRN_D, TINY_MOBILE, draw_norms, quick
 
 from jaxseg import interop, models
 
@@ -16,7 +16,16 @@ NETS = {
     "resnet": functools.partial(models.ResNet, size=TINY_BASIC),
     "fcn": functools.partial(models.FCN, classes=3, backbone=TINY_BASIC, auxiliary=True),
     "deeplab": functools.partial(models.DeepLabV3, classes=3, backbone=TINY, features=8),
+    "mobilenet": functools.partial(models.MobileNetV3, size=TINY_MOBILE),
+    "lraspp": functools.partial(models.LRASPP, classes=3, backbone=TINY_MOBILE, features=8),
+    "deeplab_mobile": functools.partial(
+        models.DeepLabV3, classes=3, backbone=TINY_MOBILE, features=8, auxiliary=True
+    ),
 }
+
+
+def made(name, seed=0):
+    return quick(lambda: NETS[name](rngs=nnx.Rngs(0)), seed)
 
 
 def write(path, state):
@@ -32,7 +41,8 @@ def write(path, state):
 
 @pytest.mark.parametrize("name", NETS)
 def test_there_and_back_through_a_file(name, tmp_path):
-    net, other = draw_norms(NETS[name](rngs=nnx.Rngs(0))), NETS[name](rngs=nnx.Rngs(1))
+    net, other, again = (made(name, seed) for seed in range(3))
+    draw_norms(net)
     state = interop.to_torchvision(net)
     assert len(state) == len(jax.tree.leaves(nnx.state(net)))
     write(tmp_path / "net.safetensors", state)
@@ -40,7 +50,6 @@ def test_there_and_back_through_a_file(name, tmp_path):
     report = interop.load_torchvision(other, {**state, **counted})
     assert report.complete
     assert str(report) == "complete"
-    again = NETS[name](rngs=nnx.Rngs(2))
     interop.load_torchvision(again, tmp_path / "net.safetensors")
     for loaded in (other, again):
         for a, b in zip(*map(jax.tree.leaves, (nnx.state(net), nnx.state(loaded))), strict=True):
@@ -48,7 +57,7 @@ def test_there_and_back_through_a_file(name, tmp_path):
 
 
 def test_names_and_layout():
-    net = NETS["deeplab"](rngs=nnx.Rngs(0))
+    net = made("deeplab")
     state = interop.to_torchvision(net)
     for name, shape in {
         "backbone.conv1.weight": (8, 3, 7, 7),
@@ -71,9 +80,58 @@ def test_names_and_layout():
     assert state["backbone.conv1.weight"][5, 2, 1, 4] == kernel[1, 4, 2, 5]
 
 
+def test_names_and_shapes_on_mobilenet():
+    make = interop.TORCHVISION_NETS["lraspp_mobilenet_v3_large"]
+    state = interop.to_torchvision(quick(lambda: make(classes=21, rngs=nnx.Rngs(0))))
+    for name, shape in {
+        "backbone.0.0.weight": (16, 3, 3, 3),
+        "backbone.0.1.running_mean": (16,),
+        "backbone.1.block.0.0.weight": (16, 1, 3, 3),  # as wide as its input: no first 1x1
+        "backbone.1.block.1.0.weight": (16, 16, 1, 1),
+        "backbone.4.block.0.0.weight": (72, 24, 1, 1),
+        "backbone.4.block.1.0.weight": (72, 1, 5, 5),
+        "backbone.4.block.2.fc1.weight": (24, 72, 1, 1),
+        "backbone.4.block.2.fc2.bias": (72,),
+        "backbone.4.block.3.0.weight": (40, 72, 1, 1),
+        "backbone.7.block.2.0.weight": (80, 240, 1, 1),
+        "backbone.12.block.2.fc1.weight": (168, 672, 1, 1),
+        "backbone.15.block.3.1.bias": (160,),
+        "backbone.16.0.weight": (960, 160, 1, 1),
+        "classifier.cbr.0.weight": (128, 960, 1, 1),
+        "classifier.cbr.1.running_var": (128,),
+        "classifier.scale.1.weight": (128, 960, 1, 1),
+        "classifier.low_classifier.weight": (21, 40, 1, 1),
+        "classifier.high_classifier.bias": (21,),
+    }.items():
+        assert state[name].shape == shape
+    assert "classifier.scale.1.bias" not in state
+    assert "features.1.block.0.0.weight" in interop.to_torchvision(made("mobilenet"))
+
+
+def test_the_settings_of_the_weights():
+    found = {}
+    for name, make in interop.TORCHVISION_NETS.items():
+        assert name.endswith(make.keywords["backbone"])
+        size = TINY_MOBILE if "mobile" in name else TINY
+        net = nnx.eval_shape(
+            lambda make=make, size=size: make(classes=21, backbone=size, rngs=nnx.Rngs(0))
+        )
+        rates = [branch.conv.dilation for branch in net.aspp.atrous] if "deep" in name else []
+        found[name] = (net.config.output_stride, net.config.dilation_rule, rates)
+    eight = (8, "first_keeps")
+    assert found == {
+        "fcn_resnet50": (*eight, []),
+        "fcn_resnet101": (*eight, []),
+        "deeplabv3_resnet50": (*eight, [12, 24, 36]),
+        "deeplabv3_resnet101": (*eight, [12, 24, 36]),
+        "deeplabv3_mobilenet_v3_large": (16, "whole_stage", [12, 24, 36]),
+        "lraspp_mobilenet_v3_large": (16, "whole_stage", []),
+    }
+
+
 def test_what_does_not_fit_is_listed_and_changes_nothing():
-    net = NETS["fcn"](rngs=nnx.Rngs(0))
-    state = interop.to_torchvision(NETS["fcn"](rngs=nnx.Rngs(1)))
+    net = made("fcn")
+    state = interop.to_torchvision(made("fcn", 1))
     state["classifier.4.bias"] = np.zeros(21, np.float32)
     state["fc.weight"] = np.zeros((1000, 64), np.float32)
     del state["backbone.conv1.weight"]
@@ -101,7 +159,10 @@ def test_nets_and_files_that_are_none_of_torchvision_s():
     unet = models.UNet(classes=2, widths=(8,), rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match="UNet has no counterpart in torchvision"):
         interop.to_torchvision(unet)
-    net = NETS["resnet"](rngs=nnx.Rngs(0))
+    drn = quick(lambda: models.FCN(classes=2, backbone=TINY_DRN_D, rngs=nnx.Rngs(0)))
+    with pytest.raises(ValueError, match="backbone of type DRNEncoder has no counterpart in torch"):
+        interop.to_torchvision(drn)
+    net = made("resnet")
     with pytest.raises(ValueError, match=r"must end in \.safetensors, \.pth or \.pt"):
         interop.load_torchvision(net, "weights.npz")
 

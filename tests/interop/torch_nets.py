@@ -1,4 +1,4 @@
-"""Dilated ResNets with torchvision's two heads, written anew in PyTorch as references."""
+"""Dilated encoders with torchvision's heads, written anew in PyTorch as references."""
 
 from torch import nn
 from torch.nn import functional as F
@@ -58,6 +58,97 @@ class Trunk(nn.Module):
         x = F.max_pool2d(self.bn1(self.conv1(x)).relu(), 3, stride=2, padding=1)
         third = self.layer3(self.layer2(self.layer1(x)))
         return third, self.layer4(third)
+
+
+class Squeeze(nn.Module):
+    def __init__(self, features, squeezed):
+        super().__init__()
+        self.fc1 = nn.Conv2d(features, squeezed, 1)
+        self.fc2 = nn.Conv2d(squeezed, features, 1)
+
+    def forward(self, x):
+        means = x.mean(dim=(2, 3), keepdim=True)
+        return x * F.hardsigmoid(self.fc2(F.relu(self.fc1(means))))
+
+
+class Inverted(nn.Module):
+    """`block` is one of our size's; `squeezed` the channels within squeeze-and-excitation."""
+
+    def __init__(self, inputs, block, stride, dilation, residual, squeezed):
+        super().__init__()
+        inner = block.expanded
+        act = nn.Hardswish() if block.activation == "hard_swish" else nn.ReLU()
+        parts = [mobile_unit(inputs, inner, 1, act)] if inner != inputs else []
+        parts += [mobile_unit(inner, inner, block.window, act, stride, dilation, inner)]
+        parts += [Squeeze(inner, squeezed)] if block.squeeze else []
+        parts += [mobile_unit(inner, block.features, 1, nn.Identity())]
+        self.block, self.residual = nn.Sequential(*parts), residual
+
+    def forward(self, x):
+        return x + self.block(x) if self.residual else self.block(x)
+
+
+class MobileTrunk(nn.Sequential):
+    """The encoder, all of whose last stage dilates and does not stride if `dilation` is above 1."""
+
+    def __init__(self, size, squeezed, dilation):
+        parts, starts = [mobile_unit(3, size.stem, 3, nn.Hardswish(), stride=2)], []
+        inputs = size.stem
+        for number, blocks in enumerate(size.stages):
+            rate = dilation if number == 4 else 1
+            starts.append(len(parts))
+            for place, block in enumerate(blocks):
+                strides = place == 0 and number > 0
+                stride = 2 if strides and rate == 1 else 1
+                residual = not strides and inputs == block.features
+                inner = squeezed.get(block.expanded)
+                parts.append(Inverted(inputs, block, stride, rate, residual, inner))
+                inputs = block.features
+        super().__init__(*parts, mobile_unit(inputs, size.last, 1, nn.Hardswish()))
+        self.low = starts[2]
+
+    def forward(self, x):
+        found = []
+        for part in self:
+            x = part(x)
+            found.append(x)
+        return found[self.low], x
+
+
+def mobile_unit(inputs, features, window, activation, stride=1, dilation=1, groups=1):
+    padding = dilation * (window - 1) // 2
+    options = {"padding": padding, "dilation": dilation, "groups": groups, "bias": False}
+    conv = nn.Conv2d(inputs, features, window, stride=stride, **options)
+    return nn.Sequential(conv, nn.BatchNorm2d(features, eps=1e-3, momentum=0.01), activation)
+
+
+class LightHead(nn.Module):
+    """Lite reduced pyramid: (features at stride 8, last features) -> logits at stride 8."""
+
+    def __init__(self, low, high, features, classes):
+        super().__init__()
+        self.cbr = unit(high, features, 1)
+        conv = nn.Conv2d(high, features, 1, bias=False)
+        self.scale = nn.Sequential(nn.AdaptiveAvgPool2d(1), conv, nn.Sigmoid())
+        self.low_classifier = nn.Conv2d(low, classes, 1)
+        self.high_classifier = nn.Conv2d(features, classes, 1)
+
+    def forward(self, low, high):
+        x = self.cbr(high) * self.scale(high)
+        x = F.interpolate(x, size=low.shape[2:], mode="bilinear", align_corners=False)
+        return self.low_classifier(low) + self.high_classifier(x)
+
+
+class LightNet(nn.Module):
+    """Encoder and light head -> logits at the images' size, in a tuple."""
+
+    def __init__(self, backbone, classifier):
+        super().__init__()
+        self.backbone, self.classifier = backbone, classifier
+
+    def forward(self, x):
+        logits = self.classifier(*self.backbone(x))
+        return (F.interpolate(logits, size=x.shape[2:], mode="bilinear", align_corners=False),)
 
 
 def fcn_head(inputs, classes):
