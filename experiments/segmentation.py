@@ -12,14 +12,26 @@ import numpy as np
 from flax import nnx
 
 from jaxseg import data, interop, losses, models, nn
-from jaxseg.models.resnet import RESNETS
 from jaxseg.training import TrainState, init_state, records
 from jaxseg.training.checkpoints import Checkpoints
 from jaxseg.training.optimizers import OptimizerConfig, make_optimizer
 
 ModelName = Literal[
-    "unet", "fcn", "fcn32s", "fcn16s", "fcn8s", "deeplabv3", "deeplabv3plus",
+    "unet", "fcn", "fcn32s", "fcn16s", "fcn8s", "deeplabv3", "deeplabv3plus", "encoder_unet",
+    "lraspp", "drn",
 ]  # fmt: skip
+NETS: dict[str, tuple[type[models.Segmenter], dict[str, Any]]] = {
+    "fcn": (models.FCN, {"backbone": "resnet18"}),
+    "fcn32s": (models.SkipFCN, {"backbone": "resnet18", "finest": 32}),
+    "fcn16s": (models.SkipFCN, {"backbone": "resnet18", "finest": 16}),
+    "fcn8s": (models.SkipFCN, {"backbone": "resnet18", "finest": 8}),
+    "deeplabv3": (models.DeepLabV3, {"backbone": "resnet18"}),
+    "deeplabv3plus": (models.DeepLabV3Plus, {"backbone": "resnet18", "output_stride": 16}),
+    "encoder_unet": (models.EncoderUNet, {"backbone": "resnet18"}),
+    "lraspp": (models.LRASPP, {}),
+    "drn": (models.DRN, {}),
+}
+"""Every net on an encoder, with what it is built with here unless asked otherwise."""
 ClassWeights = Literal["none", "median_frequency", "inverse_log"]
 LossName = Literal["cross_entropy", "focal", "dice", "lovasz", "ohem"]
 SCENE = ("name", "size", "class_names", "palette", "mean", "std")
@@ -32,10 +44,14 @@ class ModelConfig:
 
     Attributes:
         name: the architecture.
-        backbone: the encoder of all but "unet".
-        width: channels of a ResNet's stem, of which all its others are multiples.
-        output_stride: of the encoder; None: 8 for "fcn" and "deeplabv3", 16 for "deeplabv3plus".
-        features: channels of DeepLab's pyramid.
+        backbone: the encoder of all but "unet", a name of `models.ENCODERS`; None: a MobileNet for
+            "lraspp", a DRN for "drn", and "resnet18" for the others.
+        width: channels of the first stage of a ResNet or a DRN, of which the others are multiples;
+            None: as published.
+        output_stride: of the encoder; None: 8 for "fcn", "deeplabv3" and "drn", 16 for
+            "deeplabv3plus" and "lraspp", 32 for the others.
+        features: channels of the head of "deeplabv3", "deeplabv3plus" and "lraspp"; None: as
+            published.
         widths: channels of each level of "unet".
         residual: shortcuts in the blocks of "unet".
         skips: long skips of "unet".
@@ -50,10 +66,10 @@ class ModelConfig:
     """
 
     name: ModelName = "unet"
-    backbone: str = "resnet18"
-    width: int = 64
+    backbone: str | None = None
+    width: int | None = None
     output_stride: int | None = None
-    features: int = 256
+    features: int | None = None
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)
     residual: bool = False
     skips: Literal["concat", "sum", "none"] = "concat"
@@ -97,27 +113,23 @@ def build(config: ModelConfig, classes: int, channels: int, rngs: nnx.Rngs) -> A
         return models.UNet(
             widths=config.widths, residual=config.residual, skips=config.skips, **common
         )
-    common |= {"backbone": encoder_size(config), "auxiliary": config.auxiliary}
-    stride = config.output_stride
-    match config.name:
-        case "fcn":
-            return models.FCN(output_stride=stride or 8, **common)
-        case "fcn32s" | "fcn16s" | "fcn8s":
-            return models.SkipFCN(
-                finest=int(config.name[3:-1]), output_stride=stride or 32, **common
+    net, fields = NETS[config.name]
+    if config.features is not None and config.name not in ("deeplabv3", "deeplabv3plus", "lraspp"):
+        raise ValueError(f"model.features: {config.name} has no such choice: leave it out.")
+    fields = {**fields, **common, "auxiliary": config.auxiliary}
+    backbone = config.backbone or fields.get("backbone")
+    if config.width is not None:
+        known = models.ENCODERS.get(backbone or "")
+        if not isinstance(known, models.ResNetSize | models.DRNSize):
+            raise ValueError(
+                f"model.width={config.width}: {backbone or config.name} comes in one width: leave "
+                "it out, or name a ResNet or a DRN as model.backbone."
             )
-        case "deeplabv3":
-            return models.DeepLabV3(output_stride=stride or 8, features=config.features, **common)
-        case "deeplabv3plus":
-            return models.DeepLabV3Plus(
-                output_stride=stride or 16, features=config.features, **common
-            )
-
-
-def encoder_size(config: ModelConfig) -> str | models.ResNetSize:
-    """The encoder by its name, or as wide as is asked for."""
-    known = RESNETS.get(config.backbone)
-    return config.backbone if known is None else replace(known, width=config.width)
+        backbone = replace(known, width=config.width)
+    asked = {
+        "backbone": backbone, "output_stride": config.output_stride, "features": config.features
+    }  # fmt: skip
+    return net(**fields | {name: value for name, value in asked.items() if value is not None})
 
 
 def functions(config: ModelConfig, classes: int, channels: int):

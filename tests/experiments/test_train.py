@@ -10,8 +10,9 @@ import numpy as np
 import predict
 import pytest
 import train
+from flax import nnx
 from PIL import Image
-from segmentation import load_run, make_loss, start
+from segmentation import NETS, build, load_run, make_loss, start
 from segmentation_data import DataConfig
 
 from jaxseg.data import Augmentation
@@ -148,6 +149,27 @@ def test_every_loss_falls_as_the_logits_improve(name):
     assert values[0] > values[1] > values[2] > 0
     both = make_loss(train.LossConfig(name), None, True)((right, right), labels)
     assert float(both) == pytest.approx(1.5 * values[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["unet", *NETS])
+def test_every_net_goes_by_its_name(name):
+    config = train.ModelConfig(name=name, widths=(8, 16))
+    net = nnx.eval_shape(lambda: build(config, 5, 3, nnx.Rngs(0)))
+    assert nnx.eval_shape(lambda net, x: net(x), net, np.zeros((1, 40, 33, 3))).shape[-1] == 5
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"name": "fcn", "features": 8}, "fcn has no such choice"),
+        ({"name": "lraspp", "width": 8}, "comes in one width"),
+        ({"name": "unet", "auxiliary": True}, "unet has no second head"),
+        ({"name": "fcn", "backbone": "vgg"}, "'vgg' is unknown"),
+    ],
+)
+def test_choices_that_a_net_has_not_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        build(train.ModelConfig(**fields), 5, 3, nnx.Rngs(0))
 
 
 def test_the_data_set_chooses_the_preset():
