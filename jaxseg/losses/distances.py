@@ -25,7 +25,7 @@ def squared_distance(mask: Bool[Array, "batch *space"]) -> Int[Array, "batch *sp
         ValueError: the mask is not boolean, or its squared diagonal exceeds `NEVER`.
 
     Source: Felzenszwalb & Huttenlocher, "Distance Transforms of Sampled Functions" (Theory of
-    Computing 8, 2012), section 2.1, with all parabolas in place of their lower envelope.
+    Computing 8, 2012), with all parabolas in place of their lower envelope.
     """
     if mask.dtype != jnp.bool_ or mask.ndim < 1:
         raise ValueError(
@@ -121,8 +121,8 @@ def boundary_loss(
         ValueError: the shapes do not fit, or the labels are no integers.
 
     Source: Kervadec et al., "Boundary loss for highly unbalanced segmentation"
-    (arXiv:1812.07032), equation 5, divided by the pixels. Ours: distances are to the nearest pixel
-    of the other side, so that none beside a border weighs 0.
+    (arXiv:1812.07032), divided by the pixels. Ours: distances are to the nearest pixel of the
+    other side, so that none beside a border weighs 0.
     """
     areas = areas_of("boundary_loss", logits, labels, ignore_index)
     if distances is None:

@@ -123,7 +123,7 @@ def with_auxiliary(
         ValueError: from `total`, where `heads` is a single array or empty, or where the weights
             are not one for each auxiliary head.
 
-    Source: Zhao et al., "Pyramid Scene Parsing Network" (arXiv:1612.01105), section 3.3.
+    Source: Zhao et al., "Pyramid Scene Parsing Network" (CVPR 2017), the auxiliary loss.
     """
 
     def total(heads: Sequence[Array], labels: Int[Array, "batch *space"]) -> Float[Array, ""]:

@@ -93,8 +93,8 @@ def focal_loss(
     Raises:
         ValueError: the shapes do not fit, the labels are no integers, or gamma is negative.
 
-    Source: Lin et al., "Focal Loss for Dense Object Detection" (arXiv:1708.02002), equations 4 and
-    5, with a softmax in place of the sigmoid.
+    Source: Lin et al., "Focal Loss for Dense Object Detection" (arXiv:1708.02002), its
+    alpha-balanced form, with a softmax in place of the sigmoid.
     """
     if gamma < 0:
         raise ValueError(
@@ -145,7 +145,7 @@ def hard_labels(
             probability, or `least_kept` is negative.
 
     Source: Shrivastava et al., "Training Region-based Object Detectors with Online Hard Example
-    Mining" (arXiv:1604.03540), section 4, with pixels in place of regions. Ours: the threshold.
+    Mining" (arXiv:1604.03540), with pixels in place of regions. Ours: the threshold.
     """
     if not 0 <= threshold <= 1:
         raise ValueError(

@@ -50,7 +50,7 @@ def tversky_loss(
         ValueError: the shapes do not fit, the labels are no integers, or a number is negative.
 
     Source: Salehi et al., "Tversky loss function for image segmentation using 3D fully
-    convolutional deep networks" (arXiv:1706.05721), equations 3 and 4. Ours: the smoothing.
+    convolutional deep networks" (arXiv:1706.05721). Ours: the smoothing.
     """
     return _tversky("tversky_loss", logits, labels, alpha, beta, smoothing, ignore_index)
 
@@ -81,7 +81,7 @@ def dice_loss(
         ValueError: the shapes do not fit, the labels are no integers, or `smoothing` is negative.
 
     Source: Sudre et al., "Generalised Dice overlap as a deep learning loss function for highly
-    unbalanced segmentations" (arXiv:1707.03237), section 2.1, for each class; sums without squares.
+    unbalanced segmentations" (arXiv:1707.03237), for each class; sums without squares.
     """
     return _tversky("dice_loss", logits, labels, 0.5, 0.5, smoothing, ignore_index, per_pixel=2)
 
@@ -113,7 +113,7 @@ def jaccard_loss(
         ValueError: the shapes do not fit, the labels are no integers, or `smoothing` is negative.
 
     Source: Rahman & Wang, "Optimizing Intersection-Over-Union in Deep Neural Networks for Image
-    Segmentation" (ISVC 2016), equations 3 to 5.
+    Segmentation" (ISVC 2016).
     """
     return _tversky("jaccard_loss", logits, labels, 1.0, 1.0, smoothing, ignore_index)
 
@@ -148,7 +148,7 @@ def lovasz_softmax(
         ValueError: the shapes do not fit, or the labels are no integers.
 
     Source: Berman et al., "The Lovász-Softmax loss: A tractable surrogate for the optimization of
-    the intersection-over-union measure in neural networks" (arXiv:1705.08790), equations 8, 9, 11.
+    the intersection-over-union measure in neural networks" (arXiv:1705.08790).
     """
     areas = areas_of("lovasz_softmax", logits, labels, ignore_index)
     if not areas.predicted.shape[1]:
