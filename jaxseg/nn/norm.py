@@ -21,10 +21,11 @@ class BatchNorm(nnx.BatchNorm):
 
     In training the batch's own statistics are used, and the running ones move a tenth of the way
     towards them (PyTorch's momentum of 0.1) unless told otherwise; else the running ones are used.
-    One pixel of one example has no spread: there, in training too, the running ones are used and
-    kept (PyTorch raises). `scale=False` leaves the learned scale away, which a following ReLU and
-    convolution can express as well. 16-bit inputs are normalised in float32 and come back in their
-    own dtype.
+    The running variance is that of the n values themselves, where PyTorch's is n / (n - 1) times
+    it. One pixel of one example has no spread: there, in training too, the running ones are used
+    and kept (PyTorch raises). `scale=False` leaves the learned scale away, which a following ReLU
+    and convolution can express as well. 16-bit inputs are normalised in float32 and come back in
+    their own dtype.
 
     Args:
         features: channels.
