@@ -157,12 +157,12 @@ def keep_jsonl(path: Path, keep: Callable[[dict[str, Any]], bool]) -> list[dict[
         the records that stay.
     """
     records = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_bytes().splitlines() if path.exists() else []:
         try:
             record = json.loads(line)
         except ValueError:
             continue
-        if keep(record):
+        if isinstance(record, dict) and keep(record):
             records.append(record)
     write_text(path, "".join(json.dumps(record) + "\n" for record in records))
     return records

@@ -100,6 +100,13 @@ def test_jsonl(tmp_path):
     assert [json.loads(line)["i"] for line in lines] == [0, 1]
 
 
+def test_damaged_lines_of_jsonl_are_dropped(tmp_path):
+    path = tmp_path / "m.jsonl"
+    path.write_bytes(b'{"i": 0}\n\xff\xfe\n5\n{"i": 1\n{"i": 2}\n')
+    assert records.keep_jsonl(path, lambda record: True) == [{"i": 0}, {"i": 2}]
+    assert path.read_text() == '{"i": 0}\n{"i": 2}\n'
+
+
 # --- open_run ------------------------------------------------------------------------------------
 
 
