@@ -49,7 +49,7 @@ def stop_requests() -> Iterator[StopRequest]:
             raise KeyboardInterrupt
         if not stop:
             # Not print: the signal may have come in the middle of one.
-            os.write(2, b"\nStopping after this step (Ctrl-C interrupts at once).\n")
+            os.write(2, b"\nStopping behind the steps under way (Ctrl-C interrupts at once).\n")
         stop.by = signal.Signals(number)
 
     numbers = (signal.SIGTERM, signal.SIGINT)
