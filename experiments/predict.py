@@ -10,6 +10,7 @@ with the classes' palette), NAME_overlay.jpg and, with --uncertainty, NAME_uncer
 then 1.
 """
 
+import functools
 import glob
 import os
 import sys
@@ -19,11 +20,12 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from segmentation import Run, load_run
 from tqdm import tqdm
 
 from jaxseg import cli, ops
+from jaxseg.data.pictures import read_image
 from jaxseg.training.inference import InferenceConfig, entropy, probabilities
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -73,9 +75,9 @@ def main(config: Config) -> int:
     for path, name in zip(tqdm(paths, desc="predicting", leave=False), names, strict=True):
         try:
             image = read(path, run.scene.channels)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        except ValueError as error:
             bad += 1
-            tqdm.write(f"{path}: passed over, not a whole image ({error})", file=sys.stderr)
+            tqdm.write(f"Passed over: {error}", file=sys.stderr)
             continue
         write(run, config, out / name, image, *look(image))
     print(f"{len(paths) - bad} of {len(paths)} images segmented, in {out}")
@@ -115,25 +117,26 @@ def output_names(paths: Sequence[Path]) -> list[str]:
 
 
 def read(path: Path, channels: int) -> np.ndarray:
-    """(height, width, channels), 8 bits, the way up that the camera meant.
+    """(height, width, channels), 8 bits, prepared as the images that were trained on.
 
     Raises:
-        OSError: it is no image, or not a whole one.
+        ValueError: it is no image, not a whole one, or of more than 8 bits a channel.
     """
-    with Image.open(path) as image:
-        turned = ImageOps.exif_transpose(image)
-        pixels = np.asarray(turned.convert("RGB" if channels == 3 else "L"))
+    image = read_image(path)
+    pixels = np.asarray(image if channels == 3 else image.convert("L"))
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
 def make_look(run: Run, config: Config):
     """`image -> (predictions, uncertainty)`, both at the image's size, as NumPy arrays."""
+    # Two programs: the net's compiles once for all images that are seen at one size.
+    look = jax.jit(lambda seen: probabilities(run.logits, seen[None], config.inference))
 
-    def look(seen, size):
-        found = ops.resize(probabilities(run.logits, seen[None], config.inference), size)
+    @functools.partial(jax.jit, static_argnums=1)
+    def enlarge(found, size):
+        found = ops.resize(found, size)
         return found.argmax(-1)[0].astype(np.uint8), entropy(found)[0]
 
-    compiled = jax.jit(look, static_argnums=1)
     height = config.height or run.scene.size[0]
 
     def apply(image):
@@ -141,7 +144,7 @@ def make_look(run: Run, config: Config):
         width = max(1, round(size[1] * height / size[0]))
         picture = Image.fromarray(image if image.shape[-1] == 3 else image[..., 0])
         seen = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
-        return jax.device_get(compiled(seen.reshape(height, width, -1), size))
+        return jax.device_get(enlarge(look(seen.reshape(height, width, -1)), size))
 
     return apply
 
@@ -166,7 +169,7 @@ def command(args: Sequence[str] | None = None) -> None:
     """Read the command line, run, and say what is wrong in one line where something is."""
     try:
         bad = main(cli.parse({"default": Config()}, "default", description=__doc__, args=args))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise SystemExit(f"predict: {error}") from error
     raise SystemExit(1 if bad else 0)
 

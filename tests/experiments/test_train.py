@@ -1,6 +1,7 @@
 """From a command line to weights, and from those to tables, masks and the same weights again."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -99,6 +100,18 @@ def test_a_run_is_neither_overwritten_nor_resumed_as_another(finished):
         train.main(other)
 
 
+def test_an_image_is_seen_as_training_saw_it(tmp_path):
+    pixels = np.full((2, 3, 4), 200, np.uint8)
+    pixels[..., 3] = [[0], [255]]
+    Image.fromarray(pixels).save(tmp_path / "clear.png")
+    seen = predict.read(tmp_path / "clear.png", 3)
+    assert (seen[0] == 0).all()  # transparent is black
+    assert (seen[1] == 200).all()
+    Image.fromarray(np.full((2, 3), 4000, np.uint16)).save(tmp_path / "deep.png")
+    with pytest.raises(ValueError, match="more than 8 bits a channel"):
+        predict.read(tmp_path / "deep.png", 3)
+
+
 def test_evaluation_counts_every_pixel(finished, capsys):
     evaluate.command(["--run", str(finished.out), "--split", "test", "--batch-size", "5",
                       "--inference.flip", "--inference.window", "12", "12"])  # fmt: skip
@@ -122,7 +135,7 @@ def test_prediction_passes_over_what_is_no_image(finished, tmp_path, capsys):
         predict.command([*words, "--uncertainty"])
     assert stop.value.code == 1
     said = capsys.readouterr()
-    assert "c.png: passed over, not a whole image" in said.err
+    assert re.search(r"Passed over: .*c\.png' cannot be read as an image", said.err)
     assert "2 of 3 images segmented" in said.out
     with Image.open(out / "a_mask.png") as mask:
         assert mask.mode == "P"
