@@ -63,7 +63,13 @@ class Config:
 def main(config: Config) -> None:
     """Count, then write tables and figures."""
     run = load_run(config.run, step=config.step)
-    source = load(_data(config, run)).source(config.split, cache=False)
+    dataset = load(_data(config, run))
+    if dataset.class_names != run.scene.class_names:
+        raise ValueError(
+            f"the data has the classes {list(dataset.class_names)}, but {config.run} was trained "
+            f"on {list(run.scene.class_names)}: evaluate on data of the same classes."
+        )
+    source = dataset.source(config.split, cache=False)
     out = config.out or config.run / config.split
     out.mkdir(parents=True, exist_ok=True)
     look = jax.jit(lambda images: probabilities(run.logits, images, config.inference))
@@ -156,7 +162,7 @@ def command(args: Sequence[str] | None = None) -> None:
     """Read the command line, run, and say what is wrong in one line where something is."""
     try:
         main(cli.parse({"default": Config()}, "default", description=__doc__, args=args))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise SystemExit(f"evaluate: {error}") from error
 
 

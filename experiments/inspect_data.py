@@ -212,7 +212,7 @@ def command(args: Sequence[str] | None = None) -> None:
     """Read the command line, run, and say what is wrong where something is."""
     try:
         main(tyro.cli(Config, description=__doc__, args=args))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise SystemExit(f"inspect_data: {error}") from error
 
 

@@ -1,6 +1,7 @@
 """What the scripts around `train.py` share: nets by name, losses, and runs to be opened again."""
 
 import functools
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from flax import nnx
 
 from jaxseg import data, interop, losses, models, nn
-from jaxseg.training import TrainState, init_state, records
+from jaxseg.training import TrainState, init_state
 from jaxseg.training.checkpoints import Checkpoints
 from jaxseg.training.optimizers import OptimizerConfig, make_optimizer
 
@@ -95,6 +96,18 @@ class LossConfig:
     name: LossName = "cross_entropy"
     class_weights: ClassWeights = "none"
     label_smoothing: float = 0.0
+
+    def __post_init__(self):
+        """Refuse a smoothing that is none, or that would stay unread."""
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(
+                f"label_smoothing={self.label_smoothing} must be at least 0 and below 1."
+            )
+        if self.label_smoothing and self.name in ("focal", "ohem"):
+            raise ValueError(
+                f"label_smoothing={self.label_smoothing} has no effect on {self.name!r}: leave it "
+                "out, or take another loss."
+            )
 
 
 def build(config: ModelConfig, classes: int, channels: int, rngs: nnx.Rngs) -> Any:
@@ -271,8 +284,7 @@ def load_run(folder: Path, *, step: int | None = None) -> Run:
             f"{folder} is no run of train.py (no config.json, or no checkpoints): give the folder "
             "that was its --out."
         )
-    config = records.read_config(folder / "config.json")
-    scene = from_record(Scene, records.read_config(folder / "scene.json"))
+    config, scene = _records(folder)
     model = from_record(ModelConfig, config["model"])
     optimizer = from_record(OptimizerConfig, config["optimizer"])
     like = jax.eval_shape(lambda: start(model, optimizer, scene, config["steps"], config["seed"]))
@@ -285,6 +297,26 @@ def load_run(folder: Path, *, step: int | None = None) -> Run:
         return apply(params, stats, scene.standardise(images), train=False)[0]
 
     return Run(config, scene, found, logits)
+
+
+def _records(folder: Path) -> tuple[dict[str, Any], Scene]:
+    """What a run wrote of itself and of its data.
+
+    Raises:
+        ValueError: a file is missing or damaged, or of another script.
+    """
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text())
+        missing = {"model", "optimizer", "data", "steps", "seed"} - set(config)
+        if missing:
+            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+        path = folder / "scene.json"
+        return config, from_record(Scene, json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path} is no record of train.py, or damaged ({error}): put it back, or train again."
+        ) from error
 
 
 def evaluated(state: TrainState) -> tuple[Any, Any]:
