@@ -45,6 +45,7 @@ COLUMNS = {
     "multiply_adds": int, "field": int, "images_per_second": float,
 }  # fmt: skip
 CLASSES = {"arm": str, "seed": int, "class": str, "iou": float}
+WRITTEN = ("results.csv", "classes.csv", "output_stride.png", "summary.md")
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ PRESETS = {
 def main(config: Config) -> None:
     """Run what is not there yet, then write tables and the figure."""
     records.open_run(
-        config.out, config, results="results.csv", written=("*.csv", "*.png", "summary.md"),
+        config.out, config, results="results.csv", written=WRITTEN,
         may_differ=("preset", "out", "resume", "overwrite", "arms", "seeds", "data.directory",
                     "data.data_dir"),
         resume=config.resume, overwrite=config.overwrite,

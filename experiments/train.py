@@ -19,7 +19,6 @@ checkpoints/, curves.png, panel.png, results.csv and summary.md. Ctrl-C and SIGT
 
 import itertools
 import json
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -68,7 +67,7 @@ MAY_DIFFER = (
     "data.directory", "data.data_dir",
 )  # fmt: skip
 """Fields that may change when a run goes on."""
-WRITTEN = ("metrics.jsonl", "results.csv", "summary.md", "*.png")
+WRITTEN = ("metrics.jsonl", "results.csv", "summary.md", "curves.png", "panel.png")
 PANEL = 4
 """Validation images that the panel shows."""
 CACHED = 1 << 30
@@ -134,6 +133,16 @@ class Config:
         for name in ("steps", "batch_size", "log_every", "evaluate_every", "save_every", "keep"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
+        if self.resume and self.overwrite:
+            raise ValueError(
+                "resume and overwrite are both given: go on with --resume alone, or start again "
+                "with --overwrite alone."
+            )
+        if self.resume_step is not None and not self.resume:
+            raise ValueError(
+                f"resume_step={self.resume_step} is given without resume: add --resume, or leave "
+                "it out."
+            )
 
 
 _STREET = Augmentation(
@@ -186,12 +195,11 @@ def main(config: Config) -> None:
     dataset = load(config.data)
     leader = jax.process_index() == 0
     if leader:
+        _check_scene(config, scene_of(dataset))
         records.open_run(
             config.out, config, results="metrics.jsonl", may_differ=MAY_DIFFER, written=WRITTEN,
             resume=config.resume, overwrite=config.overwrite,
         )  # fmt: skip
-        if not config.resume:
-            shutil.rmtree(config.out / "checkpoints", ignore_errors=True)
         records.write_text(
             config.out / "scene.json", json.dumps(records.config_record(scene_of(dataset))) + "\n"
         )
@@ -199,6 +207,8 @@ def main(config: Config) -> None:
         stop_requests() as stop,
         Checkpoints(config.out / "checkpoints", keep=config.keep) as checkpoints,
     ):
+        if not config.resume:
+            checkpoints.discard_after(-1)
         training = Training(config, dataset, checkpoints, stop)
         state = training.run()
     if stop.by is not None and int(state.step) < config.steps:
@@ -256,7 +266,13 @@ class Training:
                 progress=jax.process_index() == 0,
             )  # fmt: skip
         except Diverged as error:
-            raise SystemExit(f"train: {error}") from error
+            self.checkpoints.wait()
+            raise SystemExit(
+                f"train: {error} The rate was --optimizer.learning-rate "
+                f"{self.config.optimizer.learning_rate:g}; another one starts again, with "
+                f"--overwrite or another --out. In {self.config.out} the checkpoints of the steps "
+                f"{self.checkpoints.steps()} stay."
+            ) from error
         return state
 
     def report(self, state: TrainState) -> None:
@@ -308,14 +324,28 @@ class Training:
             self.checkpoints.discard_after(done)
             self.batches.set_state(position)
         if jax.process_index() == 0:
+            print(self._beginning(state, done))
             log = config.out / "metrics.jsonl"
-            records.keep_jsonl(log, lambda record: record["step"] <= done)
+            records.keep_jsonl(log, lambda record: record.get("step", done + 1) <= done)
             records.append_jsonl(log, {
                 "event": "start", "step": done, "devices": jax.device_count(),
                 "platform": jax.default_backend(), "processes": jax.process_count(),
                 "revision": records.revision(Path(__file__).parent),
             })  # fmt: skip
         return state, done
+
+    def _beginning(self, state: TrainState, done: int) -> str:
+        """What is about to happen: the first thing that a user sees, while the step compiles."""
+        config, (height, width) = self.config, self.scene.size
+        head = f"Going on from step {done}: " if done else ""
+        if config.resume and not done:
+            head = f"There is no checkpoint in {config.out}, so this begins at step 0: "
+        count = sum(a.size for a in jax.tree.leaves(state.params))
+        return (
+            f"{head}{config.model.name}, {count:,} parameters, {config.steps} steps of "
+            f"{config.batch_size} of the {self.dataset.splits['train']} training images of "
+            f"{height}x{width} pixels. Compiling first."
+        )
 
     def _watch(self, count: int, state: TrainState, seen: dict[str, np.ndarray]) -> bool:
         """Log, evaluate and save where it is time; whether to stop."""
@@ -394,6 +424,20 @@ class Training:
         )  # fmt: skip
 
 
+def _check_scene(config: Config, now: Scene) -> None:
+    """Refuse to go on with images or classes other than those that the run began with."""
+    saved = config.out / "scene.json"
+    if not (config.resume and saved.exists()):
+        return
+    old, new = records.read_config(saved), records.config_record(now)
+    changed = [f"{k}: {old.get(k)!r} there, {v!r} now" for k, v in new.items() if old.get(k) != v]
+    if changed:
+        raise ValueError(
+            f"{config.out} was trained on other data ({'; '.join(changed)}): resume with that, or "
+            "give another --out."
+        )
+
+
 def _fits(dataset: data.Dataset, split: str) -> bool:
     """Whether a split may be kept decoded in memory."""
     pixels = dataset.splits[split] * dataset.size[0] * dataset.size[1]
@@ -429,8 +473,10 @@ def command(args: Sequence[str] | None = None) -> None:
     """Read the command line, run, and say what is wrong in one line where something is."""
     try:
         main(cli.parse(PRESETS, _default(args), description=__doc__, args=args))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise SystemExit(f"train: {error}") from error
+    except KeyboardInterrupt:
+        raise SystemExit("train: interrupted; --resume goes on from the last checkpoint.") from None
 
 
 if __name__ == "__main__":

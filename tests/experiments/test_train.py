@@ -28,6 +28,9 @@ TINY = train.Config(
     steps=12, batch_size=4, log_every=2, evaluate_every=6, save_every=4, keep=3,
 )  # fmt: skip
 
+OTHERS = ("holiday.png", "notes.csv", "checkpoints/best.pt")
+"""Files that lie where the run begins."""
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _optax():
@@ -41,6 +44,9 @@ def finished(tmp_path_factory):
     """A run of twelve steps; its checkpoints of the steps 4, 8 and 12 stay."""
     folder = tmp_path_factory.mktemp("train")
     config = replace(TINY, out=folder / "run", data=replace(TINY.data, data_dir=folder / "data"))
+    for other in OTHERS:
+        (config.out / other).parent.mkdir(parents=True, exist_ok=True)
+        (config.out / other).write_text("of another program")
     train.main(config)
     return config
 
@@ -63,6 +69,7 @@ def test_a_run_leaves_tables_figures_and_checkpoints(finished):
     here = {path.name for path in finished.out.iterdir()}
     assert here >= {"config.json", "scene.json", "metrics.jsonl", "results.csv", "summary.md",
                     "curves.png", "panel.png", "checkpoints"}  # fmt: skip
+    assert all((finished.out / other).exists() for other in OTHERS)
     records = log(finished)
     assert [r["step"] for r in records if "loss" in r] == [2, 4, 6, 8, 10, 12]
     assert [r["step"] for r in records if r.get("event") == "validation"] == [6, 12]
@@ -98,6 +105,76 @@ def test_a_run_is_neither_overwritten_nor_resumed_as_another(finished):
     other = replace(finished, resume=True, model=replace(finished.model, widths=(6,)))
     with pytest.raises(ValueError, match=r"model\.widths: \[4\] there, \[6\] now"):
         train.main(other)
+
+
+def test_a_run_goes_on_with_its_own_data_only(finished, tmp_path):
+    again = replace(finished, out=tmp_path / "run", resume=True)
+    shutil.copytree(finished.out, again.out)
+    saved = again.out / "scene.json"
+    saved.write_text(saved.read_text().replace('"mean": [0', '"mean": [1'))
+    before = saved.read_text(), (again.out / "config.json").read_text()
+    with pytest.raises(ValueError, match=r"trained on other data \(mean: \[1"):
+        train.main(again)
+    assert (saved.read_text(), (again.out / "config.json").read_text()) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--resume", "--overwrite"], "both given"),
+        (["--overwrite", "--resume-step", "4"], "resume_step=4 is given without resume"),
+        (["--loss.label-smoothing", "1"], "must be at least 0 and below 1"),
+        (["--loss.name", "focal", "--loss.label-smoothing", "0.1"], "no effect on 'focal'"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(words, message, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        train.command([*words, "--out", str(tmp_path / "run")])
+    assert message in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    words = ["--data.data-dir", str(tmp_path), "--data.size", "16", "16"]
+    with pytest.raises(SystemExit, match=r"^train: .*file"):
+        train.command([*words, "--out", str(tmp_path / "file" / "run")])
+
+
+def test_a_diverged_run_says_what_is_left(finished, tmp_path):
+    optimizer = OptimizerConfig(name="sgd", learning_rate=1e30, clip=0, weight_decay=0, warmup=2)
+    config = replace(finished, out=tmp_path / "run", overwrite=True, optimizer=optimizer,
+                     save_every=1, log_every=1)  # fmt: skip
+    shutil.copytree(finished.out, config.out)
+    with pytest.raises(SystemExit, match=r"learning-rate 1e\+30; .*the steps \[1") as stop:
+        train.main(config)
+    assert isinstance(stop.value.__cause__, train.Diverged)
+    assert "12" not in str(stop.value).rsplit("steps", 1)[1]  # those of the run before are gone
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("scene.json", "{}", "scene.json is no record"),
+        ("scene.json", "[1]", "scene.json is no record"),
+        ("config.json", '{"model": {}}', "config.json is no record .*it lacks data"),
+        ("config.json", "{", "config.json is no record"),
+    ],
+)
+def test_damaged_records_are_named(finished, tmp_path, name, text, message):
+    shutil.copytree(finished.out, tmp_path / "run")
+    (tmp_path / "run" / name).write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_run(tmp_path / "run")
+
+
+def test_evaluation_wants_the_classes_of_the_run(finished, tmp_path):
+    shutil.copytree(finished.out, tmp_path / "run")
+    saved = tmp_path / "run" / "scene.json"
+    scene = json.loads(saved.read_text())
+    saved.write_text(json.dumps({**scene, "class_names": [*scene["class_names"][1:], "other"]}))
+    with pytest.raises(SystemExit, match=r"but .* was trained on .*other"):
+        evaluate.command(["--run", str(tmp_path / "run")])
 
 
 def test_an_image_is_seen_as_training_saw_it(tmp_path):
