@@ -8,12 +8,18 @@ import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "tensorflow-datasets", "grain")
 
@@ -93,6 +99,34 @@ def open_run(
                 "give another --out."
             )
     write_text(saved, json.dumps(fresh, indent=2) + "\n")
+
+
+@contextmanager
+def only_run(folder: Path) -> Iterator[None]:
+    """Within, the run's folder, made if need be, is this process's alone.
+
+    Two runs in one folder would mix their metrics, and one would sweep away what the other is
+    saving. The lock goes when the process goes, however that ends. Where the system or the file
+    system has no such locks, nothing is held.
+
+    Raises:
+        ValueError: another process is in it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:
+        yield
+        return
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(
+                f"{folder} is being written by another run: wait for it, stop it, or give another "
+                "--out."
+            ) from error
+        except OSError:  # this file system has no locks
+            pass
+        yield
 
 
 def config_record(config: Any) -> dict[str, Any]:

@@ -149,6 +149,17 @@ def test_starting_afresh_removes_what_was_written_and_going_on_keeps_it(tmp_path
     assert all((tmp_path / n).exists() for n in names)
 
 
+def test_two_runs_do_not_share_a_folder(tmp_path):
+    with records.only_run(tmp_path / "run"):
+        again = records.only_run(tmp_path / "run")
+        with pytest.raises(ValueError, match="being written by another run"), again:
+            pass
+        with records.only_run(tmp_path / "other"):
+            pass
+    with records.only_run(tmp_path / "run"):
+        pass
+
+
 @pytest.mark.parametrize("text", [None, "", '{"rate": 0.1', "[1]", "\udcff"])
 def test_a_damaged_configuration_is_refused(tmp_path, text):
     open_run(tmp_path)
