@@ -22,6 +22,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,11 @@ class Config:
         for name in ("steps", "batch_size", "log_every", "evaluate_every", "save_every", "keep"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
+        if self.batch_size % self.optimizer.accumulate:
+            raise ValueError(
+                f"optimizer.accumulate={self.optimizer.accumulate} does not divide "
+                f"batch_size={self.batch_size}: choose a divisor."
+            )
         if self.resume and self.overwrite:
             raise ValueError(
                 "resume and overwrite are both given: go on with --resume alone, or start again "
@@ -193,8 +199,14 @@ def main(config: Config) -> None:
     use_all_cores(config.devices)
     join_processes(config.coordinator, config.processes, config.process)
     dataset = load(config.data)
+    _check_run(config, scene_of(dataset))
     leader = jax.process_index() == 0
-    if leader:
+    with records.only_run(config.out) if leader else nullcontext():
+        _train(config, dataset)
+
+
+def _train(config: Config, dataset: data.Dataset) -> None:
+    if jax.process_index() == 0:
         _check_scene(config, scene_of(dataset))
         records.open_run(
             config.out, config, results="metrics.jsonl", may_differ=MAY_DIFFER, written=WRITTEN,
@@ -422,6 +434,12 @@ class Training:
             images, np.stack([example["label"] for example in shown]), predictions, uncertainty,
             palette=self.scene.palette, class_names=self.scene.class_names, title=title,
         )  # fmt: skip
+
+
+def _check_run(config: Config, scene: Scene) -> None:
+    """Refuse what makes no run, before anything of an earlier one is removed."""
+    batch_mesh(config.batch_size, space=config.space)
+    jax.eval_shape(lambda: start(config.model, config.optimizer, scene, config.steps, config.seed))
 
 
 def _check_scene(config: Config, now: Scene) -> None:

@@ -119,10 +119,28 @@ def test_a_run_goes_on_with_its_own_data_only(finished, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"space": 3}, "space=3 must divide"),
+        ({"optimizer": OptimizerConfig(warmup=99)}, "warmup=99 must leave some"),
+        ({"model": train.ModelConfig(dropout=2.0)}, "dropout=2"),
+    ],
+)
+def test_a_run_that_cannot_be_overwrites_nothing(finished, tmp_path, change, message):
+    again = replace(finished, out=tmp_path / "run", overwrite=True, **change)
+    shutil.copytree(finished.out, again.out)
+    with pytest.raises(ValueError, match=message):
+        train.main(again)
+    assert state_of(replace(again, **{k: getattr(finished, k) for k in change}))
+    assert log(again)
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--resume", "--overwrite"], "both given"),
         (["--overwrite", "--resume-step", "4"], "resume_step=4 is given without resume"),
+        (["--optimizer.accumulate", "3"], "accumulate=3 does not divide batch_size=8"),
         (["--loss.label-smoothing", "1"], "must be at least 0 and below 1"),
         (["--loss.name", "focal", "--loss.label-smoothing", "0.1"], "no effect on 'focal'"),
     ],
