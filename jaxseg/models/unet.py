@@ -175,7 +175,7 @@ def _up(inputs: int, features: int, config: UNetConfig, rngs: nnx.Rngs) -> nnx.M
 
 def _halved(x: jax.Array) -> jax.Array:
     """The largest of each 2x2 pixels, or of the fewer at the end of an odd axis."""
-    return ops.max_pool(x, 2, padding=[(0, n % 2) for n in x.shape[1:-1]])
+    return ops.max_pool(x, 2, padding="same")
 
 
 def _middle(x: jax.Array, size: tuple[int, ...]) -> jax.Array:

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxseg.ops import canonical
+from jaxseg.ops import canonical, symbolic
 from jaxseg.ops.check import check_operands
 from jaxseg.ops.geometry import Padding, Sizes, conv_geometry, without_excess
 from jaxseg.ops.lowering import current_form, explicit
@@ -47,6 +47,10 @@ def conv(
         (arXiv:1511.07122); Dumoulin & Visin, 2016 (arXiv:1603.07285).
     """
     check_operands("conv", x, kernel, groups)
+    if symbolic.symbolic(x.shape[1:-1]):
+        return symbolic.conv(
+            x, kernel, stride=stride, dilation=dilation, padding=padding, groups=groups
+        )
     whole = conv_geometry(
         x.shape[1:-1], kernel.shape[:-2],
         stride=stride, dilation=dilation, padding=padding, groups=groups,

@@ -88,7 +88,7 @@ def conv_geometry(
             for i, o, s, span in zip(size, outputs, strides, spans, strict=True)
         )
     else:
-        pairs = _pairs(padding, axes)
+        pairs = padding_pairs(padding, axes)
         room = [i + lo + hi - r for i, (lo, hi), r in zip(size, pairs, spans, strict=True)]
         if min(room) < 0:
             raise ValueError(
@@ -133,14 +133,14 @@ def upconv_geometry(
         full = [i * s for i, s in zip(size, strides, strict=True)]
         low = tuple(max(r - s, 0) // 2 for r, s in zip(spans, strides, strict=True))
     else:
-        pairs = _pairs(padding, axes)
+        pairs = padding_pairs(padding, axes)
         full = [
             (i - 1) * s + r - lo - hi
             for i, s, r, (lo, hi) in zip(size, strides, spans, pairs, strict=True)
         ]
         low = tuple(lo for lo, _ in pairs)
     outputs = tuple(n + a for n, a in zip(full, extra, strict=True))
-    if min(outputs) < 1:
+    if any(n < 1 for n in outputs):
         raise ValueError(
             f"upconv of an input of {tuple(size)} with window {tuple(window)}, stride {strides} "
             f"and padding {padding!r} would have the size {outputs}: pad less."
@@ -227,7 +227,7 @@ def _size_and_window(size: Sizes, window: Sizes) -> tuple[tuple[int, ...], tuple
     return per_axis("size", size, axes), per_axis("window", window, axes)
 
 
-def _pairs(padding: Padding, axes: int) -> tuple[tuple[int, int], ...]:
+def padding_pairs(padding: Padding, axes: int) -> tuple[tuple[int, int], ...]:
     """(before, after) per axis for "valid", an integer or explicit pairs."""
     if isinstance(padding, str) and padding == "valid":
         return ((0, 0),) * axes

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Array, Shaped
 
+from jaxseg.ops import symbolic
 from jaxseg.ops.check import images
 from jaxseg.ops.taps import Taps, taps
 
@@ -30,13 +31,17 @@ def mirror_pad(
         ValueError: wrong rank, an empty axis, or not one pair of non-negative integers an axis.
     """
     x = images("mirror_pad", x)
-    if len(padding) != x.ndim - 2 or any(len(p) != 2 or min(p) < 0 for p in padding):
+    if len(padding) != x.ndim - 2 or any(
+        len(p) != 2 or any(not symbolic.symbolic([n]) and n < 0 for n in p) for p in padding
+    ):
         raise ValueError(
             f"mirror_pad: padding={padding!r} must be {x.ndim - 2} pairs (before, after) of "
             "integers >= 0."
         )
     for axis, (before, after) in enumerate(padding, start=1):
-        if before or after:
+        if symbolic.symbolic((x.shape[axis], before, after)):
+            x = symbolic.mirrored(x, axis, before, after)
+        elif before or after:
             x = taps(x, _mirrored(x.shape[axis], int(before), int(after)), axis)
     return x
 

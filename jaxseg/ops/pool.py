@@ -30,6 +30,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Shaped
 
+from jaxseg.ops import symbolic
 from jaxseg.ops.check import images, widened
 from jaxseg.ops.geometry import Geometry, Padding, Sizes, conv_geometry, per_axis
 from jaxseg.ops.taps import Taps, taps
@@ -66,6 +67,10 @@ def max_pool(
     x = images("max_pool", x)
     if not jnp.issubdtype(x.dtype, jnp.floating) and not jnp.issubdtype(x.dtype, jnp.integer):
         raise ValueError(f"max_pool: x is {x.dtype}: convert it to a real or integer dtype first.")
+    if symbolic.symbolic(x.shape[1:-1]):
+        return symbolic.max_pool(
+            x, window, stride=stride, padding=padding, dilation=dilation, lowest=_lowest(x.dtype)
+        )
     geometry = _geometry("max_pool", x, window, stride, padding, dilation)
     spans = [(k - 1) * d + 1 for k, d in zip(geometry.window, geometry.dilation, strict=True)]
     apart = all(s >= span for s, span in zip(geometry.stride, spans, strict=True))
@@ -108,6 +113,10 @@ def avg_pool(
     x = images("avg_pool", x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise ValueError(f"avg_pool: x is {x.dtype}: convert images to a floating dtype first.")
+    if symbolic.symbolic(x.shape[1:-1]):
+        return symbolic.avg_pool(
+            x, window, stride=stride, padding=padding, count_include_pad=bool(count_include_pad)
+        )
     geometry = _geometry("avg_pool", x, window, stride, padding, 1)
     y = widened(x)
     for axis, (i, k, o, s, low) in enumerate(

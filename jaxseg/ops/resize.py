@@ -10,8 +10,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Shaped
 
+from jaxseg.ops import symbolic
 from jaxseg.ops.check import images, widened
-from jaxseg.ops.geometry import Sizes, per_axis
+from jaxseg.ops.geometry import Sizes
 from jaxseg.ops.taps import Taps, taps
 
 
@@ -49,7 +50,7 @@ def resize(
     """
     x = images("resize", x)
     inputs = x.shape[1:-1]
-    outputs = per_axis("size", size, len(inputs))
+    outputs = symbolic.sizes("size", size, len(inputs))
     if method not in ("bilinear", "nearest"):
         raise ValueError(f'resize: method={method!r} is unknown: give "bilinear" or "nearest".')
     if method == "nearest" and align_corners:
@@ -61,12 +62,21 @@ def resize(
             f'resize: x is {x.dtype}, which method="bilinear" cannot mix: give method="nearest" '
             "for labels, or convert images to a floating dtype first."
         )
-    y = _repeated(x, outputs) if method == "nearest" else widened(x)
+    known = not symbolic.symbolic((*inputs, *outputs))
+    y = widened(x) if method == "bilinear" else _repeated(x, outputs) if known else x
     for axis, (i, o) in enumerate(zip(y.shape[1:-1], outputs, strict=True), start=1):
-        if i != o:
+        if symbolic.symbolic((i, o)):
+            y = _to_unknown(y, axis, o, method, bool(align_corners))
+        elif i != o:
             table = _nearest(i, o) if method == "nearest" else _linear(i, o, bool(align_corners))
             y = taps(y, table, axis)
     return y.astype(x.dtype)
+
+
+def _to_unknown(x, axis: int, size, method: str, align_corners: bool) -> jax.Array:
+    if method == "nearest":
+        return symbolic.nearest(x, axis, size)
+    return symbolic.linear(x, axis, size, align_corners=align_corners)
 
 
 def _repeated(x: jax.Array, size: Sequence[int]) -> jax.Array:

@@ -96,6 +96,8 @@ def _place(part, shape, first, count, step) -> jax.Array:
 
 def _product(x: jax.Array, matrix: jax.Array) -> jax.Array:
     """(batch, *space, in), (in, out) -> (batch, *space, out)."""
+    if not all(isinstance(n, int) for n in x.shape[1:-1]):  # which may be no product to JAX
+        return lax.dot_general(x, matrix, (((x.ndim - 1,), (0,)), ((), ())))
     flat = x.reshape(-1, x.shape[-1])
     return lax.dot(flat, matrix).reshape(*x.shape[:-1], matrix.shape[-1])
 

@@ -86,7 +86,8 @@ def taps(x: jax.Array, table: Taps, axis: int) -> jax.Array:
 _MANY = 64
 
 
-def _form(x: jax.Array, *, table: Taps, axis: int) -> jax.Array:
+def write_taps(x: jax.Array, *, table: Taps, axis: int) -> jax.Array:
+    """`taps` in plain `lax`."""
     if table.index.shape[1] > _MANY:
         matrix = table.dense().astype(x.dtype)
         out = jnp.tensordot(matrix, x, (1, axis), precision=jax.lax.Precision.HIGHEST)
@@ -120,4 +121,4 @@ taps_p.def_impl(lambda x, **params: _eager(**params)(x))
 taps_p.def_abstract_eval(_abstract)
 ad.deflinear(taps_p, lambda ct, *, table, axis: [taps(ct, table.transposed, axis)])
 batching.primitive_batchers[taps_p] = _batch
-mlir.register_lowering(taps_p, mlir.lower_fun(_form, multiple_results=False))
+mlir.register_lowering(taps_p, mlir.lower_fun(write_taps, multiple_results=False))

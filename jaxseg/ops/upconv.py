@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxseg.ops import canonical
+from jaxseg.ops import canonical, symbolic
 from jaxseg.ops.check import check_operands
 from jaxseg.ops.geometry import Padding, Sizes, upconv_geometry, without_excess
 from jaxseg.ops.lowering import current_form, explicit
@@ -54,6 +54,8 @@ def upconv(
         stride=stride, dilation=dilation, padding=padding,
         output_padding=output_padding, groups=groups,
     )  # fmt: skip
+    if symbolic.symbolic(x.shape[1:-1]):
+        return symbolic.upconv(x, kernel, whole)
     geometry, unseen, blind = without_excess(whole)
     form = current_form()
     if 0 in geometry.output:
