@@ -11,6 +11,7 @@ from jaxseg.plots.depth import (
     to_rgb,
     training_curves,
 )
+from jaxseg.plots.exports import export_parity
 from jaxseg.plots.field_studies import output_phases, overlaps, rule_of_triples, width_growth
 from jaxseg.plots.fields import effective_field, field_growth, path_counts, windows
 from jaxseg.plots.runs import confusion_figure, prediction_panel, run_curves
@@ -26,6 +27,7 @@ __all__ = [
     "depth_cost",
     "depth_scaling",
     "effective_field",
+    "export_parity",
     "field_growth",
     "gradient_profile",
     "image_strip",
