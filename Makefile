@@ -17,8 +17,8 @@ lint: $(LINTERS)  ## style, imports, docstrings, types
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-parity: $(INSTALLED)  ## install PyTorch, which the parity tests and benchmarks compare with
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[tests,parity]'
+parity: $(INSTALLED)  ## install PyTorch, which the parity tests and benchmarks compare with, and what exports need
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[tests,parity,export]'
 
 clean:
 	rm -rf .venv runs .pytest_cache .ruff_cache .hypothesis
