@@ -17,7 +17,7 @@ ALLOWED = {
     "data": {"losses"},
     "training": {"losses", "metrics", "numerics", "ops"},
     "analysis": {"numerics"},
-    "interop": {"models"},
+    "interop": {"models", "ops"},
     "plots": set(),
     "cli": set(),
 }

@@ -1,5 +1,7 @@
-"""Weights from elsewhere, and back."""
+"""Weights from elsewhere, and back; nets as files that run elsewhere."""
 
+from jaxseg.interop.onnx import check_onnx, export_onnx, load_onnx
+from jaxseg.interop.parity import compare
 from jaxseg.interop.safetensors import read_safetensors
 from jaxseg.interop.torchvision import (
     TORCHVISION_NETS,
@@ -11,6 +13,10 @@ from jaxseg.interop.torchvision import (
 __all__ = [
     "TORCHVISION_NETS",
     "LoadReport",
+    "check_onnx",
+    "compare",
+    "export_onnx",
+    "load_onnx",
     "load_torchvision",
     "read_safetensors",
     "to_torchvision",
