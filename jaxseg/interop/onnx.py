@@ -6,6 +6,7 @@ slices, gathers and sums, with images channels-last as everywhere here.
 """
 
 import importlib
+import logging
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -106,7 +107,13 @@ def check_onnx(path: str | Path, fn: Callable[[Any], Any], images: Any) -> float
 
 def _converted(fn: Callable, images: jax.ShapeDtypeStruct) -> Any:
     plain = written_out(fn, images)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the many packages that jax2onnx imports
-        convert = importlib.import_module("jax2onnx").to_onnx
-        return convert(plain, [images], input_names=[IMAGES], output_names=[LOGITS])
+    log = logging.getLogger("onnx_ir")  # tells of every constant whose type it leaves out
+    level = log.level
+    try:
+        log.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the many packages that jax2onnx imports
+            convert = importlib.import_module("jax2onnx").to_onnx
+            return convert(plain, [images], input_names=[IMAGES], output_names=[LOGITS])
+    finally:
+        log.setLevel(level)

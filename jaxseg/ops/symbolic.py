@@ -128,14 +128,20 @@ def _same(size: Size, span: int, stride: int) -> tuple[int, int]:
 
 
 def max_pool(
-    x: jax.Array, window: Sizes, *, stride: Sizes, padding: Padding, dilation: Sizes, lowest: Any
+    x: jax.Array,
+    window: Sizes,
+    *,
+    stride: Sizes | None,
+    padding: Padding,
+    dilation: Sizes,
+    lowest: Any,
 ) -> jax.Array:
     """`ops.max_pool`, operands and options as there; `lowest` is below every value."""
     return _reduced(x, window, stride, padding, dilation, lowest, lax.max)
 
 
 def avg_pool(
-    x: jax.Array, window: Sizes, *, stride: Sizes, padding: Padding, count_include_pad: bool
+    x: jax.Array, window: Sizes, *, stride: Sizes | None, padding: Padding, count_include_pad: bool
 ) -> jax.Array:
     """`ops.avg_pool`, operands and options as there."""
     windows = per_axis("window", window, x.ndim - 2)
