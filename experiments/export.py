@@ -2,26 +2,28 @@
 
     python experiments/export.py --run runs/NAME [--out DIR] [--no-onnx] [--size H W]
 
-Writes net.stablehlo and net.onnx, which take any batch, height and width (or the height and width
-of `--size` alone), runs both beside the net on normal noise of several sizes, prints the largest
-differences, and leaves results.csv and parity.png. Needs `pip install 'jaxseg[export]'`.
+Writes net.stablehlo and net.onnx. Both take float32 images (batch, height, width, channels) from 0
+to 1, red, green and blue, and give logits (batch, height, width, classes): the normalisation is in
+the file. They take any batch, height and width, or the height and width of `--size` alone. Both are
+run beside the net on noise of several sizes; the largest differences are printed, and go into
+export.csv and parity.png. Needs `pip install 'jaxseg[export]'`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-import tyro
 from segmentation import load_run
 
-from jaxseg import interop, plots
+from jaxseg import cli, interop, plots
 from jaxseg.training import records
 
 COLUMNS = ("way", "batch", "height", "width", "largest", "max_difference", "rms_difference",
            "same_class")  # fmt: skip
+KINDS = ("stablehlo", "onnx")
 
 
 @dataclass(frozen=True)
@@ -33,21 +35,24 @@ class Config:
         out: folder of the files; None: that of the run.
         onnx: write ONNX besides StableHLO.
         size: height and width of the images, if they are to be fixed.
-        channels: of the images.
+        step: the checkpoint; None: the newest.
         seed: of the noise.
     """
 
-    run: Path
+    run: Path = Path("runs/quick")
     out: Path | None = None
     onnx: bool = True
     size: tuple[int, int] | None = None
-    channels: int = 3
+    step: int | None = None
     seed: int = 0
+    preset: str = ""
 
 
-def write(net: Callable, config: Config, out: Path) -> dict[str, Callable[[Any], Any]]:
+def write(
+    net: Callable, channels: int, config: Config, out: Path
+) -> dict[str, Callable[[Any], Any]]:
     """Export the net; each export read back, by its name."""
-    shape = ("batch", *(config.size or ("height", "width")), config.channels)
+    shape = ("batch", *(config.size or ("height", "width")), channels)
     interop.export_stablehlo(net, out / "net.stablehlo", shape=shape)
     exported: dict[str, Callable] = {"StableHLO": interop.load_stablehlo(out / "net.stablehlo")}
     if config.onnx:
@@ -56,12 +61,12 @@ def write(net: Callable, config: Config, out: Path) -> dict[str, Callable[[Any],
     return exported
 
 
-def noise(config: Config) -> list[np.ndarray]:
+def noise(channels: int, config: Config) -> list[np.ndarray]:
     """Batches of one to three images, of several sizes unless one is given."""
     rng = np.random.default_rng(config.seed)
     sizes = [config.size] * 2 if config.size else [(96, 128), (61, 47), (1, 1)]
     return [
-        rng.normal(size=(1 + i % 3, *size, config.channels)).astype(np.float32)
+        rng.uniform(size=(1 + i % 3, *size, channels)).astype(np.float32)
         for i, size in enumerate(sizes)
     ]
 
@@ -70,11 +75,12 @@ def main(config: Config) -> None:
     """Export, compare, and write what came out."""
     out = config.out or config.run
     out.mkdir(parents=True, exist_ok=True)
-    net = jax.jit(load_run(config.run).apply)
-    exported = write(net, config, out)
-    batches = noise(config)
+    run = load_run(config.run, step=config.step)
+    net, channels = jax.jit(run.logits), run.scene.channels
+    exported = write(net, channels, config, out)
+    batches = noise(channels, config)
     rows = interop.compare(net, exported, batches)
-    records.write_csv(out / "results.csv", COLUMNS, rows)
+    records.write_csv(out / "export.csv", COLUMNS, rows)
     head = "export | images | largest logit | largest difference | same class"
     lines = [
         f"{r['way']} | {r['batch']} x {r['height']} x {r['width']} | {r['largest']:.3g} | "
@@ -83,9 +89,18 @@ def main(config: Config) -> None:
     ]
     print("\n".join(records.markdown_table(head, lines)))
     first = batches[0]
-    others = {way: np.asarray(run(first)) for way, run in exported.items()}
+    others = {way: np.asarray(call(first)) for way, call in exported.items()}
     plots.export_parity(np.asarray(net(first)), others).savefig(out / "parity.png", dpi=150)
+    print(f"Files: {', '.join(str(out / f'net.{kind}') for kind in KINDS[: 1 + config.onnx])}")
+
+
+def command(args: Sequence[str] | None = None) -> None:
+    """Read the command line, run, and say what is wrong in one line where something is."""
+    try:
+        main(cli.parse({"default": Config()}, "default", description=__doc__, args=args))
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"export: {error}") from error
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    command()

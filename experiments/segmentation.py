@@ -244,8 +244,9 @@ class Scene:
         return len(self.mean)
 
     def standardise(self, images: jax.Array) -> jax.Array:
-        """8-bit images to what the nets take."""
-        return data.standardise(data.to_float(images), self.mean, self.std)
+        """Images of 8 bits, or floating ones from 0 to 1, to what the nets take."""
+        floating = jnp.issubdtype(images.dtype, jnp.floating)
+        return data.standardise(images if floating else data.to_float(images), self.mean, self.std)
 
 
 def scene_of(dataset: data.Dataset) -> Scene:
@@ -261,8 +262,8 @@ class Run:
         config: its configuration, as JSON values.
         scene: what its images and labels mean.
         step: how many steps it has been trained for.
-        logits: 8-bit images (batch, height, width, channels) of any size -> logits
-            (batch, height, width, classes); to be jitted.
+        logits: images (batch, height, width, channels) of any size, of 8 bits or floating from 0
+            to 1, -> logits (batch, height, width, classes); to be jitted.
     """
 
     config: dict[str, Any]

@@ -3,6 +3,7 @@
 from jaxseg.interop.onnx import check_onnx, export_onnx, load_onnx
 from jaxseg.interop.parity import compare
 from jaxseg.interop.safetensors import read_safetensors
+from jaxseg.interop.stablehlo import ExportedNet, export_stablehlo, load_stablehlo
 from jaxseg.interop.torchvision import (
     TORCHVISION_NETS,
     LoadReport,
@@ -12,11 +13,14 @@ from jaxseg.interop.torchvision import (
 
 __all__ = [
     "TORCHVISION_NETS",
+    "ExportedNet",
     "LoadReport",
     "check_onnx",
     "compare",
     "export_onnx",
+    "export_stablehlo",
     "load_onnx",
+    "load_stablehlo",
     "load_torchvision",
     "read_safetensors",
     "to_torchvision",
