@@ -9,8 +9,8 @@ LINTERS := .venv/.linters
 demo: $(INSTALLED)  ## plain against residual depth scaling on the embedded data, with a figure
 	$(BIN)/python experiments/depth_scaling.py --preset quick --out runs/demo --overwrite
 
-test: $(INSTALLED)  ## every test, the slow ones too
-	$(BIN)/python -m pytest
+test: $(INSTALLED)  ## every test, the slow ones too, a file at a time in each of two processes
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(LINTERS)  ## style, imports, docstrings, types
 	$(BIN)/ruff check .

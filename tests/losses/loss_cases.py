@@ -65,11 +65,18 @@ REGIONS = {
     "lovasz_all": of_regions(losses.lovasz_softmax, present_only=False),
     "boundary": of_regions(losses.boundary_loss, present_only=False),
 }
-# Compiled whole: operation by operation, every new shape takes seconds.
+LOSSES = PIXELS | REGIONS
+# Compiled whole: operation by operation, every new shape takes seconds. The values alone are
+# compiled in haste; beside the gradients they are compiled as users compile them.
 SCALARS = {
-    name: jax.jit(loss, static_argnames="ignore_index") for name, loss in (PIXELS | REGIONS).items()
+    name: jax.jit(
+        loss,
+        static_argnames="ignore_index",
+        compiler_options={"xla_backend_optimization_level": 0},
+    )
+    for name, loss in LOSSES.items()
 }
-GRADIENTS = {name: jax.jit(jax.value_and_grad(loss)) for name, loss in SCALARS.items()}
+GRADIENTS = {name: jax.jit(jax.value_and_grad(loss)) for name, loss in LOSSES.items()}
 
 
 def draw(shape=(3, 5, 4), seed=0, scale=3.0, ignored=0.2):

@@ -11,7 +11,12 @@ from loss_cases import CLASSES, REGIONS, draw
 from jaxseg import losses
 from jaxseg.losses.regions import _jaccard_steps
 
-LOSSES = [losses.tversky_loss, losses.dice_loss, losses.jaccard_loss, losses.lovasz_softmax]
+# Compiled whole: operation by operation, every new shape takes seconds.
+tversky_loss = jax.jit(losses.tversky_loss, static_argnames=("alpha", "beta", "smoothing"))
+dice_loss = jax.jit(losses.dice_loss, static_argnames="smoothing")
+jaccard_loss = jax.jit(losses.jaccard_loss, static_argnames="smoothing")
+lovasz_softmax = jax.jit(losses.lovasz_softmax)
+LOSSES = [tversky_loss, dice_loss, jaccard_loss, lovasz_softmax]
 every_loss = pytest.mark.parametrize("loss", LOSSES, ids=lambda f: f.__name__)
 
 
@@ -50,11 +55,11 @@ def test_overlaps_equal_their_definitions(smoothing):
         return 1 - (right + smoothing) / (right + 0.2 * more + 0.9 * less + smoothing)
 
     options = {"smoothing": smoothing}
-    found = losses.dice_loss(logits, labels, **options)
+    found = dice_loss(logits, labels, **options)
     np.testing.assert_allclose(found, brute(dice, logits, labels), rtol=1e-5)
-    found = losses.jaccard_loss(logits, labels, **options)
+    found = jaccard_loss(logits, labels, **options)
     np.testing.assert_allclose(found, brute(jaccard, logits, labels), rtol=1e-5)
-    found = losses.tversky_loss(logits, labels, alpha=0.2, beta=0.9, **options)
+    found = tversky_loss(logits, labels, alpha=0.2, beta=0.9, **options)
     np.testing.assert_allclose(found, brute(tversky, logits, labels), rtol=1e-5)
 
 
@@ -64,12 +69,12 @@ def test_overlaps_by_hand():
     guess = jnp.array([[0, 1, 0, 1, 0]])
     logits = 1e4 * jax.nn.one_hot(guess, 3)
     bare = {"smoothing": 0.0}
-    np.testing.assert_allclose(losses.dice_loss(logits, labels, **bare), [[0.5, 0.5, 0]])
-    np.testing.assert_allclose(losses.jaccard_loss(logits, labels, **bare), [[2 / 3, 2 / 3, 0]])
-    np.testing.assert_allclose(losses.jaccard_loss(logits, labels), [[2 / 4, 2 / 4, 0]])
-    np.testing.assert_allclose(losses.dice_loss(logits, labels), [[2 / 5, 2 / 5, 0]])
-    np.testing.assert_allclose(losses.lovasz_softmax(logits, labels), [[2 / 3, 2 / 3, 0]])
-    fp_alone = losses.tversky_loss(logits, labels, alpha=3.0, beta=0.0, smoothing=0.0)
+    np.testing.assert_allclose(dice_loss(logits, labels, **bare), [[0.5, 0.5, 0]])
+    np.testing.assert_allclose(jaccard_loss(logits, labels, **bare), [[2 / 3, 2 / 3, 0]])
+    np.testing.assert_allclose(jaccard_loss(logits, labels), [[2 / 4, 2 / 4, 0]])
+    np.testing.assert_allclose(dice_loss(logits, labels), [[2 / 5, 2 / 5, 0]])
+    np.testing.assert_allclose(lovasz_softmax(logits, labels), [[2 / 3, 2 / 3, 0]])
+    fp_alone = tversky_loss(logits, labels, alpha=3.0, beta=0.0, smoothing=0.0)
     np.testing.assert_allclose(fp_alone, [[3 / 4, 3 / 4, 0]])
 
 
@@ -92,7 +97,7 @@ def lovasz(p, g):
 def test_lovasz_softmax_equals_the_definition(seed):
     logits, labels = draw(seed=seed)
     labels = jnp.where(labels == 3, 2, labels)  # class 3 is absent
-    found = jax.jit(losses.lovasz_softmax)(logits, labels)
+    found = lovasz_softmax(logits, labels)
     np.testing.assert_allclose(found, brute(lovasz, logits, labels), rtol=1e-5)
     probability = np.where(np.asarray(labels)[..., None] == 255, 0, softmax(logits))
     np.testing.assert_allclose(found[:, 3], probability[..., 3].max((1, 2)), rtol=1e-5)
@@ -104,8 +109,8 @@ def test_lovasz_softmax_is_the_jaccard_loss_of_every_sure_prediction():
     guesses = np.insert(guesses, 4, 0, axis=1)
     logits = 1e4 * jax.nn.one_hot(guesses, 3)
     labels = jnp.broadcast_to(labels, guesses.shape)
-    found = losses.lovasz_softmax(logits, labels)
-    wanted = losses.jaccard_loss(logits, labels, smoothing=0.0)
+    found = lovasz_softmax(logits, labels)
+    wanted = jaccard_loss(logits, labels, smoothing=0.0)
     np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 

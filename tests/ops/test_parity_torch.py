@@ -233,14 +233,14 @@ def compare(op, case, forms=("auto", "direct")):
 
 
 @pytest.mark.slow
-@settings(max_examples=200)
+@settings(max_examples=120)  # each compiles anew
 @given(case=cases("conv"))
 def test_conv_is_pytorchs(case):
     compare(ops.conv, case, ["auto"])
 
 
 @pytest.mark.slow
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(case=cases("upconv"))
 def test_upconv_is_pytorchs(case):
     compare(ops.upconv, case, ["auto"])
