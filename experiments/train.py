@@ -17,22 +17,16 @@ checkpoints/, curves.png, panel.png, results.csv and summary.md. Ctrl-C and SIGT
     python experiments/export.py --run runs/deeplab
 """
 
-import itertools
 import json
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from segmentation import (
-    LossConfig,
-    ModelConfig,
     Scene,
     evaluated,
     functions,
@@ -41,13 +35,13 @@ from segmentation import (
     scene_of,
     start,
 )
-from segmentation_data import DataConfig, load
+from segmentation_data import load
+from train_config import MAY_DIFFER, PRESETS, Config, default_preset
+from train_report import RunLog, report
 
-from jaxseg import cli, data, metrics, plots
-from jaxseg.data import Augmentation
+from jaxseg import cli, data, metrics
 from jaxseg.training import (
     Diverged,
-    OptimizerConfig,
     TrainState,
     fit,
     make_eval_step,
@@ -59,139 +53,11 @@ from jaxseg.training import (
 )
 from jaxseg.training.checkpoints import Checkpoints
 from jaxseg.training.devices import batch_mesh, batch_placer, join_processes, replicate
-from jaxseg.training.inference import entropy
 from jaxseg.training.signals import StopRequest, stop_requests
 
-MAY_DIFFER = (
-    "preset", "out", "resume", "resume_step", "overwrite", "devices", "space", "coordinator",
-    "processes", "process", "log_every", "evaluate_every", "save_every", "keep", "tensorboard",
-    "data.directory", "data.data_dir",
-)  # fmt: skip
-"""Fields that may change when a run goes on."""
 WRITTEN = ("metrics.jsonl", "results.csv", "summary.md", "curves.png", "panel.png")
-PANEL = 4
-"""Validation images that the panel shows."""
 CACHED = 1 << 30
 """Bytes up to which a split is decoded once and kept; larger ones are decoded as they are read."""
-
-
-@dataclass(frozen=True)
-class Config:
-    """A training run.
-
-    Attributes:
-        model: the net.
-        data: the data set.
-        optimizer: how it is trained.
-        augmentation: what is done to each training image.
-        loss: what is minimised.
-        steps: batches to train on.
-        batch_size: images a step, of all devices together.
-        seed: of the weights, of the order of the images, of augmentation and dropout.
-        log_every: steps between two lines of metrics.jsonl.
-        evaluate_every: steps between two evaluations on the validation split.
-        save_every: steps between two checkpoints; the last step is always saved.
-        keep: newest checkpoints that stay.
-        out: where the run's files go.
-        resume: go on with the run in `out`.
-        resume_step: the checkpoint to go on from; None: the newest. Later ones are removed.
-        overwrite: start again over what is in `out`.
-        devices: XLA devices of the CPU; other accelerators are all used.
-        space: devices that share the height of each image.
-        coordinator: host:port of process 0 where several processes train one net.
-        processes: how many they are. The curve is that of one process, but for rounding, and for
-            dropout, which goes by an image's place in the batch.
-        process: which one this is.
-        tensorboard: write event files too (needs tensorboardX).
-    """
-
-    model: ModelConfig = field(default_factory=ModelConfig)
-    data: DataConfig = field(default_factory=DataConfig)
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    loss: LossConfig = field(default_factory=LossConfig)
-    steps: int = 1000
-    batch_size: int = 8
-    seed: int = 0
-    log_every: int = 10
-    evaluate_every: int = 200
-    save_every: int = 100
-    keep: int = 2
-    out: Path = Path("runs/train")
-    preset: str = ""
-    resume: bool = False
-    resume_step: int | None = None
-    overwrite: bool = False
-    devices: int = 1
-    space: int = 1
-    coordinator: str | None = None
-    processes: int = 1
-    process: int = 0
-    tensorboard: bool = False
-
-    def __post_init__(self):
-        """Refuse numbers that make no run."""
-        for name in ("steps", "batch_size", "log_every", "evaluate_every", "save_every", "keep"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
-        if self.batch_size % self.optimizer.accumulate:
-            raise ValueError(
-                f"optimizer.accumulate={self.optimizer.accumulate} does not divide "
-                f"batch_size={self.batch_size}: choose a divisor."
-            )
-        if self.resume and self.overwrite:
-            raise ValueError(
-                "resume and overwrite are both given: go on with --resume alone, or start again "
-                "with --overwrite alone."
-            )
-        if self.resume_step is not None and not self.resume:
-            raise ValueError(
-                f"resume_step={self.resume_step} is given without resume: add --resume, or leave "
-                "it out."
-            )
-
-
-_STREET = Augmentation(
-    scale=(0.75, 1.5), crop=(144, 192), brightness=0.3, contrast=0.3, saturation=0.3
-)
-PRESETS = {
-    "quick": Config(
-        model=ModelConfig(widths=(8, 16, 32)),
-        data=DataConfig(name="mosaic", size=(48, 48)),
-        augmentation=Augmentation(scale=(1.0, 1.0), brightness=0.1, contrast=0.1),
-        optimizer=OptimizerConfig(learning_rate=3e-3, average=0.98),
-        steps=400,
-        out=Path("runs/quick"),
-    ),
-    "folder": Config(
-        model=ModelConfig(widths=(16, 32, 64, 128)),
-        data=DataConfig(name="folder"),
-        augmentation=Augmentation(brightness=0.2, contrast=0.2, saturation=0.2),
-        optimizer=OptimizerConfig(average=0.98),
-        steps=600,
-        out=Path("runs/folder"),
-    ),
-    "camvid": Config(
-        data=DataConfig(name="camvid", size=(180, 240)),
-        augmentation=_STREET,
-        optimizer=OptimizerConfig(learning_rate=1e-3, warmup=50, average=0.99),
-        steps=2000,
-        out=Path("runs/camvid"),
-    ),
-    "full": Config(
-        model=ModelConfig(name="deeplabv3plus", backbone="resnet50", dtype="bfloat16"),
-        data=DataConfig(name="camvid", size=(360, 480)),
-        augmentation=Augmentation(
-            crop=(352, 480), brightness=0.3, contrast=0.3, saturation=0.3
-        ),
-        optimizer=OptimizerConfig(learning_rate=5e-4, warmup=500, average=0.999),
-        steps=40_000,
-        evaluate_every=1000,
-        save_every=1000,
-        batch_size=16,
-        out=Path("runs/full"),
-    ),
-}  # fmt: skip
 
 
 def main(config: Config) -> None:
@@ -229,7 +95,10 @@ def _train(config: Config, dataset: data.Dataset) -> None:
             "the same command with --resume in place of --overwrite."
         )
         raise SystemExit(128 + stop.by)
-    training.report(state)
+    confusion = training.evaluate(state)
+    if jax.process_index() == 0:
+        validation = training.validation.pixels
+        report(config, training.scene, state, confusion, validation, training.apply)
 
 
 class Training:
@@ -240,6 +109,7 @@ class Training:
     ):
         self.config, self.dataset, self.checkpoints, self.stop = config, dataset, checkpoints, stop
         self.scene: Scene = scene_of(dataset)
+        self.log = RunLog(config)
         self.mesh = batch_mesh(config.batch_size, space=config.space)
         self.put = batch_placer(self.mesh)
         self.validation, train = (
@@ -285,30 +155,9 @@ class Training:
                 f"--overwrite or another --out. In {self.config.out} the checkpoints of the steps "
                 f"{self.checkpoints.steps()} stay."
             ) from error
+        finally:
+            self.log.close()
         return state
-
-    def report(self, state: TrainState) -> None:
-        """Tables and figures of the validation split and of the run."""
-        config, out = self.config, self.config.out
-        confusion = self.evaluate(state)
-        if jax.process_index():
-            return
-        rows = metrics.per_class_rows(confusion, self.scene.class_names)
-        records.write_csv(out / "results.csv", metrics.COLUMNS, rows)
-        table = metrics.per_class_table(confusion, self.scene.class_names)
-        count = sum(a.size for a in jax.tree.leaves(state.params))
-        about = (
-            f"{config.model.name}, {count:,} parameters, on {self.dataset.name} at "
-            f"{self.scene.size[0]}x{self.scene.size[1]} pixels: step {int(state.step)} of "
-            f"{config.steps}, {config.batch_size} images a step"
-        )
-        text = f"# Validation\n\n{about}.\n\n{table}\n"
-        records.write_text(out / "summary.md", text)
-        print(f"\n{text}")
-        log = records.keep_jsonl(out / "metrics.jsonl", lambda record: True)
-        plots.run_curves(log, title=about).savefig(out / "curves.png", dpi=120)
-        self._panel(state, about).savefig(out / "panel.png", dpi=120)
-        print(f"Figures: {out / 'curves.png'}, {out / 'panel.png'}")
 
     def evaluate(self, state: TrainState) -> np.ndarray:
         """The confusion matrix of the validation split, int64."""
@@ -337,13 +186,7 @@ class Training:
             self.batches.set_state(position)
         if jax.process_index() == 0:
             print(self._beginning(state, done))
-            log = config.out / "metrics.jsonl"
-            records.keep_jsonl(log, lambda record: record.get("step", done + 1) <= done)
-            records.append_jsonl(log, {
-                "event": "start", "step": done, "devices": jax.device_count(),
-                "platform": jax.default_backend(), "processes": jax.process_count(),
-                "revision": records.revision(Path(__file__).parent),
-            })  # fmt: skip
+        self.log.begin(done)
         return state, done
 
     def _beginning(self, state: TrainState, done: int) -> str:
@@ -365,7 +208,7 @@ class Training:
         stopping = self.stop.anywhere()
         last = count == config.steps
         schedule = make_schedule(config.optimizer, config.steps)
-        self._log({
+        self.log.write({
             "step": count, "loss": float(np.mean(seen["loss"])),
             "gradient_norm": float(np.mean(seen["gradient_norm"])),
             "learning_rate": float(np.asarray(schedule(count - 1))),
@@ -373,7 +216,7 @@ class Training:
         })  # fmt: skip
         if (last or _passed(self.logged, count, config.evaluate_every)) and not stopping:
             confusion = self.evaluate(state)
-            self._log({
+            self.log.write({
                 "event": "validation", "step": count,
                 "mean_iou": float(metrics.mean_iou(confusion)),
                 "pixel_accuracy": float(metrics.pixel_accuracy(confusion)),
@@ -382,13 +225,6 @@ class Training:
             self.checkpoints.save(count, state, self.batches.get_state(), wait=last or stopping)
         self.logged, self.clock = count, time.perf_counter()
         return stopping
-
-    def _log(self, record: dict[str, Any]) -> None:
-        if jax.process_index():
-            return
-        records.append_jsonl(self.config.out / "metrics.jsonl", record)
-        if self.config.tensorboard:
-            _write_events(self.config.out, record)
 
     def _transform(self, key, batch):
         """Augmentation and normalisation, on the device."""
@@ -416,24 +252,6 @@ class Training:
         if median:
             return data.median_frequency_weights(frequencies)
         return data.inverse_log_weights(frequencies)
-
-    def _panel(self, state: TrainState, title: str):
-        """A few validation images, their masks, predictions and uncertainty."""
-        shown = self.validation.pixels[:: max(1, len(self.validation) // PANEL)][:PANEL]
-        images = np.stack([example["image"] for example in shown])
-        params, stats = jax.device_get(evaluated(state))
-
-        @jax.jit
-        def look(images):
-            logits, _ = self.apply(params, stats, self.scene.standardise(images), train=False)
-            found = jax.nn.softmax(logits)
-            return found.argmax(-1), entropy(found)
-
-        predictions, uncertainty = jax.device_get(look(images))
-        return plots.prediction_panel(
-            images, np.stack([example["label"] for example in shown]), predictions, uncertainty,
-            palette=self.scene.palette, class_names=self.scene.class_names, title=title,
-        )  # fmt: skip
 
 
 def _check_run(config: Config, scene: Scene) -> None:
@@ -466,31 +284,11 @@ def _passed(before: int, now: int, every: int) -> bool:
     return before // every < now // every
 
 
-def _write_events(out: Path, record: dict[str, Any]) -> None:
-    try:
-        from tensorboardX import SummaryWriter  # type: ignore[import-not-found]
-    except ImportError as error:
-        raise ValueError(
-            "tensorboard=True needs tensorboardX: pip install tensorboardX, or leave it out "
-            "(metrics.jsonl has the same numbers)."
-        ) from error
-    with SummaryWriter(str(out / "tensorboard")) as writer:
-        for name, value in record.items():
-            if isinstance(value, float):
-                writer.add_scalar(name, value, record["step"])
-
-
-def _default(args: Sequence[str] | None) -> str:
-    """The preset that goes with the data set named on the command line."""
-    words = " ".join(sys.argv[1:] if args is None else args).replace("=", " ").split()
-    name = dict(itertools.pairwise(words)).get("--data.name", "mosaic")
-    return {"mosaic": "quick", "camvid": "camvid"}.get(name, "folder")
-
-
 def command(args: Sequence[str] | None = None) -> None:
     """Read the command line, run, and say what is wrong in one line where something is."""
+    words = sys.argv[1:] if args is None else args
     try:
-        main(cli.parse(PRESETS, _default(args), description=__doc__, args=args))
+        main(cli.parse(PRESETS, default_preset(words), description=__doc__, args=words))
     except (ValueError, OSError) as error:
         raise SystemExit(f"train: {error}") from error
     except KeyboardInterrupt:

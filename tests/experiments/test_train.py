@@ -13,15 +13,25 @@ import pytest
 import train
 from flax import nnx
 from PIL import Image
-from segmentation import NETS, build, load_run, make_loss, start
-from segmentation_data import DataConfig
+from segmentation import (
+    NETS,
+    LossConfig,
+    ModelConfig,
+    build,
+    load_run,
+    make_loss,
+    scene_of,
+    start,
+)
+from segmentation_data import DataConfig, load
+from train_config import default_preset
 
 from jaxseg.data import Augmentation
 from jaxseg.training import OptimizerConfig
 from jaxseg.training.checkpoints import Checkpoints
 
 TINY = train.Config(
-    model=train.ModelConfig(widths=(4,), dropout=0.2),
+    model=ModelConfig(widths=(4,), dropout=0.2),
     data=DataConfig(name="mosaic", size=(16, 16)),
     augmentation=Augmentation(scale=(0.8, 1.2), brightness=0.2),
     optimizer=OptimizerConfig(learning_rate=1e-2, average=0.9, warmup=2),
@@ -53,7 +63,7 @@ def finished(tmp_path_factory):
 
 def state_of(config, step=12):
     """Every array of a checkpoint, one after the other, as bytes."""
-    scene = train.scene_of(train.load(config.data))
+    scene = scene_of(load(config.data))
     like = jax.eval_shape(lambda: start(config.model, config.optimizer, scene, 12, 0))
     with Checkpoints(config.out / "checkpoints", read_only=True) as checkpoints:
         state = checkpoints.restore(like, step).state
@@ -123,7 +133,7 @@ def test_a_run_goes_on_with_its_own_data_only(finished, tmp_path):
     [
         ({"space": 3}, "space=3 must divide"),
         ({"optimizer": OptimizerConfig(warmup=99)}, "warmup=99 must leave some"),
-        ({"model": train.ModelConfig(dropout=2.0)}, "dropout=2"),
+        ({"model": ModelConfig(dropout=2.0)}, "dropout=2"),
     ],
 )
 def test_a_run_that_cannot_be_overwrites_nothing(finished, tmp_path, change, message):
@@ -252,16 +262,16 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
 def test_every_loss_falls_as_the_logits_improve(name):
     labels = np.array([[[0, 1], [2, 255]]], np.int32)
     right = np.eye(3, dtype=np.float32)[np.minimum(labels, 2)]
-    loss = make_loss(train.LossConfig(name), np.ones(3, np.float32), False)
+    loss = make_loss(LossConfig(name), np.ones(3, np.float32), False)
     values = [float(loss(k * right, labels)) for k in (0.0, 1.0, 3.0)]
     assert values[0] > values[1] > values[2] > 0
-    both = make_loss(train.LossConfig(name), None, True)((right, right), labels)
+    both = make_loss(LossConfig(name), None, True)((right, right), labels)
     assert float(both) == pytest.approx(1.5 * values[1], rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["unet", *NETS])
 def test_every_net_goes_by_its_name(name):
-    config = train.ModelConfig(name=name, widths=(8, 16))
+    config = ModelConfig(name=name, widths=(8, 16))
     net = nnx.eval_shape(lambda: build(config, 5, 3, nnx.Rngs(0)))
     assert nnx.eval_shape(lambda net, x: net(x), net, np.zeros((1, 40, 33, 3))).shape[-1] == 5
 
@@ -277,17 +287,17 @@ def test_every_net_goes_by_its_name(name):
 )
 def test_choices_that_a_net_has_not_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
-        build(train.ModelConfig(**fields), 5, 3, nnx.Rngs(0))
+        build(ModelConfig(**fields), 5, 3, nnx.Rngs(0))
 
 
 def test_the_data_set_chooses_the_preset():
-    assert train._default(["--data.name", "camvid"]) == "camvid"
-    assert train._default(["--data.name=voc"]) == "folder"
-    assert train._default([]) == "quick"
+    assert default_preset(["--data.name", "camvid"]) == "camvid"
+    assert default_preset(["--data.name=voc"]) == "folder"
+    assert default_preset([]) == "quick"
 
 
 def test_the_state_begins_with_its_average(finished):
-    scene = train.scene_of(train.load(finished.data))
+    scene = scene_of(load(finished.data))
     state = start(finished.model, finished.optimizer, scene, 12, 0)
     for a, b in zip(
         jax.tree.leaves(state.average), jax.tree.leaves((state.params, state.stats)), strict=True

@@ -1,0 +1,106 @@
+"""What a training run leaves behind: its log while it runs, tables and figures at the end."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from segmentation import Scene, evaluated
+from train_config import Config
+
+from jaxseg import data, metrics, plots
+from jaxseg.training import TrainState, records
+from jaxseg.training.inference import entropy
+
+PANEL = 4
+"""Validation images that the panel shows."""
+
+
+class RunLog:
+    """metrics.jsonl, and TensorBoard's event files if asked for; silent but in process 0."""
+
+    def __init__(self, config: Config):
+        self.path = config.out / "metrics.jsonl"
+        self.silent = jax.process_index() > 0
+        self.writer: Any = None
+        if config.tensorboard and not self.silent:
+            from tensorboardX import SummaryWriter  # type: ignore[import-not-found]
+
+            self.writer = SummaryWriter(str(config.out / "tensorboard"))
+
+    def begin(self, step: int) -> None:
+        """Drop what a resumed run will write again, and say with what it begins."""
+        if self.silent:
+            return
+        records.keep_jsonl(self.path, lambda record: record.get("step", step + 1) <= step)
+        self.write({
+            "event": "start", "step": step, "devices": jax.device_count(),
+            "platform": jax.default_backend(), "processes": jax.process_count(),
+            "revision": records.revision(Path(__file__).parent),
+        })  # fmt: skip
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Add a record, whose numbers go to TensorBoard too."""
+        if self.silent:
+            return
+        records.append_jsonl(self.path, record)
+        for name, value in record.items():
+            if self.writer is not None and isinstance(value, float):
+                self.writer.add_scalar(name, value, record["step"])
+
+    def close(self) -> None:
+        """Finish the event files."""
+        if self.writer is not None:
+            self.writer.close()
+
+
+def report(
+    config: Config, scene: Scene, state: TrainState, confusion: np.ndarray,
+    validation: data.Pixels, apply: Any,
+) -> None:  # fmt: skip
+    """Tables and figures of the validation split and of the run.
+
+    Args:
+        config: of the run.
+        scene: of its data set.
+        state: after the last step.
+        confusion: (classes, classes) counts on the validation split.
+        validation: that split.
+        apply: the net, as `segmentation.functions` gives it.
+    """
+    out = config.out
+    rows = metrics.per_class_rows(confusion, scene.class_names)
+    records.write_csv(out / "results.csv", metrics.COLUMNS, rows)
+    count = sum(a.size for a in jax.tree.leaves(state.params))
+    about = (
+        f"{config.model.name}, {count:,} parameters, on {scene.name} at "
+        f"{scene.size[0]}x{scene.size[1]} pixels: step {int(state.step)} of "
+        f"{config.steps}, {config.batch_size} images a step"
+    )
+    table = metrics.per_class_table(confusion, scene.class_names)
+    text = f"# Validation\n\n{about}.\n\n{table}\n"
+    records.write_text(out / "summary.md", text)
+    print(f"\n{text}")
+    log = records.keep_jsonl(out / "metrics.jsonl", lambda record: True)
+    plots.run_curves(log, title=about).savefig(out / "curves.png", dpi=120)
+    _panel(scene, state, validation, apply, about).savefig(out / "panel.png", dpi=120)
+    print(f"Figures: {out / 'curves.png'}, {out / 'panel.png'}")
+
+
+def _panel(scene: Scene, state: TrainState, validation: data.Pixels, apply: Any, title: str):
+    """A few validation images, their masks, predictions and uncertainty."""
+    shown = validation[:: max(1, len(validation) // PANEL)][:PANEL]
+    images = np.stack([example["image"] for example in shown])
+    params, stats = jax.device_get(evaluated(state))
+
+    @jax.jit
+    def look(images):
+        logits, _ = apply(params, stats, scene.standardise(images), train=False)
+        found = jax.nn.softmax(logits)
+        return found.argmax(-1), entropy(found)
+
+    predictions, uncertainty = jax.device_get(look(images))
+    return plots.prediction_panel(
+        images, np.stack([example["label"] for example in shown]), predictions, uncertainty,
+        palette=scene.palette, class_names=scene.class_names, title=title,
+    )  # fmt: skip
