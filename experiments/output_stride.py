@@ -173,6 +173,9 @@ def cost(config: Config, model: ModelConfig) -> dict[str, int]:
 
 def report(config: Config, rows: list[dict[str, Any]], classes: list[dict[str, Any]]) -> None:
     """The table, with the verdict on both claims, and the figure."""
+    rows, classes = (
+        sorted(r, key=lambda row: list(ARMS).index(row["arm"])) for r in (rows, classes)
+    )
     means = {arm: _mean(rows, arm, "mean_iou") for arm in dict.fromkeys(r["arm"] for r in rows)}
     first = {row["arm"]: row for row in reversed(rows)}
     lines = [
