@@ -136,10 +136,10 @@ def _legend(figure: Figure, palette, class_names) -> None:
     )  # fmt: skip
 
 
-def _smooth(values: np.ndarray) -> np.ndarray:
-    """An exponential mean over about ten values, without a bias towards the first one."""
-    total, weight, found = 0.0, 0.0, []
-    for value in values:
-        total, weight = 0.9 * total + value, 0.9 * weight + 1
-        found.append(total / weight)
-    return np.array(found)
+def _smooth(values: np.ndarray, reach: int = 4) -> np.ndarray:
+    """The mean of each value and its neighbours up to `reach` away, fewer at both ends."""
+    window = np.ones(2 * reach + 1)
+    total, count = (
+        np.convolve(np.pad(v, reach), window, "valid") for v in (values, np.ones(len(values)))
+    )
+    return total / count if len(values) else values

@@ -1,0 +1,73 @@
+"""What the figures of a training run show."""
+
+import numpy as np
+import pytest
+
+from jaxseg import plots
+from jaxseg.plots.runs import _smooth
+
+PALETTE = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+NAMES = ("one", "two", "three")
+
+
+def test_curves_show_losses_rates_and_the_validation():
+    log = [
+        {"event": "start", "step": 0},
+        *({"step": t, "loss": 1 / t, "gradient_norm": 2.0, "learning_rate": 0.1 * t}
+          for t in range(1, 6)),
+        {"event": "validation", "step": 5, "mean_iou": 0.4, "pixel_accuracy": 0.7},
+    ]  # fmt: skip
+    left, middle, right, rate = plots.run_curves(log, title="a run").axes
+    np.testing.assert_allclose(left.lines[0].get_ydata(), [1 / t for t in range(1, 6)])
+    np.testing.assert_allclose(rate.lines[0].get_ydata(), [0.1, 0.2, 0.3, 0.4, 0.5])
+    assert middle.lines[0].get_ydata()[0] == 2
+    assert {line.get_label(): line.get_ydata()[0] for line in right.lines} == {
+        "mean IoU": 0.4, "pixel accuracy": 0.7
+    }  # fmt: skip
+
+
+def test_a_run_without_a_step_has_empty_curves():
+    assert len(plots.run_curves([{"event": "start", "step": 0}], title="").axes) == 4
+
+
+def test_smoothing_keeps_lines_and_does_not_lag():
+    line = np.arange(20.0)
+    np.testing.assert_allclose(_smooth(line)[4:-4], line[4:-4])
+    np.testing.assert_allclose(_smooth(np.ones(3)), 1)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_panel_has_a_row_an_image(channels):
+    labels = np.array([[[0, 1], [2, 255]], [[0, 0], [1, 1]]])
+    figure = plots.prediction_panel(
+        np.full((2, 2, 2, channels), 7, np.uint8), labels, labels % 3, np.zeros((2, 2, 2)),
+        palette=PALETTE, class_names=NAMES, title="",
+    )  # fmt: skip
+    shown = [axes.images[0].get_array() for axes in figure.axes if axes.images]
+    assert len(shown) >= 8
+    np.testing.assert_allclose(shown[1], [[[1, 0, 0], [0, 1, 0]], [[0, 0, 1], [1, 1, 1]]])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(NAMES)
+
+
+def test_confusion_is_in_shares_of_the_label():
+    counts = np.array([[3, 1, 0], [0, 0, 0], [0, 5, 5]])
+    image = plots.confusion_figure(counts, NAMES, title="").axes[0].images[0]
+    np.testing.assert_allclose(image.get_array(), [[0.75, 0.25, 0], [0, 0, 0], [0, 0.5, 0.5]])
+
+
+def test_strides_show_each_arm_once_with_the_mean_of_its_seeds():
+    rows = [
+        {"arm": arm, "mean_iou": iou, "multiply_adds": cost}
+        for arm, iou, cost in (("stride 8", 0.2, 4e6), ("stride 8", 0.4, 4e6), ("fcn8s", 0.5, 2e6))
+    ]
+    classes = [
+        {"arm": "stride 8", "class": "one", "iou": 0.1},
+        {"arm": "stride 8", "class": "one", "iou": float("nan")},
+        {"arm": "fcn8s", "class": "two", "iou": 0.7},
+    ]
+    left, right = plots.output_strides(rows, classes, title="").axes[:2]
+    means = {line.get_label(): line.get_ydata() for line in left.lines if len(line.get_label()) > 9}
+    np.testing.assert_allclose(means["dilated encoder, by output stride"], [0.3])
+    np.testing.assert_allclose(means["FCN with skips"], [0.5])
+    table = np.ma.filled(right.images[0].get_array(), np.nan)
+    np.testing.assert_allclose(table, [[0.1, np.nan], [np.nan, 0.7]])
