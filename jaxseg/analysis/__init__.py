@@ -1,22 +1,31 @@
 """Studies of nets as functions: gradients, the theory of their size, and what is seen."""
 
 from jaxseg.analysis import mean_field
+from jaxseg.analysis.curvature import hessian_eigenvalues, hessian_vector_product
 from jaxseg.analysis.effective_field import EffectiveField, effective_receptive_field
 from jaxseg.analysis.gradients import StackNorms, leading_norms, stack_gradient_norms
 from jaxseg.analysis.hybrid_dilation import HybridDilation, hybrid_dilation
+from jaxseg.analysis.landscape import filter_normalised_direction, loss_surface
+from jaxseg.analysis.noise_scale import NoiseScale, gradient_noise_scale
 from jaxseg.analysis.per_example import layer_gradient_norms, per_example_gradients
 from jaxseg.analysis.receptive import ReceptiveField, Summary, receptive_field, summary
 
 __all__ = [
     "EffectiveField",
     "HybridDilation",
+    "NoiseScale",
     "ReceptiveField",
     "StackNorms",
     "Summary",
     "effective_receptive_field",
+    "filter_normalised_direction",
+    "gradient_noise_scale",
+    "hessian_eigenvalues",
+    "hessian_vector_product",
     "hybrid_dilation",
     "layer_gradient_norms",
     "leading_norms",
+    "loss_surface",
     "mean_field",
     "per_example_gradients",
     "receptive_field",

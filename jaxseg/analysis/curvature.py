@@ -1,0 +1,71 @@
+"""The Hessian of a loss without ever writing it down."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+
+def hessian_vector_product(loss: Callable[[Any], jax.Array], params: Any, direction: Any) -> Any:
+    """H v, by differentiating the gradient along v (Pearlmutter 1994): two gradients' time.
+
+    Args:
+        loss: `loss(params)`, a scalar.
+        params: a pytree of real floating arrays.
+        direction: likewise, of the same shapes.
+
+    Returns:
+        a pytree like `params`.
+    """
+    return jax.jvp(jax.grad(loss), (params,), (direction,))[1]
+
+
+def hessian_eigenvalues(
+    loss: Callable[[Any], jax.Array], params: Any, *, key: jax.Array, steps: int = 20
+) -> np.ndarray:
+    """Ritz values of the Hessian after so many steps of Lanczos, ascending.
+
+    The outermost ones converge first: the last to the largest eigenvalue, the first to the least.
+    Every new vector is made orthogonal to all before it, which keeps `steps` vectors like `params`
+    and lets no eigenvalue appear twice.
+
+    Args:
+        loss: `loss(params)`, a scalar.
+        params: a pytree of real floating arrays, all of one dtype.
+        key: JAX PRNG key of the first vector.
+        steps: products with the Hessian, at most the number of parameters.
+
+    Returns:
+        up to `steps` numbers, float64; fewer where the vectors span all that the Hessian reaches.
+
+    Raises:
+        ValueError: `steps` out of range.
+    """
+    flat, unravel = ravel_pytree(params)
+    if not 1 <= steps <= flat.size:
+        raise ValueError(
+            f"hessian_eigenvalues: steps={steps} must be 1 to {flat.size}, the number of "
+            "parameters: choose fewer."
+        )
+    product = jax.jit(lambda v: ravel_pytree(hessian_vector_product(loss, params, unravel(v)))[0])
+    vector = np.asarray(jax.random.normal(key, flat.shape, flat.dtype), np.float64)
+    basis, diagonal, beside = [vector / np.linalg.norm(vector)], [], []
+    for _ in range(steps):
+        found = np.asarray(product(jnp.asarray(basis[-1], flat.dtype)), np.float64)
+        diagonal.append(basis[-1] @ found)
+        known = np.stack(basis)
+        for _ in range(2):  # once leaves what rounding makes of it
+            found = found - known.T @ (known @ found)
+        length = np.linalg.norm(found)
+        if length <= 1e-6 * max(1e-30, max(map(abs, diagonal))):
+            break
+        beside.append(length)
+        basis.append(found / length)
+    size = len(diagonal)
+    tridiagonal = (
+        np.diag(diagonal) + np.diag(beside[: size - 1], 1) + np.diag(beside[: size - 1], -1)
+    )
+    return np.linalg.eigvalsh(tridiagonal)
