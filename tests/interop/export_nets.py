@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx
-from small_nets import TINIEST, draw_norms, images, quick
+from small_nets import TINIEST, TINY_DRN_D, TINY_MOBILE, draw_norms, images, quick
 
 from jaxseg import models
 
@@ -23,6 +23,9 @@ NETS = {
         {"classes": 4, "widths": (4, 6), "up": "resize", "skips": "sum", "residual": True},
     ),
     "unet_valid": (models.UNet, {"classes": 4, "widths": (4, 6), "padding": "valid"}),
+    "lraspp": (models.LRASPP, {**ENCODED, "backbone": TINY_MOBILE, "features": 8}),
+    "drn_d": (models.DRN, {**ENCODED, "backbone": TINY_DRN_D}),
+    "encoder_unet": (models.EncoderUNet, {**ENCODED, "decoder": (4,) * 5}),
     "deep_net": (models.DeepNet, {"classes": 4, "blocks": 2, "features": 4, "norm": "batch"}),
 }
 SHAPES = ((1, 33, 18), (3, 1, 7))  # batch, height, width
