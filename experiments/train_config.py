@@ -118,7 +118,8 @@ PRESETS = {
         data=DataConfig(name="folder"),
         augmentation=Augmentation(brightness=0.2, contrast=0.2, saturation=0.2),
         optimizer=OptimizerConfig(average=0.98),
-        steps=600,
+        steps=300,
+        evaluate_every=100,
         out=Path("runs/folder"),
     ),
     "camvid": Config(
