@@ -214,9 +214,11 @@ def append_jsonl(path: Path, record: Mapping[str, Any]) -> None:
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write a table whole; numbers so that reading them back gives the same."""
-    lines = [",".join(columns)]
-    lines += [",".join(str(row[c]) for c in columns) for row in rows]
-    write_text(path, "\n".join(lines) + "\n")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")  # quotes what holds a comma or a line's end
+    writer.writerow(columns)
+    writer.writerows([str(row[c]) for c in columns] for row in rows)
+    write_text(path, text.getvalue())
 
 
 def markdown_table(head: str, rows: Iterable[str]) -> list[str]:
