@@ -89,6 +89,7 @@ def write_summary(
     title: str,
     about: str,
     verdicts: Sequence[Verdict],
+    figures: Mapping[str, str] | None = None,
     tables: Sequence[Sequence[str]] = (),
 ) -> str:
     """Write `summary.md` and `verdicts.csv`.
@@ -98,6 +99,7 @@ def write_summary(
         title: its name, for people.
         about: data, nets, steps, seeds: what the numbers hold for, as sentences.
         verdicts: see `Verdict`.
+        figures: name of a file in the folder -> what the figure shows, in the order of the page.
         tables: further ones, each the lines of `records.markdown_table`.
 
     Returns:
@@ -109,7 +111,8 @@ def write_summary(
                    (f"{v.claim} ({v.source})", v.theory, v.measured, str(v.seeds), v.verdict))
         for v in verdicts
     ]  # fmt: skip
-    parts = [[f"# {title}"], [about], records.markdown_table(head, lines), *tables]
+    pictures = [[f"![{_line(caption)}]({name})"] for name, caption in (figures or {}).items()]
+    parts = [[f"# {title}"], [about], records.markdown_table(head, lines), *pictures, *tables]
     text = "\n\n".join("\n".join(part) for part in parts) + "\n"
     records.write_csv(folder / "verdicts.csv", VERDICTS, [asdict(v) for v in verdicts])
     records.write_text(folder / "summary.md", text)
@@ -118,7 +121,11 @@ def write_summary(
 
 def _cell(text: str) -> str:
     """One line without the sign that divides cells."""
-    return " ".join(text.split()).replace("|", "\\|")
+    return _line(text).replace("|", "\\|")
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def run(
