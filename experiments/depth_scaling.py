@@ -18,9 +18,10 @@ seeds is below half of chance, ln(classes) / 2.
     python experiments/depth_scaling.py --preset deepest --out runs/deepest
     python experiments/depth_scaling.py --preset full --resume
 
-It leaves results.csv, gradients.csv, metrics.jsonl, summary.md, depth_scaling.png and curves.png
-in --out. On two cores `quick` takes just under five minutes, `deepest` (1,026 convolutions) two
-to four, and `full` some three hours, a quarter of that to 256 convolutions (--depths).
+It leaves results.csv, gradients.csv, responses.csv, metrics.jsonl, summary.md, verdicts.csv and
+three figures in --out. On two cores `quick` takes just under five minutes, `deepest` (1,026
+convolutions) two to four, and `full` some three hours, a quarter of that to 256 convolutions
+(--depths).
 
 What is finished stays: a kill, even SIGKILL, loses the arm and depth in progress and no more, and
 --resume goes on from there.
@@ -35,22 +36,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import studies
 from depth_config import ARMS, PRESETS, Config
+from depth_probes import gradient_norms, layer_responses
 from depth_tables import (
     GRADIENTS,
+    RESPONSES,
     RESULTS,
     Rows,
     curve_table,
     gradient_table,
     loss_table,
+    response_table,
     summarise,
     theory,
 )
+from depth_verdicts import verdicts
 from flax import nnx
 
-from jaxseg import cli, data, models, nn, plots
-from jaxseg.analysis import stack_gradient_norms
-from jaxseg.losses import mean_cross_entropy
+from jaxseg import data, models, nn, plots
 from jaxseg.metrics import mean_iou, pixel_accuracy
 from jaxseg.training import (
     clip_by_norm,
@@ -69,6 +73,13 @@ MAY_DIFFER = (
 """Fields that may change when a run goes on: every row says what it was made with."""
 STRIP = 6
 """Validation images that the figure shows."""
+CAPTIONS = {
+    "depth_scaling.png": "Training loss against depth; the gradient in each block's input before "
+    "training, theory dashed; what the deepest nets predict on images they never saw.",
+    "curves.png": "Training loss of each arm's deepest nets at their best rate, a line a seed.",
+    "responses.png": "What each block puts out (plain) or adds (residual) after training, as He et "
+    "al. (2015, fig. 7) measured it behind the batch norms of CIFAR nets.",
+}
 
 
 def main(config: Config) -> None:
@@ -78,11 +89,12 @@ def main(config: Config) -> None:
         config.out,
         config,
         results="results.csv",
-        written=("results.csv", "gradients.csv", "metrics.jsonl", "predictions/*.npy"),
+        written=(*studies.WRITTEN, "gradients.csv", "responses.csv", "metrics.jsonl",
+                 "predictions/*.npy"),
         may_differ=MAY_DIFFER,
         resume=config.resume,
         overwrite=config.overwrite,
-    )
+    )  # fmt: skip
     study = Study(config)
     stopped = False
     try:
@@ -110,6 +122,7 @@ class Study:
         self.validation = self.dataset.source("validation", cache=True)
         self.results: Rows = self._saved("results.csv", RESULTS)
         self.gradients: Rows = self._saved("gradients.csv", GRADIENTS)
+        self.responses: Rows = self._saved("responses.csv", RESPONSES)
 
     def run(self, arm: str, depth: int) -> None:
         """Train and measure one arm at one depth; runs that are recorded already are skipped."""
@@ -134,6 +147,8 @@ class Study:
         )  # fmt: skip
         rows = self._evaluate(arm, depth, members, apply, sweep)
         self._save_curves(rows, sweep)
+        if depth == max(self.config.depths):
+            self._measure_responses(arm, depth, members, apply, sweep)
         self.results += rows
         records.write_csv(self.out / "results.csv", list(RESULTS), self.results)
         best = min(rows, key=lambda row: row["train_loss"])
@@ -175,9 +190,6 @@ class Study:
             f"{self.config.features} features, {self.config.steps} steps of "
             f"{self.config.batch_size} images, {seeds} seeds"
         )
-        summary = summarise(self.results, chance, about)
-        records.write_text(self.out / "summary.md", summary)
-        print(f"\n{summary}")
         deepest = max(row["depth"] for row in self.gradients)
         gradients = gradient_table(self.gradients, deepest)
         expected = {
@@ -192,7 +204,18 @@ class Study:
         figure.savefig(self.out / "depth_scaling.png", dpi=150)
         curves = curve_table(self.out / "metrics.jsonl", self.results)
         plots.training_curves(curves, chance, title=about).savefig(self.out / "curves.png", dpi=150)
-        print(f"Figures: {self.out / 'depth_scaling.png'}, {self.out / 'curves.png'}")
+        responses = response_table(self.responses, self.results)
+        if responses:
+            figure = plots.layer_responses(responses, title=about)
+            figure.savefig(self.out / "responses.png", dpi=150)
+        text = studies.write_summary(
+            self.out, title="How deep can a segmentation net be trained?",
+            about=summarise(self.results, chance, about),
+            verdicts=verdicts(self.results, responses, chance),
+            figures={name: caption for name, caption in CAPTIONS.items()
+                     if (self.out / name).exists()},
+        )  # fmt: skip
+        print(f"\n{text}\nFigures: {', '.join(CAPTIONS)} in {self.out}")
 
     def _saved(self, name: str, columns: dict[str, type]) -> Rows:
         path = self.out / name
@@ -221,16 +244,7 @@ class Study:
         batch = next(self._batches(0))
 
         def norms(params, stats, batch):
-            shape = (depth // 2 - 1, *batch["image"].shape[:-1], self.config.features)
-
-            def loss(blocks, nudges):
-                moved = nnx.merge_state(params, nnx.State({"stack": {"blocks": blocks}}))
-                (logits, _), _ = apply(
-                    moved, stats, batch["image"], train=True, nudges=nudges, method="trace"
-                )
-                return mean_cross_entropy(logits, batch["label"])
-
-            return stack_gradient_norms(loss, params["stack"]["blocks"], jnp.zeros(shape))
+            return gradient_norms(apply, params, stats, batch, self.config.features)
 
         measure = over_members(norms, self.mesh, in_axes=(0, 0, None), few_calls=True)
         found = jax.device_get(measure(*start, batch))
@@ -244,6 +258,28 @@ class Study:
             for layer in range(depth // 2 - 1)
         ]  # fmt: skip
         records.write_csv(self.out / "gradients.csv", list(GRADIENTS), self.gradients)
+
+    def _measure_responses(self, arm, depth, members, apply, sweep: Sweep) -> None:
+        """What each block puts out, or adds, after training; a row a member and block."""
+        residual = ARMS[arm]["residual"]
+
+        def responses(params, stats, images):
+            return layer_responses(apply, params, stats, images, residual=residual)
+
+        measure = over_members(responses, self.mesh, in_axes=(0, 0, None), few_calls=True)
+        found = jax.device_get(measure(sweep.params, sweep.stats, next(self._batches(0))["image"]))
+        fresh = [
+            {"arm": arm, "depth": depth, "seed": m.seed, "learning_rate": m.learning_rate,
+             "layer": layer + 1, "response": float(response)}
+            for m, by_layer in zip(members, found, strict=False)
+            for layer, response in enumerate(by_layer)
+        ]  # fmt: skip
+        redone = {(r["arm"], r["depth"], r["seed"], r["learning_rate"]) for r in fresh}
+        self.responses = fresh + [
+            r for r in self.responses
+            if (r["arm"], r["depth"], r["seed"], r["learning_rate"]) not in redone
+        ]  # fmt: skip
+        records.write_csv(self.out / "responses.csv", list(RESPONSES), self.responses)
 
     def _evaluate(self, arm, depth, members, apply, sweep: Sweep) -> Rows:
         confusion, shown = evaluate_members(
@@ -314,10 +350,7 @@ def command(args: Sequence[str] | None = None) -> None:
     """Read the command line, run, and say what is wrong in one line where something is."""
     # A run that is told to end stops as at Ctrl-C: what is finished is kept and shown.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        main(cli.parse(PRESETS, "quick", description=__doc__, args=args))
-    except ValueError as error:
-        raise SystemExit(f"depth_scaling: {error}") from error
+    studies.run(main, PRESETS, name="depth_scaling", description=__doc__, args=args)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,9 @@ GRADIENTS = {
     "arm": str, "depth": int, "seed": int, "layer": int, "input_gradient_norm": float,
     "weight_gradient_norm": float,
 }  # fmt: skip
+RESPONSES = {
+    "arm": str, "depth": int, "seed": int, "learning_rate": float, "layer": int, "response": float,
+}  # fmt: skip
 Rows = list[dict[str, Any]]
 
 
@@ -54,6 +57,24 @@ def gradient_table(gradients: Rows, depth: int) -> dict[str, np.ndarray]:
         if row["depth"] == depth:
             found[row["arm"]][row["seed"]].append(row["input_gradient_norm"])
     return {arm: np.array(list(seeds.values())) for arm, seeds in found.items()}
+
+
+def response_table(responses: Rows, results: Rows) -> dict[str, np.ndarray]:
+    """By arm, (seeds, blocks) responses of its deepest nets, at the arm's best rate there."""
+    found: dict[str, np.ndarray] = {}
+    for arm, depths in best_rate_rows(results).items():
+        depth = max(depths)
+        runs = {(r["seed"], r["learning_rate"]) for r in depths[depth]}
+        own = [
+            r for r in responses
+            if (r["arm"], r["depth"]) == (arm, depth) and (r["seed"], r["learning_rate"]) in runs
+        ]  # fmt: skip
+        by_seed: dict[int, list[float]] = defaultdict(list)
+        for row in sorted(own, key=lambda r: r["layer"]):
+            by_seed[row["seed"]].append(row["response"])
+        if by_seed:
+            found[arm] = np.array(list(by_seed.values()))
+    return found
 
 
 def curve_table(path: Path, results: Rows) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
@@ -109,7 +130,7 @@ def trainable_depth(losses: dict[int, np.ndarray], chance: float) -> int | None:
 
 
 def summarise(results: Rows, chance: float, about: str) -> str:
-    """The tables of the study as Markdown."""
+    """What the study ran on, and its tables, as Markdown."""
     best = best_rate_rows(results)
     losses = loss_table(results)
     depths = sorted({row["depth"] for row in results})
@@ -128,8 +149,6 @@ def summarise(results: Rows, chance: float, about: str) -> str:
             f"| {_median(rows, 'step_milliseconds'):.1f}"
         )
     lines = [
-        "# Trainable depth",
-        "",
         f"{about}.",
         f"Chance loss is ln K = {chance:.4f}. Each cell is the median training loss over the seeds "
         "at the arm's best learning rate for that depth (lowest and highest seed in brackets); "
@@ -147,7 +166,7 @@ def summarise(results: Rows, chance: float, about: str) -> str:
             deepest,
         ),
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def _cell(losses: np.ndarray) -> str:

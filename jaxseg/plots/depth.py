@@ -119,6 +119,32 @@ def training_curves(
     return figure
 
 
+def layer_responses(responses: Mapping[str, np.ndarray], *, title: str) -> Figure:
+    """Standard deviation of what each block puts out or adds, median and range over seeds.
+
+    Args:
+        responses: arm -> (seeds, blocks).
+        title: of the figure.
+    """
+    figure = Figure(figsize=(8.5, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for arm, values in responses.items():
+        blocks = np.arange(1, values.shape[1] + 1)
+        colour = ARM_COLOURS.get(arm, OTHER)
+        axes.plot(blocks, np.median(values, axis=0), color=colour, label=arm, linewidth=1.6)
+        axes.fill_between(
+            blocks, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.15, linewidth=0
+        )
+    axes.set(
+        xlabel="block (1 is next to the image)",
+        ylabel="standard deviation of the response",
+        yscale="log",
+    )
+    axes.set_title(f"Responses of the blocks after training.  {title}", fontsize=9)
+    axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
 def gradient_profile(
     axes: Axes,
     gradients: Mapping[str, np.ndarray],

@@ -14,8 +14,8 @@ COLUMNS = (
     "compile_seconds,step_milliseconds"
 )
 FILES = {
-    "config.json", "results.csv", "gradients.csv", "metrics.jsonl", "summary.md",
-    "depth_scaling.png", "curves.png", "predictions",
+    "config.json", "results.csv", "gradients.csv", "responses.csv", "metrics.jsonl", "summary.md",
+    "verdicts.csv", "depth_scaling.png", "curves.png", "responses.png", "predictions",
 }  # fmt: skip
 
 
@@ -81,6 +81,11 @@ def test_leaves_all_its_files(finished):
     # 1 and 3 blocks, by two seeds and two arms.
     assert len(gradients) == (1 + 3) * 2 * 2
     assert all(float(r["input_gradient_norm"]) > 0 for r in gradients)
+    # Of the deepest nets, 3 blocks, all but the last, by two arms, seeds and rates.
+    responses = rows(finished / "responses.csv")
+    assert {r["depth"] for r in responses} == {"8"}
+    assert len(responses) == 2 * 2 * 2 * 2
+    assert all(float(r["response"]) > 0 for r in responses)
     curves = [json.loads(s) for s in (finished / "metrics.jsonl").read_text().splitlines()]
     assert len(curves) == 16
     assert all(len(curve["train_loss"]) == 4 for curve in curves)
@@ -88,6 +93,8 @@ def test_leaves_all_its_files(finished):
     summary = (finished / "summary.md").read_text()
     assert "| plain |" in summary
     assert "ln K = 1.0986" in summary
+    claims = [r["claim"] for r in rows(finished / "verdicts.csv")]
+    assert len(claims) == 4  # rises, stays, below, quiet: of plain and residual
     assert np.load(finished / "predictions" / "plain-8.npy").shape == (6, 12, 12)
 
 

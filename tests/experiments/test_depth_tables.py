@@ -11,10 +11,12 @@ from depth_tables import (
     curve_table,
     gradient_table,
     loss_table,
+    response_table,
     summarise,
     theory,
     trainable_depth,
 )
+from depth_verdicts import verdicts
 
 INF = float("inf")
 
@@ -62,6 +64,67 @@ def test_summary():
     assert "| plain | 8 | 0.300 (0.200 to inf) | 0.520 (0.500 to 0.540) |  |" in text
     assert "| residual | none |  |  | inf (inf to inf) |" in text
     assert "| plain | 8 | 0.01 | 0.500 | 0.250 | 1,234 | 3 | 1.0 | 2.0 |" in text
+
+
+def claims(losses, responses=None, chance=1.1):
+    """Verdicts by their claim's first words, of losses by arm and depth."""
+    results = [
+        {"arm": arm, "depth": depth, "seed": seed, "learning_rate": 0.1, "train_loss": loss}
+        for arm, table in losses.items()
+        for depth, runs in table.items()
+        for seed, loss in enumerate(runs)
+    ]
+    found = verdicts(results, responses or {}, chance)
+    return {v.claim.split(",")[0].rpartition(" (")[0] or v.claim: v.verdict for v in found}
+
+
+def test_verdicts_follow_the_seeds():
+    falls = {"plain": {8: [0.4, 0.5], 64: [1.0, 1.1]}, "residual": {8: [0.4, 0.5], 64: [0.4, 0.6]}}
+    found = claims(falls, {"plain": np.ones((2, 3)), "residual": np.full((2, 3), 0.1)})
+    assert [*found.values()] == ["agrees"] * 4
+    overlap = {
+        "plain": {8: [0.4, 0.7], 64: [0.6, 1.1]},
+        "residual": {8: [0.3, 0.4], 64: [0.5, 0.7]},
+    }
+    quiet = {"plain": np.array([[1.0], [3.0]]), "residual": np.array([[2.0], [2.0]])}
+    # Rises, stays, below, quiet: only that residual nets stay is contradicted.
+    words = ["not shown", "disagrees", "not shown", "not shown"]
+    assert [*claims(overlap, quiet).values()] == words
+    worse = {"plain": {8: [0.8], 64: [0.4]}, "residual": {8: [0.3], 64: [0.5]}}
+    assert [*claims(worse).values()] == ["disagrees", "disagrees", "disagrees"]
+
+
+@pytest.mark.parametrize(
+    ("plain", "isometric", "word"),
+    [
+        (1.0, 0.2, "agrees"),
+        (0.2, 0.2, "not shown"),
+        (0.2, 1.0, "disagrees"),
+        (1.0, 1.0, "disagrees"),
+    ],
+)
+def test_isometry_is_judged_by_trainable_depth(plain, isometric, word):
+    arms = {"plain": {8: [0.2], 64: [plain]}, "plain_isometric": {8: [0.2], 64: [isometric]}}
+    found = claims(arms)
+    assert found[next(c for c in found if "isometry" in c)] == word
+
+
+def test_one_depth_says_nothing_of_depth():
+    assert claims({"plain": {8: [0.2]}, "residual": {8: [0.1]}}) == {}
+
+
+def test_responses_are_those_of_the_best_rate():
+    results = [
+        {"arm": "plain", "depth": 8, "seed": s, "learning_rate": r, "train_loss": r}
+        for s in (0, 1) for r in (0.1, 0.2)
+    ]  # fmt: skip
+    responses = [
+        {"arm": "plain", "depth": d, "seed": s, "learning_rate": r, "layer": n,
+         "response": n + s + r}
+        for d in (4, 8) for s in (0, 1) for r in (0.1, 0.2) for n in (2, 1)
+    ]  # fmt: skip
+    found = response_table(responses, results)["plain"]
+    np.testing.assert_allclose(found, [[1.1, 2.1], [2.1, 3.1]])
 
 
 def test_gradient_table_has_a_row_a_seed():

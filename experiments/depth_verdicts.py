@@ -1,0 +1,117 @@
+"""What the depth study says of the lecture's claims."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from depth_tables import Rows, loss_table, trainable_depth
+from studies import Verdict, judged
+
+HARD, SHORTCUTS = "Deep networks are hard to train", "Residual connections"
+PAIRS = (("plain", "residual"), ("plain_norm", "residual_norm"))
+
+
+def verdicts(results: Rows, responses: Mapping[str, np.ndarray], chance: float) -> list[Verdict]:
+    """The claims that the arms at hand can speak to.
+
+    Args:
+        results: rows of results.csv.
+        responses: arm -> (seeds, blocks), as `response_table`.
+        chance: the loss of knowing nothing, in nats.
+    """
+    losses = {arm: table for arm, table in loss_table(results).items() if len(table) > 1}
+    found = [_rises(arm, losses[arm]) for arm, _ in PAIRS if arm in losses]
+    found += [_stays(arm, losses[arm]) for _, arm in PAIRS if arm in losses]
+    found += [_below(*pair, losses) for pair in PAIRS if {*pair} <= {*losses}]
+    if {"plain", "plain_isometric"} <= {*losses}:
+        found.append(_isometry(losses, chance))
+    found += [_quiet(*pair, responses) for pair in PAIRS if {*pair} <= {*responses}]
+    return found
+
+
+def ordered(low: np.ndarray, high: np.ndarray) -> bool | None:
+    """Whether all seeds say low < high; None where their ranges overlap."""
+    if np.max(low) < np.min(high):
+        return True
+    return False if np.min(low) > np.max(high) else None
+
+
+def _rises(arm: str, table: Mapping[int, np.ndarray]) -> Verdict:
+    first, last = min(table), max(table)
+    return Verdict(
+        heading=HARD,
+        claim=f"The training loss of nets without shortcuts rises with their depth ({arm})",
+        source="He et al. 2015, arXiv:1512.03385; published for ImageNet, top-1 error: plain-18 "
+        "27.94, plain-34 28.54",
+        theory=f"loss at {last} convolutions above that at {first}, for all seeds",
+        measured=_change(table),
+        seeds=len(table[last]),
+        verdict=judged(ordered(table[first], table[last])),
+    )
+
+
+def _stays(arm: str, table: Mapping[int, np.ndarray]) -> Verdict:
+    first, last = min(table), max(table)
+    rises = ordered(table[first], table[last])
+    return Verdict(
+        heading=SHORTCUTS,
+        claim=f"With shortcuts the training loss does not rise with depth ({arm})",
+        source="He et al. 2015; published for ImageNet, top-1 error: ResNet-18 27.88, ResNet-34 "
+        "25.03",
+        theory=f"loss at {last} convolutions not above that at {first}, within the seeds' range",
+        measured=_change(table),
+        seeds=len(table[last]),
+        verdict=judged(not rises),
+    )
+
+
+def _below(plain: str, residual: str, losses) -> Verdict:
+    depth = max({*losses[plain]} & {*losses[residual]})
+    low, high = losses[residual][depth], losses[plain][depth]
+    return Verdict(
+        heading=SHORTCUTS,
+        claim=f"Of equal parameters, deep nets train better with shortcuts ({residual}, {plain})",
+        source="He et al. 2015",
+        theory=f"at {depth} convolutions every seed's loss is below every seed's without",
+        measured=f"{_range(low)} against {_range(high)}",
+        seeds=len(low),
+        verdict=judged(ordered(low, high)),
+    )
+
+
+def _isometry(losses, chance: float) -> Verdict:
+    plain, isometric = (
+        trainable_depth(losses[arm], chance) or 0 for arm in ("plain", "plain_isometric")
+    )
+    both = plain == isometric == max(losses["plain"])  # the study did not go deep enough
+    return Verdict(
+        heading=HARD,
+        claim="What plain nets lack is dynamical isometry: tanh and delta-orthogonal kernels train "
+        "deeper",
+        source="Xiao et al. 2018, arXiv:1806.05393",
+        theory="a greater trainable depth (median loss below half of chance)",
+        measured=f"{isometric or 'no'} convolutions against {plain or 'none'}",
+        seeds=len(next(iter(losses["plain"].values()))),
+        verdict=judged(None if both else isometric > plain),
+    )
+
+
+def _quiet(plain: str, residual: str, responses: Mapping[str, np.ndarray]) -> Verdict:
+    low, high = (np.median(responses[arm], axis=1) for arm in (residual, plain))
+    return Verdict(
+        heading=SHORTCUTS,
+        claim=f"A residual block adds less than a plain one puts out ({residual}, {plain})",
+        source="He et al. 2015, fig. 7",
+        theory="median standard deviation over the blocks smaller, for all seeds",
+        measured=f"{_range(low)} against {_range(high)}",
+        seeds=len(low),
+        verdict=judged(ordered(low, high)),
+    )
+
+
+def _change(table: Mapping[int, np.ndarray]) -> str:
+    first, last = min(table), max(table)
+    return f"{_range(table[first])} at {first}, {_range(table[last])} at {last}"
+
+
+def _range(values: np.ndarray) -> str:
+    return f"{np.median(values):.3f} ({np.min(values):.3f} to {np.max(values):.3f})"
