@@ -1,4 +1,4 @@
-"""What mean-field theory says of gradients in a random deep net: closed forms, nothing fitted.
+"""What mean-field theory says of the gradients in a stack of blocks.
 
 Each function gives log10(||dE/dx_l|| / ||dE/dx_L||) for the inputs x_1 ... x_L of a stack of L
 blocks of two convolutions, at initialisation, in the limit of many channels. NumPy in float64;
@@ -7,9 +7,9 @@ products of many factors are kept as sums of logs.
 
 import numpy as np
 
+from jaxseg.analysis.mean_field.normalised import BATCH_NORM_GAIN
+
 LOG10 = np.log(10.0)
-BATCH_NORM_GAIN = np.pi / (np.pi - 1)
-"""Growth of the squared gradient a layer of ReLU with batch norm: 1.46694 (Yang et al. 2019)."""
 
 
 def tap_average(side: int, dilation: int = 1) -> np.ndarray:
