@@ -7,6 +7,14 @@ from jaxseg.analysis.gradients import StackNorms, leading_norms, stack_gradient_
 from jaxseg.analysis.hybrid_dilation import HybridDilation, hybrid_dilation
 from jaxseg.analysis.landscape import filter_normalised_direction, loss_surface
 from jaxseg.analysis.noise_scale import NoiseScale, gradient_noise_scale
+from jaxseg.analysis.paths import (
+    PathGradients,
+    independent_path_shares,
+    log_path_counts,
+    path_gradients,
+    path_share,
+    sampled_path_norms,
+)
 from jaxseg.analysis.per_example import layer_gradient_norms, per_example_gradients
 from jaxseg.analysis.receptive import ReceptiveField, Summary, receptive_field, summary
 
@@ -14,6 +22,7 @@ __all__ = [
     "EffectiveField",
     "HybridDilation",
     "NoiseScale",
+    "PathGradients",
     "ReceptiveField",
     "StackNorms",
     "Summary",
@@ -23,12 +32,17 @@ __all__ = [
     "hessian_eigenvalues",
     "hessian_vector_product",
     "hybrid_dilation",
+    "independent_path_shares",
     "layer_gradient_norms",
     "leading_norms",
+    "log_path_counts",
     "loss_surface",
     "mean_field",
+    "path_gradients",
+    "path_share",
     "per_example_gradients",
     "receptive_field",
+    "sampled_path_norms",
     "stack_gradient_norms",
     "summary",
 ]
