@@ -32,11 +32,11 @@ def gradient_norms(apply, params, stats, batch, features: int) -> StackNorms:
     return stack_gradient_norms(loss, blocks, jnp.zeros(shape))
 
 
-def layer_responses(apply, params, stats, images, *, residual: bool) -> jax.Array:
-    """Standard deviation of what every block but the last puts out.
+def layer_responses(apply, params, stats, images, *, residual: bool) -> tuple[jax.Array, jax.Array]:
+    """What every block but the last puts out, and how much of its output that is.
 
-    He et al. 2015 (arXiv:1512.03385, fig. 7) look behind each batch norm; here it is a whole
-    block's result, and with shortcuts what the block adds to its input.
+    He et al. 2015 (arXiv:1512.03385, fig. 7) look behind each batch norm, whose learned scale these
+    nets do without; here it is a whole block's result, and with shortcuts what it adds.
 
     Args:
         apply: of a `DeepNet`, from `nn.functional`.
@@ -46,8 +46,12 @@ def layer_responses(apply, params, stats, images, *, residual: bool) -> jax.Arra
         residual: whether the blocks have shortcuts.
 
     Returns:
-        (blocks - 1,)
+        (blocks - 1,) standard deviations, and their ratio to those of the blocks' outputs: 1
+        without shortcuts.
     """
     (_, inputs), _ = apply(params, stats, images, train=True, method="trace")
-    responses = inputs[1:] - inputs[:-1] if residual else inputs[1:]
-    return jnp.std(responses, axis=tuple(range(1, responses.ndim)))
+    outputs = inputs[1:]
+    added = outputs - inputs[:-1] if residual else outputs
+    axes = tuple(range(1, outputs.ndim))
+    response = jnp.std(added, axis=axes)
+    return response, response / jnp.std(outputs, axis=axes)

@@ -77,8 +77,8 @@ CAPTIONS = {
     "depth_scaling.png": "Training loss against depth; the gradient in each block's input before "
     "training, theory dashed; what the deepest nets predict on images they never saw.",
     "curves.png": "Training loss of each arm's deepest nets at their best rate, a line a seed.",
-    "responses.png": "What each block puts out (plain) or adds (residual) after training, as He et "
-    "al. (2015, fig. 7) measured it behind the batch norms of CIFAR nets.",
+    "responses.png": "After training: what each block of the deepest nets puts out (plain) or adds "
+    "(residual), and how much of its output that is, in the shallowest and the deepest.",
 }
 
 
@@ -147,7 +147,7 @@ class Study:
         )  # fmt: skip
         rows = self._evaluate(arm, depth, members, apply, sweep)
         self._save_curves(rows, sweep)
-        if depth == max(self.config.depths):
+        if depth in (min(self.config.depths), max(self.config.depths)):
             self._measure_responses(arm, depth, members, apply, sweep)
         self.results += rows
         records.write_csv(self.out / "results.csv", list(RESULTS), self.results)
@@ -204,14 +204,16 @@ class Study:
         figure.savefig(self.out / "depth_scaling.png", dpi=150)
         curves = curve_table(self.out / "metrics.jsonl", self.results)
         plots.training_curves(curves, chance, title=about).savefig(self.out / "curves.png", dpi=150)
-        responses = response_table(self.responses, self.results)
-        if responses:
-            figure = plots.layer_responses(responses, title=about)
+        response, share = (
+            response_table(self.responses, self.results, column) for column in ("response", "share")
+        )
+        if response:
+            figure = plots.layer_responses(response, share, title=about)
             figure.savefig(self.out / "responses.png", dpi=150)
         text = studies.write_summary(
             self.out, title="How deep can a segmentation net be trained?",
             about=summarise(self.results, chance, about),
-            verdicts=verdicts(self.results, responses, chance),
+            verdicts=verdicts(self.results, share, chance),
             figures={name: caption for name, caption in CAPTIONS.items()
                      if (self.out / name).exists()},
         )  # fmt: skip
@@ -270,9 +272,9 @@ class Study:
         found = jax.device_get(measure(sweep.params, sweep.stats, next(self._batches(0))["image"]))
         fresh = [
             {"arm": arm, "depth": depth, "seed": m.seed, "learning_rate": m.learning_rate,
-             "layer": layer + 1, "response": float(response)}
-            for m, by_layer in zip(members, found, strict=False)
-            for layer, response in enumerate(by_layer)
+             "layer": layer + 1, "response": float(response), "share": float(share)}
+            for m, *by_layer in zip(members, *found, strict=False)
+            for layer, (response, share) in enumerate(zip(*by_layer, strict=True))
         ]  # fmt: skip
         redone = {(r["arm"], r["depth"], r["seed"], r["learning_rate"]) for r in fresh}
         self.responses = fresh + [

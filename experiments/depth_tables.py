@@ -22,6 +22,7 @@ GRADIENTS = {
 }  # fmt: skip
 RESPONSES = {
     "arm": str, "depth": int, "seed": int, "learning_rate": float, "layer": int, "response": float,
+    "share": float,
 }  # fmt: skip
 Rows = list[dict[str, Any]]
 
@@ -59,22 +60,20 @@ def gradient_table(gradients: Rows, depth: int) -> dict[str, np.ndarray]:
     return {arm: np.array(list(seeds.values())) for arm, seeds in found.items()}
 
 
-def response_table(responses: Rows, results: Rows) -> dict[str, np.ndarray]:
-    """By arm, (seeds, blocks) responses of its deepest nets, at the arm's best rate there."""
-    found: dict[str, np.ndarray] = {}
+def response_table(responses: Rows, results: Rows, column: str) -> dict[str, dict[int, np.ndarray]]:
+    """By arm and depth, (seeds, blocks) of one column of responses.csv, at the arm's best rate."""
+    found: dict[str, dict[int, np.ndarray]] = defaultdict(dict)
     for arm, depths in best_rate_rows(results).items():
-        depth = max(depths)
-        runs = {(r["seed"], r["learning_rate"]) for r in depths[depth]}
-        own = [
-            r for r in responses
-            if (r["arm"], r["depth"]) == (arm, depth) and (r["seed"], r["learning_rate"]) in runs
-        ]  # fmt: skip
-        by_seed: dict[int, list[float]] = defaultdict(list)
-        for row in sorted(own, key=lambda r: r["layer"]):
-            by_seed[row["seed"]].append(row["response"])
-        if by_seed:
-            found[arm] = np.array(list(by_seed.values()))
-    return found
+        for depth, runs in depths.items():
+            best = {(r["seed"], r["learning_rate"]) for r in runs}
+            by_seed: dict[int, list[float]] = defaultdict(list)
+            for row in sorted(responses, key=lambda r: r["layer"]):
+                own = (row["arm"], row["depth"]) == (arm, depth)
+                if own and (row["seed"], row["learning_rate"]) in best:
+                    by_seed[row["seed"]].append(row[column])
+            if by_seed:
+                found[arm][depth] = np.array(list(by_seed.values()))
+    return dict(found)
 
 
 def curve_table(path: Path, results: Rows) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:

@@ -8,14 +8,16 @@ from studies import Verdict, judged
 
 HARD, SHORTCUTS = "Deep networks are hard to train", "Residual connections"
 PAIRS = (("plain", "residual"), ("plain_norm", "residual_norm"))
+Shares = Mapping[str, Mapping[int, np.ndarray]]
+"""arm -> depth -> (seeds, blocks)."""
 
 
-def verdicts(results: Rows, responses: Mapping[str, np.ndarray], chance: float) -> list[Verdict]:
+def verdicts(results: Rows, shares: Shares, chance: float) -> list[Verdict]:
     """The claims that the arms at hand can speak to.
 
     Args:
         results: rows of results.csv.
-        responses: arm -> (seeds, blocks), as `response_table`.
+        shares: of each block in its output, as `response_table`.
         chance: the loss of knowing nothing, in nats.
     """
     losses = {arm: table for arm, table in loss_table(results).items() if len(table) > 1}
@@ -24,7 +26,7 @@ def verdicts(results: Rows, responses: Mapping[str, np.ndarray], chance: float) 
     found += [_below(*pair, losses) for pair in PAIRS if {*pair} <= {*losses}]
     if {"plain", "plain_isometric"} <= {*losses}:
         found.append(_isometry(losses, chance))
-    found += [_quiet(*pair, responses) for pair in PAIRS if {*pair} <= {*responses}]
+    found += [_quiet(arm, shares[arm]) for _, arm in PAIRS if len(shares.get(arm, ())) > 1]
     return found
 
 
@@ -95,16 +97,18 @@ def _isometry(losses, chance: float) -> Verdict:
     )
 
 
-def _quiet(plain: str, residual: str, responses: Mapping[str, np.ndarray]) -> Verdict:
-    low, high = (np.median(responses[arm], axis=1) for arm in (residual, plain))
+def _quiet(arm: str, shares: Mapping[int, np.ndarray]) -> Verdict:
+    medians = {depth: np.median(found, axis=1) for depth, found in shares.items()}
+    first, last = min(medians), max(medians)
     return Verdict(
         heading=SHORTCUTS,
-        claim=f"A residual block adds less than a plain one puts out ({residual}, {plain})",
-        source="He et al. 2015, fig. 7",
-        theory="median standard deviation over the blocks smaller, for all seeds",
-        measured=f"{_range(low)} against {_range(high)}",
-        seeds=len(low),
-        verdict=judged(ordered(low, high)),
+        claim=f"The deeper the net, the less each residual block changes its input ({arm})",
+        source="He et al. 2015, fig. 7, of CIFAR ResNets of 20 to 110 layers",
+        theory="after training the median block's share of its output's standard deviation falls "
+        "with depth, for all seeds (1: a plain block's)",
+        measured=_change(medians),
+        seeds=len(medians[last]),
+        verdict=judged(ordered(medians[last], medians[first])),
     )
 
 

@@ -119,30 +119,44 @@ def training_curves(
     return figure
 
 
-def layer_responses(responses: Mapping[str, np.ndarray], *, title: str) -> Figure:
-    """Standard deviation of what each block puts out or adds, median and range over seeds.
+def layer_responses(
+    responses: Mapping[str, Mapping[int, np.ndarray]],
+    shares: Mapping[str, Mapping[int, np.ndarray]],
+    *,
+    title: str,
+) -> Figure:
+    """What blocks put out or add, and its share of their output: median and range over seeds.
 
     Args:
-        responses: arm -> (seeds, blocks).
+        responses: arm -> depth -> (seeds, blocks) standard deviations; the deepest are shown.
+        shares: likewise, ratios to the outputs' standard deviations; arms of ones are left out.
         title: of the figure.
     """
-    figure = Figure(figsize=(8.5, 3.6), layout="constrained")
-    axes = figure.subplots()
-    for arm, values in responses.items():
-        blocks = np.arange(1, values.shape[1] + 1)
-        colour = ARM_COLOURS.get(arm, OTHER)
-        axes.plot(blocks, np.median(values, axis=0), color=colour, label=arm, linewidth=1.6)
-        axes.fill_between(
-            blocks, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.15, linewidth=0
-        )
-    axes.set(
-        xlabel="block (1 is next to the image)",
-        ylabel="standard deviation of the response",
-        yscale="log",
-    )
-    axes.set_title(f"Responses of the blocks after training.  {title}", fontsize=9)
-    axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure = Figure(figsize=(10, 3.8), layout="constrained")
+    figure.suptitle(f"The blocks' responses after training.  {title}", fontsize=9)
+    left, right = figure.subplots(1, 2)
+    for arm, by_depth in responses.items():
+        depth = max(by_depth)
+        _by_block(left, by_depth[depth], ARM_COLOURS.get(arm, OTHER), "-", f"{arm}, {depth}")
+    for arm, by_depth in shares.items():
+        for style, depth in zip("-:", sorted({max(by_depth), min(by_depth)})[::-1], strict=False):
+            if np.ptp(by_depth[depth]):
+                colour = ARM_COLOURS.get(arm, OTHER)
+                _by_block(right, by_depth[depth], colour, style, f"{arm}, {depth}")
+    left.set_title("Standard deviation of what a block puts out or adds", fontsize=9)
+    right.set_title("What a residual block adds, over its output (a plain one: 1)", fontsize=9)
+    for axes in (left, right):
+        axes.set(xlabel="place in the net (0 is next to the image)", yscale="log")
+        axes.legend(fontsize=8, frameon=False, title="arm, convolutions", title_fontsize=8)
     return figure
+
+
+def _by_block(axes: Axes, values: np.ndarray, colour: str, style: str, label: str) -> None:
+    places = np.linspace(0, 1, values.shape[1])
+    axes.plot(places, np.median(values, axis=0), style, color=colour, label=label, linewidth=1.6)
+    axes.fill_between(
+        places, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.12, linewidth=0
+    )
 
 
 def gradient_profile(

@@ -81,11 +81,12 @@ def test_leaves_all_its_files(finished):
     # 1 and 3 blocks, by two seeds and two arms.
     assert len(gradients) == (1 + 3) * 2 * 2
     assert all(float(r["input_gradient_norm"]) > 0 for r in gradients)
-    # Of the deepest nets, 3 blocks, all but the last, by two arms, seeds and rates.
+    # All blocks but the last, none of 1 and two of 3, by two arms, seeds and rates.
     responses = rows(finished / "responses.csv")
     assert {r["depth"] for r in responses} == {"8"}
     assert len(responses) == 2 * 2 * 2 * 2
     assert all(float(r["response"]) > 0 for r in responses)
+    assert all((float(r["share"]) == 1) == (r["arm"] == "plain") for r in responses)
     curves = [json.loads(s) for s in (finished / "metrics.jsonl").read_text().splitlines()]
     assert len(curves) == 16
     assert all(len(curve["train_loss"]) == 4 for curve in curves)
@@ -94,7 +95,7 @@ def test_leaves_all_its_files(finished):
     assert "| plain |" in summary
     assert "ln K = 1.0986" in summary
     claims = [r["claim"] for r in rows(finished / "verdicts.csv")]
-    assert len(claims) == 4  # rises, stays, below, quiet: of plain and residual
+    assert len(claims) == 3  # rises, stays, below: of plain and residual
     assert np.load(finished / "predictions" / "plain-8.npy").shape == (6, 12, 12)
 
 

@@ -80,13 +80,13 @@ def claims(losses, responses=None, chance=1.1):
 
 def test_verdicts_follow_the_seeds():
     falls = {"plain": {8: [0.4, 0.5], 64: [1.0, 1.1]}, "residual": {8: [0.4, 0.5], 64: [0.4, 0.6]}}
-    found = claims(falls, {"plain": np.ones((2, 3)), "residual": np.full((2, 3), 0.1)})
+    found = claims(falls, {"residual": {8: np.full((2, 2), 0.4), 64: np.full((2, 3), 0.1)}})
     assert [*found.values()] == ["agrees"] * 4
     overlap = {
         "plain": {8: [0.4, 0.7], 64: [0.6, 1.1]},
         "residual": {8: [0.3, 0.4], 64: [0.5, 0.7]},
     }
-    quiet = {"plain": np.array([[1.0], [3.0]]), "residual": np.array([[2.0], [2.0]])}
+    quiet = {"residual": {8: np.array([[1.0], [3.0]]), 64: np.array([[2.0], [2.0]])}}
     # Rises, stays, below, quiet: only that residual nets stay is contradicted.
     words = ["not shown", "disagrees", "not shown", "not shown"]
     assert [*claims(overlap, quiet).values()] == words
@@ -120,11 +120,14 @@ def test_responses_are_those_of_the_best_rate():
     ]  # fmt: skip
     responses = [
         {"arm": "plain", "depth": d, "seed": s, "learning_rate": r, "layer": n,
-         "response": n + s + r}
+         "response": n + s + r, "share": d}
         for d in (4, 8) for s in (0, 1) for r in (0.1, 0.2) for n in (2, 1)
     ]  # fmt: skip
-    found = response_table(responses, results)["plain"]
-    np.testing.assert_allclose(found, [[1.1, 2.1], [2.1, 3.1]])
+    found = response_table(responses, results, "response")["plain"]
+    assert [*found] == [8]  # no net of depth 4 has results
+    np.testing.assert_allclose(found[8], [[1.1, 2.1], [2.1, 3.1]])
+    share = response_table(responses, results, "share")["plain"][8]
+    np.testing.assert_array_equal(share, np.full((2, 2), 8))
 
 
 def test_gradient_table_has_a_row_a_seed():
