@@ -64,17 +64,17 @@ def main(config: Config) -> None:
     """Count, then write tables and figures."""
     run = load_run(config.run, step=config.step)
     dataset = load(_data(config, run))
-    if dataset.class_names != run.scene.class_names:
+    if dataset.class_names != run.info.class_names:
         raise ValueError(
             f"the data has the classes {list(dataset.class_names)}, but {config.run} was trained "
-            f"on {list(run.scene.class_names)}: evaluate on data of the same classes."
+            f"on {list(run.info.class_names)}: evaluate on data of the same classes."
         )
     source = dataset.source(config.split, cache=False)
     out = config.out or config.run / config.split
     out.mkdir(parents=True, exist_ok=True)
     look = jax.jit(lambda images: probabilities(run.logits, images, config.inference))
     counts, scores, shown = count(run, look, source.pixels, config)
-    names = run.scene.class_names
+    names = run.info.class_names
     rows = metrics.per_class_rows(counts, names)
     records.write_csv(out / "results.csv", metrics.COLUMNS, rows)
     records.write_csv(
@@ -83,8 +83,8 @@ def main(config: Config) -> None:
          for n, row in zip(names, counts.tolist(), strict=True)],
     )  # fmt: skip
     about = (
-        f"{run.config['model']['name']} on {run.scene.name}, {config.split} split "
-        f"({len(source)} images of {run.scene.size[0]}x{run.scene.size[1]}), step {run.step}; "
+        f"{run.config['model']['name']} on {run.info.name}, {config.split} split "
+        f"({len(source)} images of {run.info.size[0]}x{run.info.size[1]}), step {run.step}; "
         f"{describe(config.inference)}"
     )
     lines = records.markdown_table(
@@ -97,15 +97,15 @@ def main(config: Config) -> None:
     print(text)
     plots.confusion_figure(counts, names, title=about).savefig(out / "confusion.png", dpi=120)
     plots.prediction_panel(
-        *shown, palette=run.scene.palette, class_names=names, title=about
+        *shown, palette=run.info.palette, class_names=names, title=about
     ).savefig(out / "panel.png", dpi=120)
     print(f"Figures: {out / 'confusion.png'}, {out / 'panel.png'}")
 
 
 def count(run: Run, look, source: data.Pixels, config: Config):
     """The confusion matrix, every class's boundary F-score, and a few images with what was seen."""
-    classes = run.scene.classes
-    tolerance = max(1, round(0.0075 * float(np.hypot(*run.scene.size))))
+    classes = run.info.classes
+    tolerance = max(1, round(0.0075 * float(np.hypot(*run.info.size))))
 
     @jax.jit
     def step(batch):
@@ -154,7 +154,7 @@ def _data(config: Config, run: Run) -> DataConfig:
     data_dir = config.data.data_dir or (saved["data_dir"] and Path(saved["data_dir"]))
     return replace(
         config.data, name=saved["name"], directory=directory, data_dir=data_dir,
-        size=run.scene.size,
+        size=run.info.size,
     )  # fmt: skip
 
 

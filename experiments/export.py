@@ -76,7 +76,7 @@ def main(config: Config) -> None:
     out = config.out or config.run
     out.mkdir(parents=True, exist_ok=True)
     run = load_run(config.run, step=config.step)
-    net, channels = jax.jit(run.logits), run.scene.channels
+    net, channels = jax.jit(run.logits), run.info.channels
     exported = write(net, channels, config, out)
     batches = noise(channels, config)
     rows = interop.compare(net, exported, batches)

@@ -74,7 +74,7 @@ def main(config: Config) -> int:
     names, bad = output_names(paths), 0
     for path, name in zip(tqdm(paths, desc="predicting", leave=False), names, strict=True):
         try:
-            image = read(path, run.scene.channels)
+            image = read(path, run.info.channels)
         except ValueError as error:
             bad += 1
             tqdm.write(f"Passed over: {error}", file=sys.stderr)
@@ -137,7 +137,7 @@ def make_look(run: Run, config: Config):
         found = ops.resize(found, size)
         return found.argmax(-1)[0].astype(np.uint8), entropy(found)[0]
 
-    height = config.height or run.scene.size[0]
+    height = config.height or run.info.size[0]
 
     def apply(image):
         size = image.shape[:2]
@@ -152,7 +152,7 @@ def make_look(run: Run, config: Config):
 def write(run, config, path: Path, image, predictions, uncertainty) -> None:
     """The mask with its palette, the image under the mask's colours, and the uncertainty."""
     palette = np.zeros((256, 3), np.uint8)
-    palette[: run.scene.classes] = run.scene.palette
+    palette[: run.info.classes] = run.info.palette
     mask = Image.fromarray(predictions)
     mask.putpalette(palette.tobytes())
     mask.save(path.with_name(f"{path.name}_mask.png"))

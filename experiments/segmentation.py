@@ -35,8 +35,6 @@ NETS: dict[str, tuple[type[models.Segmenter], dict[str, Any]]] = {
 """Every net on an encoder, with what it is built with here unless asked otherwise."""
 ClassWeights = Literal["none", "median_frequency", "inverse_log"]
 LossName = Literal["cross_entropy", "focal", "dice", "lovasz", "ohem"]
-SCENE = ("name", "size", "class_names", "palette", "mean", "std")
-"""What a run remembers of its data set."""
 
 
 @dataclass(frozen=True)
@@ -184,10 +182,10 @@ def make_loss(
 
 
 def start(
-    model: ModelConfig, optimizer: OptimizerConfig, scene: "Scene", steps: int, seed: int
+    model: ModelConfig, optimizer: OptimizerConfig, info: data.DatasetInfo, steps: int, seed: int
 ) -> TrainState:
     """The state before the first step; its shapes alone under `jax.eval_shape`."""
-    init, _ = functions(model, scene.classes, scene.channels)
+    init, _ = functions(model, info.classes, info.channels)
 
     @jax.jit
     def begin(key):
@@ -200,13 +198,15 @@ def start(
     return begin(jax.random.key(seed))
 
 
-def pretrained(config: ModelConfig, weights: Path, scene: "Scene", state: TrainState) -> TrainState:
+def pretrained(
+    config: ModelConfig, weights: Path, info: data.DatasetInfo, state: TrainState
+) -> TrainState:
     """The state before the first step with torchvision's weights in it; prints what did not fit.
 
     Raises:
         ValueError: the net has no encoder, or nothing fits.
     """
-    make = functools.partial(build, config, scene.classes, scene.channels)
+    make = functools.partial(build, config, info.classes, info.channels)
     graphdef = nnx.graphdef(nnx.eval_shape(lambda: make(nnx.Rngs(0))))
     net = nnx.merge(graphdef, state.params, state.stats, copy=True)
     if isinstance(net, models.UNet):
@@ -223,51 +223,19 @@ def pretrained(config: ModelConfig, weights: Path, scene: "Scene", state: TrainS
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What the numbers of images and labels mean; a data set without its files."""
-
-    name: str
-    size: tuple[int, int]
-    class_names: tuple[str, ...]
-    palette: tuple[tuple[int, int, int], ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    @property
-    def classes(self) -> int:
-        """The number of classes."""
-        return len(self.class_names)
-
-    @property
-    def channels(self) -> int:
-        """The number of channels of an image."""
-        return len(self.mean)
-
-    def standardise(self, images: jax.Array) -> jax.Array:
-        """Images of 8 bits, or floating ones from 0 to 1, to what the nets take."""
-        floating = jnp.issubdtype(images.dtype, jnp.floating)
-        return data.standardise(images if floating else data.to_float(images), self.mean, self.std)
-
-
-def scene_of(dataset: data.Dataset) -> Scene:
-    """What a run remembers of its data set."""
-    return Scene(**{name: getattr(dataset, name) for name in SCENE})
-
-
-@dataclass(frozen=True)
 class Run:
     """A net that `train.py` trained.
 
     Attributes:
         config: its configuration, as JSON values.
-        scene: what its images and labels mean.
+        info: what its images and labels mean.
         step: how many steps it has been trained for.
         logits: images (batch, height, width, channels) of any size, of 8 bits or floating from 0
             to 1, -> logits (batch, height, width, classes); to be jitted.
     """
 
     config: dict[str, Any]
-    scene: Scene
+    info: data.DatasetInfo
     step: int
     logits: Callable[[jax.Array], jax.Array]
 
@@ -285,22 +253,22 @@ def load_run(folder: Path, *, step: int | None = None) -> Run:
             f"{folder} is no run of train.py (no config.json, or no checkpoints): give the folder "
             "that was its --out."
         )
-    config, scene = _records(folder)
+    config, info = _records(folder)
     model = from_record(ModelConfig, config["model"])
     optimizer = from_record(OptimizerConfig, config["optimizer"])
-    like = jax.eval_shape(lambda: start(model, optimizer, scene, config["steps"], config["seed"]))
+    like = jax.eval_shape(lambda: start(model, optimizer, info, config["steps"], config["seed"]))
     with Checkpoints(folder / "checkpoints", read_only=True) as checkpoints:
         found, state, _ = checkpoints.restore(like, step, with_data=False)
-    _, apply = functions(model, scene.classes, scene.channels)
+    _, apply = functions(model, info.classes, info.channels)
     params, stats = evaluated(state)
 
     def logits(images):
-        return apply(params, stats, scene.standardise(images), train=False)[0]
+        return apply(params, stats, info.standardise(images), train=False)[0]
 
-    return Run(config, scene, found, logits)
+    return Run(config, info, found, logits)
 
 
-def _records(folder: Path) -> tuple[dict[str, Any], Scene]:
+def _records(folder: Path) -> tuple[dict[str, Any], data.DatasetInfo]:
     """What a run wrote of itself and of its data.
 
     Raises:
@@ -312,8 +280,8 @@ def _records(folder: Path) -> tuple[dict[str, Any], Scene]:
         missing = {"model", "optimizer", "data", "steps", "seed"} - set(config)
         if missing:
             raise ValueError(f"it lacks {', '.join(sorted(missing))}")
-        path = folder / "scene.json"
-        return config, from_record(Scene, json.loads(path.read_text()))
+        path = folder / "dataset.json"
+        return config, from_record(data.DatasetInfo, json.loads(path.read_text()))
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} is no record of train.py, or damaged ({error}): put it back, or train again."

@@ -8,7 +8,7 @@
 `quick` trains a small U-Net on the embedded mosaic, in about a minute on two cores. `camvid` is a
 schedule for two cores within the hour (180 x 240 pixels), `full` one for a GPU (360 x 480).
 
-It leaves in --out: config.json, scene.json (classes, colours, normalisation), metrics.jsonl,
+It leaves in --out: config.json, dataset.json (classes, colours, normalisation), metrics.jsonl,
 checkpoints/, curves.png, panel.png, results.csv and summary.md. Ctrl-C and SIGTERM save and stop;
 --resume goes on from the newest checkpoint, bit for bit as if nothing had happened. Then:
 
@@ -27,12 +27,10 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from segmentation import (
-    Scene,
     evaluated,
     functions,
     make_loss,
     pretrained,
-    scene_of,
     start,
 )
 from segmentation_data import load
@@ -65,7 +63,7 @@ def main(config: Config) -> None:
     use_all_cores(config.devices)
     join_processes(config.coordinator, config.processes, config.process)
     dataset = load(config.data)
-    _check_run(config, scene_of(dataset))
+    _check_run(config, dataset.info)
     leader = jax.process_index() == 0
     with records.only_run(config.out) if leader else nullcontext():
         _train(config, dataset)
@@ -73,13 +71,13 @@ def main(config: Config) -> None:
 
 def _train(config: Config, dataset: data.Dataset) -> None:
     if jax.process_index() == 0:
-        _check_scene(config, scene_of(dataset))
+        _check_data(config, dataset.info)
         records.open_run(
             config.out, config, results="metrics.jsonl", may_differ=MAY_DIFFER, written=WRITTEN,
             resume=config.resume, overwrite=config.overwrite,
         )  # fmt: skip
         records.write_text(
-            config.out / "scene.json", json.dumps(records.config_record(scene_of(dataset))) + "\n"
+            config.out / "dataset.json", json.dumps(records.config_record(dataset.info)) + "\n"
         )
     with (
         stop_requests() as stop,
@@ -98,7 +96,7 @@ def _train(config: Config, dataset: data.Dataset) -> None:
     confusion = training.evaluate(state)
     if jax.process_index() == 0:
         validation = training.validation.pixels
-        report(config, training.scene, state, confusion, validation, training.apply)
+        report(config, training.info, state, confusion, validation, training.apply)
 
 
 class Training:
@@ -108,7 +106,7 @@ class Training:
         self, config: Config, dataset: data.Dataset, checkpoints: Checkpoints, stop: StopRequest
     ):
         self.config, self.dataset, self.checkpoints, self.stop = config, dataset, checkpoints, stop
-        self.scene: Scene = scene_of(dataset)
+        self.info: data.DatasetInfo = dataset.info
         self.log = RunLog(config)
         self.mesh = batch_mesh(config.batch_size, space=config.space)
         self.put = batch_placer(self.mesh)
@@ -122,7 +120,7 @@ class Training:
             ),
             self.put,
         )  # fmt: skip
-        _, apply = functions(config.model, self.scene.classes, self.scene.channels)
+        _, apply = functions(config.model, self.info.classes, self.info.channels)
         self.weights = self._class_weights(train)
         self.step = jax.jit(
             make_train_step(
@@ -161,7 +159,7 @@ class Training:
 
     def evaluate(self, state: TrainState) -> np.ndarray:
         """The confusion matrix of the validation split, int64."""
-        total = np.zeros((self.scene.classes, self.scene.classes), np.int64)
+        total = np.zeros((self.info.classes, self.info.classes), np.int64)
         own = slice(jax.process_index(), None, jax.process_count())
         params, stats = evaluated(state)
         size = self.config.batch_size
@@ -173,9 +171,9 @@ class Training:
     def _begin(self) -> tuple[TrainState, int]:
         """The state to start from, and how many steps it has taken."""
         config = self.config
-        state = start(config.model, config.optimizer, self.scene, config.steps, config.seed)
+        state = start(config.model, config.optimizer, self.info, config.steps, config.seed)
         if config.model.weights is not None and not config.resume:
-            state = pretrained(config.model, config.model.weights, self.scene, state)
+            state = pretrained(config.model, config.model.weights, self.info, state)
         state, done = replicate(state, self.mesh), 0
         if config.resume and self.checkpoints.latest() is not None:
             try:
@@ -191,7 +189,7 @@ class Training:
 
     def _beginning(self, state: TrainState, done: int) -> str:
         """What is about to happen: the first thing that a user sees, while the step compiles."""
-        config, (height, width) = self.config, self.scene.size
+        config, (height, width) = self.config, self.info.size
         head = f"Going on from step {done}: " if done else ""
         if config.resume and not done:
             head = f"There is no checkpoint in {config.out}, so this begins at step 0: "
@@ -230,15 +228,15 @@ class Training:
         """Augmentation and normalisation, on the device."""
         images, labels = data.augment(
             key, data.to_float(batch["image"]), batch["label"].astype(np.int32),
-            self.config.augmentation, index=batch["index"], fill=self.scene.mean,
+            self.config.augmentation, index=batch["index"], fill=self.info.mean,
         )  # fmt: skip
-        return {"image": data.standardise(images, self.scene.mean, self.scene.std), "label": labels}
+        return {"image": data.standardise(images, self.info.mean, self.info.std), "label": labels}
 
     def _evaluate_step(self, apply):
-        evaluate = make_eval_step(apply, self.scene.classes, metrics.confusion_matrix)
+        evaluate = make_eval_step(apply, self.info.classes, metrics.confusion_matrix)
 
         def step(params, stats, batch):
-            images = self.scene.standardise(batch["image"])
+            images = self.info.standardise(batch["image"])
             return evaluate(params, stats, {"image": images, "label": batch["label"]})[0]
 
         return step
@@ -248,21 +246,21 @@ class Training:
         if kind == "none":
             return None
         median = kind == "median_frequency"
-        frequencies = data.class_frequencies(train.pixels, self.scene.classes, where_present=median)
+        frequencies = data.class_frequencies(train.pixels, self.info.classes, where_present=median)
         if median:
             return data.median_frequency_weights(frequencies)
         return data.inverse_log_weights(frequencies)
 
 
-def _check_run(config: Config, scene: Scene) -> None:
+def _check_run(config: Config, info: data.DatasetInfo) -> None:
     """Refuse what makes no run, before anything of an earlier one is removed."""
     batch_mesh(config.batch_size, space=config.space)
-    jax.eval_shape(lambda: start(config.model, config.optimizer, scene, config.steps, config.seed))
+    jax.eval_shape(lambda: start(config.model, config.optimizer, info, config.steps, config.seed))
 
 
-def _check_scene(config: Config, now: Scene) -> None:
+def _check_data(config: Config, now: data.DatasetInfo) -> None:
     """Refuse to go on with images or classes other than those that the run began with."""
-    saved = config.out / "scene.json"
+    saved = config.out / "dataset.json"
     if not (config.resume and saved.exists()):
         return
     old, new = records.read_config(saved), records.config_record(now)

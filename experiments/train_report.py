@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from segmentation import Scene, evaluated
+from segmentation import evaluated
 from train_config import Config
 
 from jaxseg import data, metrics, plots
@@ -55,39 +55,41 @@ class RunLog:
 
 
 def report(
-    config: Config, scene: Scene, state: TrainState, confusion: np.ndarray,
+    config: Config, info: data.DatasetInfo, state: TrainState, confusion: np.ndarray,
     validation: data.Pixels, apply: Any,
 ) -> None:  # fmt: skip
     """Tables and figures of the validation split and of the run.
 
     Args:
         config: of the run.
-        scene: of its data set.
+        info: of its data set.
         state: after the last step.
         confusion: (classes, classes) counts on the validation split.
         validation: that split.
         apply: the net, as `segmentation.functions` gives it.
     """
     out = config.out
-    rows = metrics.per_class_rows(confusion, scene.class_names)
+    rows = metrics.per_class_rows(confusion, info.class_names)
     records.write_csv(out / "results.csv", metrics.COLUMNS, rows)
     count = sum(a.size for a in jax.tree.leaves(state.params))
     about = (
-        f"{config.model.name}, {count:,} parameters, on {scene.name} at "
-        f"{scene.size[0]}x{scene.size[1]} pixels: step {int(state.step)} of "
+        f"{config.model.name}, {count:,} parameters, on {info.name} at "
+        f"{info.size[0]}x{info.size[1]} pixels: step {int(state.step)} of "
         f"{config.steps}, {config.batch_size} images a step"
     )
-    table = metrics.per_class_table(confusion, scene.class_names)
+    table = metrics.per_class_table(confusion, info.class_names)
     text = f"# Validation\n\n{about}.\n\n{table}\n"
     records.write_text(out / "summary.md", text)
     print(f"\n{text}")
     log = records.keep_jsonl(out / "metrics.jsonl", lambda record: True)
     plots.run_curves(log, title=about).savefig(out / "curves.png", dpi=120)
-    _panel(scene, state, validation, apply, about).savefig(out / "panel.png", dpi=120)
+    _panel(info, state, validation, apply, about).savefig(out / "panel.png", dpi=120)
     print(f"Figures: {out / 'curves.png'}, {out / 'panel.png'}")
 
 
-def _panel(scene: Scene, state: TrainState, validation: data.Pixels, apply: Any, title: str):
+def _panel(
+    info: data.DatasetInfo, state: TrainState, validation: data.Pixels, apply: Any, title: str
+):
     """A few validation images, their masks, predictions and uncertainty."""
     shown = validation[:: max(1, len(validation) // PANEL)][:PANEL]
     images = np.stack([example["image"] for example in shown])
@@ -95,12 +97,12 @@ def _panel(scene: Scene, state: TrainState, validation: data.Pixels, apply: Any,
 
     @jax.jit
     def look(images):
-        logits, _ = apply(params, stats, scene.standardise(images), train=False)
+        logits, _ = apply(params, stats, info.standardise(images), train=False)
         found = jax.nn.softmax(logits)
         return found.argmax(-1), entropy(found)
 
     predictions, uncertainty = jax.device_get(look(images))
     return plots.prediction_panel(
         images, np.stack([example["label"] for example in shown]), predictions, uncertainty,
-        palette=scene.palette, class_names=scene.class_names, title=title,
+        palette=info.palette, class_names=info.class_names, title=title,
     )  # fmt: skip

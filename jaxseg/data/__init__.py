@@ -13,11 +13,12 @@ from jaxseg.data.pair_folder import folder
 from jaxseg.data.pixels import standardise, to_float
 from jaxseg.data.prefetch import Prefetch, prefetch
 from jaxseg.data.prepare import prepare
-from jaxseg.data.sources import Dataset, Example, Pixels, Source, check_labels
+from jaxseg.data.sources import Dataset, DatasetInfo, Example, Pixels, Source, check_labels
 
 __all__ = [
     "Augmentation",
     "Dataset",
+    "DatasetInfo",
     "Example",
     "MosaicConfig",
     "Pixels",

@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32, Int, Int32, UInt8
 from PIL import Image
 
+from jaxseg.data.pixels import standardise, to_float
 from jaxseg.data.prepare import open_split
 
 Example = dict[str, np.ndarray]
@@ -23,28 +26,24 @@ class Pair(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Dataset:
-    """A prepared data set: what its numbers mean, and where they lie.
+class DatasetInfo:
+    """What the numbers of a data set's images and labels mean.
 
     Attributes:
-        name: `"mosaic"` or `"camvid"`.
-        directory: Where the prepared files are.
+        name: Its name, such as `"mosaic"` or `"camvid"`.
         size: Height and width of every image in pixels.
         class_names: The name of every class, in the order of the labels.
         palette: The colour of every class as (red, green, blue) in 0..255.
         mean: The mean of every channel, in units of full brightness.
         std: The standard deviation of every channel, likewise.
-        splits: The number of examples of every split.
     """
 
     name: str
-    directory: Path
     size: tuple[int, int]
     class_names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    splits: Mapping[str, int] = dataclasses.field(hash=False)
 
     @property
     def classes(self) -> int:
@@ -55,6 +54,30 @@ class Dataset:
     def channels(self) -> int:
         """The number of channels of an image."""
         return len(self.mean)
+
+    def standardise(self, images: jax.Array) -> jax.Array:
+        """Images of 8 bits, or floating ones from 0 to 1, to what the nets take."""
+        floating = jnp.issubdtype(images.dtype, jnp.floating)
+        return standardise(images if floating else to_float(images), self.mean, self.std)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset(DatasetInfo):
+    """A prepared data set: what its numbers mean, and where they lie.
+
+    Attributes:
+        directory: Where the prepared files are.
+        splits: The number of examples of every split.
+    """
+
+    directory: Path
+    splits: Mapping[str, int] = dataclasses.field(hash=False)
+
+    @property
+    def info(self) -> DatasetInfo:
+        """The data set without its files."""
+        names = [field.name for field in dataclasses.fields(DatasetInfo)]
+        return DatasetInfo(**{name: getattr(self, name) for name in names})
 
     def source(self, split: str, *, cache: bool = False) -> "Source":
         """Opens a split for reading.

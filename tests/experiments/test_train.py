@@ -20,7 +20,6 @@ from segmentation import (
     build,
     load_run,
     make_loss,
-    scene_of,
     start,
 )
 from segmentation_data import DataConfig, load
@@ -63,8 +62,8 @@ def finished(tmp_path_factory):
 
 def state_of(config, step=12):
     """Every array of a checkpoint, one after the other, as bytes."""
-    scene = scene_of(load(config.data))
-    like = jax.eval_shape(lambda: start(config.model, config.optimizer, scene, 12, 0))
+    info = load(config.data).info
+    like = jax.eval_shape(lambda: start(config.model, config.optimizer, info, 12, 0))
     with Checkpoints(config.out / "checkpoints", read_only=True) as checkpoints:
         state = checkpoints.restore(like, step).state
     state = replace(state, key=jax.random.key_data(state.key))
@@ -77,7 +76,7 @@ def log(config):
 
 def test_a_run_leaves_tables_figures_and_checkpoints(finished):
     here = {path.name for path in finished.out.iterdir()}
-    assert here >= {"config.json", "scene.json", "metrics.jsonl", "results.csv", "summary.md",
+    assert here >= {"config.json", "dataset.json", "metrics.jsonl", "results.csv", "summary.md",
                     "curves.png", "panel.png", "checkpoints"}  # fmt: skip
     assert all((finished.out / other).exists() for other in OTHERS)
     records = log(finished)
@@ -120,7 +119,7 @@ def test_a_run_is_neither_overwritten_nor_resumed_as_another(finished):
 def test_a_run_goes_on_with_its_own_data_only(finished, tmp_path):
     again = replace(finished, out=tmp_path / "run", resume=True)
     shutil.copytree(finished.out, again.out)
-    saved = again.out / "scene.json"
+    saved = again.out / "dataset.json"
     saved.write_text(saved.read_text().replace('"mean": [0', '"mean": [1'))
     before = saved.read_text(), (again.out / "config.json").read_text()
     with pytest.raises(ValueError, match=r"trained on other data \(mean: \[1"):
@@ -183,8 +182,8 @@ def test_a_diverged_run_says_what_is_left(finished, tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("scene.json", "{}", "scene.json is no record"),
-        ("scene.json", "[1]", "scene.json is no record"),
+        ("dataset.json", "{}", "dataset.json is no record"),
+        ("dataset.json", "[1]", "dataset.json is no record"),
         ("config.json", '{"model": {}}', "config.json is no record .*it lacks data"),
         ("config.json", "{", "config.json is no record"),
     ],
@@ -198,9 +197,9 @@ def test_damaged_records_are_named(finished, tmp_path, name, text, message):
 
 def test_evaluation_wants_the_classes_of_the_run(finished, tmp_path):
     shutil.copytree(finished.out, tmp_path / "run")
-    saved = tmp_path / "run" / "scene.json"
-    scene = json.loads(saved.read_text())
-    saved.write_text(json.dumps({**scene, "class_names": [*scene["class_names"][1:], "other"]}))
+    saved = tmp_path / "run" / "dataset.json"
+    info = json.loads(saved.read_text())
+    saved.write_text(json.dumps({**info, "class_names": [*info["class_names"][1:], "other"]}))
     with pytest.raises(SystemExit, match=r"but .* was trained on .*other"):
         evaluate.command(["--run", str(tmp_path / "run")])
 
@@ -297,8 +296,8 @@ def test_the_data_set_chooses_the_preset():
 
 
 def test_the_state_begins_with_its_average(finished):
-    scene = scene_of(load(finished.data))
-    state = start(finished.model, finished.optimizer, scene, 12, 0)
+    info = load(finished.data).info
+    state = start(finished.model, finished.optimizer, info, 12, 0)
     for a, b in zip(
         jax.tree.leaves(state.average), jax.tree.leaves((state.params, state.stats)), strict=True
     ):
