@@ -4,10 +4,13 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 LINTERS := .venv/.linters
 
-.PHONY: demo test lint parity clean
+.PHONY: demo report test lint parity clean
 
 demo: $(INSTALLED)  ## plain against residual depth scaling on the embedded data, with a figure
 	$(BIN)/python experiments/depth_scaling.py --preset quick --out runs/demo --overwrite
+
+report: $(INSTALLED)  ## every study that is not in runs/ yet, and all of them on one page, runs/report.html
+	$(BIN)/python experiments/report.py --make
 
 test: $(INSTALLED)  ## every test, the slow ones too, a file at a time in each of two processes
 	$(BIN)/python -m pytest -n 2 --dist loadfile
