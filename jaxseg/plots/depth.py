@@ -132,7 +132,7 @@ def layer_responses(
         shares: likewise, ratios to the outputs' standard deviations; arms of ones are left out.
         title: of the figure.
     """
-    figure = Figure(figsize=(10, 3.8), layout="constrained")
+    figure = Figure(figsize=(10, 4.3), layout="constrained")
     figure.suptitle(f"The blocks' responses after training.  {title}", fontsize=9)
     left, right = figure.subplots(1, 2)
     for arm, by_depth in responses.items():
@@ -147,7 +147,10 @@ def layer_responses(
     right.set_title("What a residual block adds, over its output (a plain one: 1)", fontsize=9)
     for axes in (left, right):
         axes.set(xlabel="place in the net (0 is next to the image)", yscale="log")
-        axes.legend(fontsize=8, frameon=False, title="arm, convolutions", title_fontsize=8)
+        axes.legend(
+            fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3,
+            title="arm, convolutions", title_fontsize=8,
+        )  # fmt: skip
     return figure
 
 
