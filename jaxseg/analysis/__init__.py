@@ -1,6 +1,12 @@
 """Studies of nets as functions: gradients, the theory of their size, and what is seen."""
 
-from jaxseg.analysis import mean_field
+from jaxseg.analysis import finite_width, mean_field, shattering
+from jaxseg.analysis.cosines import (
+    autocorrelation,
+    cosine_matrix,
+    gradient_cosines,
+    mean_cosine,
+)
 from jaxseg.analysis.curvature import hessian_eigenvalues, hessian_vector_product
 from jaxseg.analysis.effective_field import EffectiveField, effective_receptive_field
 from jaxseg.analysis.gradients import StackNorms, leading_norms, stack_gradient_norms
@@ -17,17 +23,32 @@ from jaxseg.analysis.paths import (
 )
 from jaxseg.analysis.per_example import layer_gradient_norms, per_example_gradients
 from jaxseg.analysis.receptive import ReceptiveField, Summary, receptive_field, summary
+from jaxseg.analysis.signal import (
+    BackwardSignal,
+    ForwardSignal,
+    backward_signal,
+    forward_signal,
+    over_seeds,
+)
 
 __all__ = [
+    "BackwardSignal",
     "EffectiveField",
+    "ForwardSignal",
     "HybridDilation",
     "NoiseScale",
     "PathGradients",
     "ReceptiveField",
     "StackNorms",
     "Summary",
+    "autocorrelation",
+    "backward_signal",
+    "cosine_matrix",
     "effective_receptive_field",
     "filter_normalised_direction",
+    "finite_width",
+    "forward_signal",
+    "gradient_cosines",
     "gradient_noise_scale",
     "hessian_eigenvalues",
     "hessian_vector_product",
@@ -37,12 +58,15 @@ __all__ = [
     "leading_norms",
     "log_path_counts",
     "loss_surface",
+    "mean_cosine",
     "mean_field",
+    "over_seeds",
     "path_gradients",
     "path_share",
     "per_example_gradients",
     "receptive_field",
     "sampled_path_norms",
+    "shattering",
     "stack_gradient_norms",
     "summary",
 ]
