@@ -7,11 +7,15 @@ from jaxseg.analysis.cosines import (
     gradient_cosines,
     mean_cosine,
 )
-from jaxseg.analysis.curvature import hessian_eigenvalues, hessian_vector_product
+from jaxseg.analysis.curvature import hessian_eigenvalues, hessian_vector_product, ritz_values
 from jaxseg.analysis.effective_field import EffectiveField, effective_receptive_field
 from jaxseg.analysis.gradients import StackNorms, leading_norms, stack_gradient_norms
 from jaxseg.analysis.hybrid_dilation import HybridDilation, hybrid_dilation
-from jaxseg.analysis.landscape import filter_normalised_direction, loss_surface
+from jaxseg.analysis.landscape import (
+    filter_normalised_direction,
+    loss_surface,
+    surface_curvatures,
+)
 from jaxseg.analysis.noise_scale import NoiseScale, gradient_noise_scale
 from jaxseg.analysis.paths import (
     PathGradients,
@@ -65,8 +69,10 @@ __all__ = [
     "path_share",
     "per_example_gradients",
     "receptive_field",
+    "ritz_values",
     "sampled_path_norms",
     "shattering",
     "stack_gradient_norms",
     "summary",
+    "surface_curvatures",
 ]

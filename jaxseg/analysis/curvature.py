@@ -51,10 +51,36 @@ def hessian_eigenvalues(
             "parameters: choose fewer."
         )
     product = jax.jit(lambda v: ravel_pytree(hessian_vector_product(loss, params, unravel(v)))[0])
-    vector = np.asarray(jax.random.normal(key, flat.shape, flat.dtype), np.float64)
+    return ritz_values(product, jax.random.normal(key, flat.shape, flat.dtype), steps=steps)
+
+
+def ritz_values(
+    product: Callable[[jax.Array], jax.Array], start: jax.Array, *, steps: int
+) -> np.ndarray:
+    """As `hessian_eigenvalues`, of any symmetric matrix that is given by its products.
+
+    For Hessians of one loss at many places: compile `(params, v) -> H v` once, not once a place.
+
+    Args:
+        product: M v of v; both of one shape (n,).
+        start: the first vector, a random one.
+        steps: how many products, at most n.
+
+    Returns:
+        see `hessian_eigenvalues`.
+
+    Raises:
+        ValueError: `steps` out of range; `start` is no vector.
+    """
+    if start.ndim != 1 or not 1 <= steps <= start.size:
+        raise ValueError(
+            f"ritz_values: steps={steps} must be 1 to n, for a start of shape (n,), which is "
+            f"{start.shape}."
+        )
+    vector = np.asarray(start, np.float64)
     basis, diagonal, beside = [vector / np.linalg.norm(vector)], [], []
     for _ in range(steps):
-        found = np.asarray(product(jnp.asarray(basis[-1], flat.dtype)), np.float64)
+        found = np.asarray(product(jnp.asarray(basis[-1], start.dtype)), np.float64)
         diagonal.append(basis[-1] @ found)
         known = np.stack(basis)
         for _ in range(2):  # once leaves what rounding makes of it

@@ -5,6 +5,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float
 
 
@@ -47,6 +49,7 @@ def loss_surface(
     offsets: Float[Array, "n"],
     *,
     batch_size: int = 5,
+    mesh: Mesh | None = None,
 ) -> Float[Array, "n n"]:
     r"""The loss on a grid, :math:`L(\theta + a_i u + a_j v)`.
 
@@ -55,17 +58,68 @@ def loss_surface(
         params: :math:`\theta`.
         directions: u and v, pytrees like `params`.
         offsets: a, in units of the directions.
-        batch_size: points at once; so many copies of the parameters are held.
+        batch_size: points at once on each device; so many copies of the parameters are held.
+        mesh: share the points out among all of its devices; None: work where `params` are.
 
     Returns:
         rows along u, columns along v.
+
+    Raises:
+        ValueError: `batch_size` below 1.
     """
-    u, v = directions
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size} must be at least 1 point.")
     n = len(offsets)
     grid = jnp.stack(jnp.meshgrid(offsets, offsets, indexing="ij"), -1).reshape(-1, 2)
 
-    def at(point):
-        move = lambda p, a, b: p + point[0].astype(p.dtype) * a + point[1].astype(p.dtype) * b  # noqa: E731
-        return loss(jax.tree.map(move, params, u, v))
+    def over(points, params, u, v):
+        def at(point):
+            move = lambda p, a, b: p + point[0].astype(p.dtype) * a + point[1].astype(p.dtype) * b  # noqa: E731
+            return loss(jax.tree.map(move, params, u, v))
 
-    return jax.lax.map(at, grid, batch_size=batch_size).reshape(n, n)
+        return jax.lax.map(at, points, batch_size=batch_size)
+
+    if mesh is None:
+        return over(grid, params, *directions).reshape(n, n)
+    # Whole batches on every device: what is left over would be compiled for itself.
+    short = -len(grid) % (mesh.size * batch_size)
+    points = jnp.concatenate([grid, jnp.broadcast_to(grid[-1:], (short, 2))])
+    split, whole = PartitionSpec(mesh.axis_names), PartitionSpec()
+    # Unchecked, so that a loss may start a scan from zeros.
+    shared_out = jax.shard_map(
+        over, mesh=mesh, in_specs=(split, whole, whole, whole), out_specs=split, check_vma=False
+    )
+    return jax.jit(shared_out)(points, params, *directions)[: n * n].reshape(n, n)
+
+
+def surface_curvatures(
+    surface: Float[np.ndarray, "n n"], spacing: float
+) -> Float[np.ndarray, "n-2 n-2 2"]:
+    """Both principal curvatures of a surface at the inner points of its grid.
+
+    Eigenvalues of the 2x2 Hessian of second differences, exact for a quadratic. Each is a weighted
+    mean of the curvatures of the whole loss (Li et al. 2018): where one is negative, the loss is
+    not convex; where none is, it may still not be, in directions beside the plane.
+
+    Args:
+        surface: from `loss_surface`.
+        spacing: distance of neighbours on the grid, in units of the directions.
+
+    Returns:
+        the lower, then the higher; float64.
+
+    Raises:
+        ValueError: fewer than three points a side, or a spacing that is not positive.
+    """
+    z = np.asarray(surface, np.float64)
+    if z.ndim != 2 or min(z.shape) < 3 or not spacing > 0:
+        raise ValueError(
+            f"surface_curvatures: a surface {z.shape} with spacing={spacing}: give at least three "
+            "points a side, and a positive spacing."
+        )
+    middle = z[1:-1, 1:-1]
+    along_u = z[2:, 1:-1] - 2 * middle + z[:-2, 1:-1]
+    along_v = z[1:-1, 2:] - 2 * middle + z[1:-1, :-2]
+    across = (z[2:, 2:] - z[2:, :-2] - z[:-2, 2:] + z[:-2, :-2]) / 4
+    mean, half = (along_u + along_v) / 2, np.hypot((along_u - along_v) / 2, across)
+    return np.stack([mean - half, mean + half], -1) / spacing**2

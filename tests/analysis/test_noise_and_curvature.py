@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import Mesh
 
 from jaxseg.analysis import (
     filter_normalised_direction,
@@ -12,6 +13,8 @@ from jaxseg.analysis import (
     hessian_vector_product,
     loss_surface,
     per_example_gradients,
+    ritz_values,
+    surface_curvatures,
 )
 
 
@@ -127,3 +130,37 @@ def test_the_surface_of_a_quadratic():
     for i, j in np.ndindex(3, 3):
         move = lambda p, a, b: p + offsets[i] * a + offsets[j] * b  # noqa: B023, E731
         np.testing.assert_allclose(found[i, j], loss(jax.tree.map(move, params, u, v)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_a_surface_shared_out_among_devices(batch_size):
+    """Nine points do not divide by two devices, nor by two devices' batches of four."""
+    loss, _, params = quadratic(np.linspace(1, 5, 9))
+    u, v = jax.tree.map(jnp.ones_like, params), jax.tree.map(lambda a: a * 0.5, params)
+    offsets = jnp.array([-1.0, 0, 2])
+    mesh = Mesh(np.array(jax.devices()), ("points",))
+    found = loss_surface(loss, params, (u, v), offsets, batch_size=batch_size, mesh=mesh)
+    np.testing.assert_allclose(found, loss_surface(loss, params, (u, v), offsets), rtol=1e-5)
+    with pytest.raises(ValueError, match="batch_size=0"):
+        loss_surface(loss, params, (u, v), offsets, batch_size=0)
+
+
+def test_curvatures_of_a_quadratic_surface_are_exact():
+    angle, a = 0.3, 0.25 * np.arange(-3, 4)
+    x, y = np.meshgrid(a, a, indexing="ij")
+    along = np.cos(angle) * x + np.sin(angle) * y
+    beside = np.cos(angle) * y - np.sin(angle) * x
+    found = surface_curvatures(1.5 * along**2 - beside**2 + 2 * x - y + 3, 0.25)
+    assert found.shape == (5, 5, 2)
+    np.testing.assert_allclose(found[..., 0], -2, atol=1e-10)
+    np.testing.assert_allclose(found[..., 1], 3, atol=1e-10)
+    with pytest.raises(ValueError, match="three points"):
+        surface_curvatures(np.zeros((2, 5)), 0.1)
+
+
+def test_ritz_values_of_a_matrix():
+    matrix = jnp.diag(jnp.array([-1.0, 0.5, 4.0]))
+    found = ritz_values(lambda v: matrix @ v, jnp.array([1.0, 2.0, 1.0]), steps=3)
+    np.testing.assert_allclose(found, [-1, 0.5, 4], atol=1e-5)
+    with pytest.raises(ValueError, match="steps=4"):
+        ritz_values(lambda v: matrix @ v, jnp.ones(3), steps=4)
