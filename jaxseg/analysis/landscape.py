@@ -10,7 +10,13 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float
 
 
-def filter_normalised_direction(params: Any, key: jax.Array, *, ignore_vectors: bool = True) -> Any:
+def filter_normalised_direction(
+    params: Any,
+    key: jax.Array,
+    *,
+    ignore_vectors: bool = True,
+    stacked: Callable[[str], bool] | None = None,
+) -> Any:
     """A random direction, each filter of which has the norm of the parameters' own filter.
 
     Li et al. 2018 (arXiv:1712.09913, section 4): nets whose filters are scaled up and down without
@@ -21,25 +27,31 @@ def filter_normalised_direction(params: Any, key: jax.Array, *, ignore_vectors: 
         params: a pytree of real floating arrays.
         key: JAX PRNG key.
         ignore_vectors: leave biases and the parameters of norms, all of one axis, where they are.
+        stacked: tells of a leaf's path, as `jax.tree_util.keystr` writes it, whether the leaf has
+            a leading axis of layers, as those of an `nn.Stack` have: each layer then has filters
+            and biases of its own. None: no leaf has.
 
     Returns:
         a pytree like `params`.
     """
-    leaves, tree = jax.tree.flatten(params)
+    leaves, tree = jax.tree_util.tree_flatten_with_path(params)
     keys = jax.random.split(key, max(1, len(leaves)))
 
-    def draw(leaf, key):
-        if leaf.ndim < 2:
-            if ignore_vectors:
-                return jnp.zeros_like(leaf)
-            drawn = jax.random.normal(key, leaf.shape, leaf.dtype)
-            return drawn * jnp.linalg.norm(leaf) / jnp.linalg.norm(drawn)
+    def draw(leaf, key, layered):
+        first = 1 if layered else 0
+        if leaf.ndim - first < 2 and ignore_vectors:
+            return jnp.zeros_like(leaf)
         drawn = jax.random.normal(key, leaf.shape, leaf.dtype)
-        axes = tuple(range(leaf.ndim - 1))
+        # A vector is one filter; an array holds one for each place along its last axis.
+        axes = tuple(range(first, max(first + 1, leaf.ndim - 1)))
         own, new = (jnp.sqrt(jnp.sum(a**2, axes, keepdims=True)) for a in (leaf, drawn))
         return drawn * (own / new)
 
-    return jax.tree.unflatten(tree, [draw(a, k) for a, k in zip(leaves, keys, strict=True)])
+    drawn = [
+        draw(leaf, k, stacked is not None and stacked(jax.tree_util.keystr(path)))
+        for (path, leaf), k in zip(leaves, keys, strict=True)
+    ]
+    return jax.tree.unflatten(tree, drawn)
 
 
 def loss_surface(

@@ -15,6 +15,8 @@ from jaxseg.plots.depth import (
 from jaxseg.plots.exports import export_parity
 from jaxseg.plots.field_studies import output_phases, overlaps, rule_of_triples, width_growth
 from jaxseg.plots.fields import effective_field, field_growth, path_counts, windows
+from jaxseg.plots.landscape import loss_contours, shape_against_depth
+from jaxseg.plots.paths import ByLength, Lesions, gradient_by_length, lesions
 from jaxseg.plots.runs import confusion_figure, prediction_panel, run_curves
 from jaxseg.plots.scenes import class_bars, contact_sheet, overlay
 from jaxseg.plots.strides import output_strides
@@ -22,6 +24,8 @@ from jaxseg.plots.strides import output_strides
 __all__ = [
     "ARM_COLOURS",
     "OTHER",
+    "ByLength",
+    "Lesions",
     "class_bars",
     "confusion_figure",
     "contact_sheet",
@@ -30,10 +34,13 @@ __all__ = [
     "effective_field",
     "export_parity",
     "field_growth",
+    "gradient_by_length",
     "gradient_profile",
     "image_strip",
     "layer_responses",
+    "lesions",
     "loss_against_depth",
+    "loss_contours",
     "output_phases",
     "output_strides",
     "overlaps",
@@ -43,6 +50,7 @@ __all__ = [
     "ratios",
     "rule_of_triples",
     "run_curves",
+    "shape_against_depth",
     "to_rgb",
     "training_curves",
     "width_growth",

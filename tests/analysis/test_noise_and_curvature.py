@@ -121,6 +121,24 @@ def test_directions_have_the_norm_of_each_filter():
     np.testing.assert_allclose(np.linalg.norm(also["bias"]), 2, rtol=1e-5)
 
 
+def test_each_layer_of_a_stack_has_filters_of_its_own():
+    scale = jnp.array([1.0, 100.0])
+    kernel = jax.random.normal(jax.random.key(0), (2, 3, 3, 2, 4)) * scale.reshape(2, 1, 1, 1, 1)
+    params = {"stack": {"kernel": kernel, "bias": jnp.ones((2, 4)) * scale[:, None]},
+              "head": jnp.ones((3, 4))}  # fmt: skip
+    draw = lambda **more: filter_normalised_direction(  # noqa: E731
+        params, jax.random.key(1), stacked=lambda path: "stack" in path, **more
+    )
+    norms = lambda a, axes: np.sqrt((np.asarray(a) ** 2).sum(axes))  # noqa: E731
+    found = draw()
+    own, new = (norms(a, (1, 2, 3)) for a in (kernel, found["stack"]["kernel"]))
+    np.testing.assert_allclose(new, own, rtol=1e-5)
+    np.testing.assert_array_equal(found["stack"]["bias"], 0)
+    np.testing.assert_allclose(norms(found["head"], 0), np.sqrt(3), rtol=1e-5)
+    biases = draw(ignore_vectors=False)["stack"]["bias"]
+    np.testing.assert_allclose(norms(biases, 1), [2, 200], rtol=1e-5)
+
+
 def test_the_surface_of_a_quadratic():
     loss, _, params = quadratic(np.linspace(1, 5, 9))
     u = jax.tree.map(jnp.ones_like, params)
