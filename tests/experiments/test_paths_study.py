@@ -1,0 +1,92 @@
+"""The study of paths, from nets to verdicts."""
+
+import math
+from dataclasses import replace
+
+import jax
+import numpy as np
+import paths
+import paths_config
+import paths_report
+import pytest
+import studies
+from paths_nets import theory
+
+from jaxseg import analysis
+from jaxseg.training import records
+
+
+@pytest.mark.slow
+def test_the_tiny_study_leaves_tables_figures_and_verdicts(tmp_path, capsys):
+    config = replace(
+        paths_config.PRESETS["tiny"], out=tmp_path / "study", data_dir=tmp_path / "data",
+        steps=2, blocks=4, shallow=3, arms=("residual_norm",),
+    )  # fmt: skip
+    with jax.numpy_dtype_promotion("standard"):  # optax mixes floats and integers
+        paths.main(config)
+    assert "# Paths" in capsys.readouterr().out
+    found = {
+        name: records.read_csv(config.out / f"{name}.csv", columns)
+        for name, columns in paths_report.COLUMNS.items()
+    }
+    assert len(found["results"]) == 2 * 2  # depths, seeds
+    assert len(found["paths"]) == 2 * 2 * 5  # seeds, times, lengths
+    # The sum over lengths is the gradient that autodiff finds in the very net.
+    assert max(row["off"] for row in found["paths"]) < 1e-5
+    whole = [row for row in found["lesions"] if row["kind"] == "whole"]
+    assert len(whole) == 4
+    assert all(0 <= row["accuracy"] <= 1 and math.isfinite(row["loss"]) for row in whole)
+    verdicts = records.read_csv(config.out / "verdicts.csv", dict.fromkeys(studies.VERDICTS, str))
+    assert verdicts[0]["verdict"] == "agrees"
+    assert {row["heading"] for row in verdicts} == {"Residual connections"}
+    for name in ("paths.png", "lesions.png", "summary.md"):
+        assert (config.out / name).stat().st_size > 0
+    # Everything is there: nothing is trained again.
+    before = (config.out / "results.csv").stat().st_mtime_ns
+    paths.main(replace(config, resume=True))
+    assert (config.out / "results.csv").stat().st_mtime_ns == before
+
+
+def test_lesions_are_what_they_are_called():
+    for kind, number, order, there in paths.lesions(9, 3):
+        if kind == "shuffle":
+            assert there.all()
+            assert np.sum(order != np.arange(9)) == number
+            assert sorted(order) == list(range(9))
+        else:
+            np.testing.assert_array_equal(order, np.arange(9))
+            removed = {"whole": 0, "block": 1, "delete": number}[kind]
+            assert np.sum(~there) == removed
+            assert kind != "block" or not there[number]
+
+
+def test_unscaled_branches_follow_the_binomial_law():
+    """But for the border, which takes the less the larger the image is."""
+    squares, norms = theory({"residual": True, "branch_scale": 1.0}, 54, 2000)
+    law = np.exp(analysis.log_path_counts(54) - 54 * math.log(2))
+    np.testing.assert_allclose(paths_report.shares(squares[None])[0], law, atol=2e-3)
+    np.testing.assert_allclose(norms, squares, atol=0.02)
+
+
+def test_scaled_branches_follow_about_a_poisson_law():
+    """Of mean 1 in the squares; of mean sqrt(L) / (1 + 1 / sqrt(L)) in the norms."""
+    found = [paths_report.shares(logs[None]) for logs in theory({"residual": True}, 100, 2000)]
+    lengths = [paths_report.mean_length(shares)[0] for shares in found]
+    np.testing.assert_allclose(lengths, [100 / 101, 100 / 11], rtol=1e-2)
+
+
+def test_batch_norm_takes_fewer_branches_the_later_they_stand():
+    squares, norms = theory({"residual": True, "norm": "batch", "branch_scale": 1.0}, 54, 16)
+    gains = 1.46694 / (1 + np.arange(54) / 1.46694)
+    mean = paths_report.mean_length(paths_report.shares(squares[None]))[0]
+    np.testing.assert_allclose(mean, np.sum(gains / (1 + gains)), rtol=1e-4)
+    assert paths_report.mean_length(paths_report.shares(norms[None]))[0] > mean
+
+
+def test_what_cannot_be_run_is_refused():
+    with pytest.raises(ValueError, match="shallow=54 must be fewer"):
+        paths_config.Config(shallow=54)
+    with pytest.raises(ValueError, match="are unknown: give some of"):
+        paths_config.Config(arms=("resnet",))
+    with pytest.raises(ValueError, match="samples=1"):
+        paths_config.Config(samples=1)
