@@ -10,6 +10,7 @@ from jaxseg.analysis.cosines import (
 from jaxseg.analysis.curvature import hessian_eigenvalues, hessian_vector_product, ritz_values
 from jaxseg.analysis.effective_field import EffectiveField, effective_receptive_field
 from jaxseg.analysis.gradients import StackNorms, leading_norms, stack_gradient_norms
+from jaxseg.analysis.gridding import axis_spectrum, gridding_energy
 from jaxseg.analysis.hybrid_dilation import HybridDilation, hybrid_dilation
 from jaxseg.analysis.landscape import (
     filter_normalised_direction,
@@ -46,6 +47,7 @@ __all__ = [
     "StackNorms",
     "Summary",
     "autocorrelation",
+    "axis_spectrum",
     "backward_signal",
     "cosine_matrix",
     "effective_receptive_field",
@@ -54,6 +56,7 @@ __all__ = [
     "forward_signal",
     "gradient_cosines",
     "gradient_noise_scale",
+    "gridding_energy",
     "hessian_eigenvalues",
     "hessian_vector_product",
     "hybrid_dilation",
