@@ -11,11 +11,13 @@ et al.: it rises with each skip, by less each time.
     python experiments/output_stride.py --preset quick
     python experiments/output_stride.py --preset camvid --resume
 
-It leaves results.csv, classes.csv, summary.md and output_stride.png in --out, and every run in a
-folder of its own. A kill loses nothing that a run has saved: --resume goes on.
+An order is said to hold only where it does for every pair of neighbours by more than their seeds'
+spread (`orders`); the preset camvid, of one seed, cannot show one: give it --seeds 3.
+
+It leaves results.csv, classes.csv, verdicts.csv, summary.md and output_stride.png in --out, and
+every run in a folder of its own. A kill loses nothing that a run has saved: --resume goes on.
 """
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,12 +27,15 @@ import evaluate
 import jax
 import jax.numpy as jnp
 import numpy as np
+import studies
 import train
 from flax import nnx
+from orders import order
 from segmentation import ModelConfig, build
 from segmentation_data import DataConfig, load
+from studies import Table, Verdict
 
-from jaxseg import analysis, cli, plots
+from jaxseg import analysis, plots
 from jaxseg.data import Augmentation
 from jaxseg.training import OptimizerConfig, records
 
@@ -45,7 +50,11 @@ COLUMNS = {
     "multiply_adds": int, "field": int, "images_per_second": float,
 }  # fmt: skip
 CLASSES = {"arm": str, "seed": int, "class": str, "iou": float}
-WRITTEN = ("results.csv", "classes.csv", "output_stride.png", "summary.md")
+WRITTEN = (*studies.WRITTEN, "classes.csv")
+ABOUT = (
+    "{name} at {size}, {split} split, ResNet-18 of width {width}, {steps} steps of {batch} images, "
+    "seeds: {seeds}"
+)
 
 
 @dataclass(frozen=True)
@@ -104,21 +113,20 @@ def main(config: Config) -> None:
                     "data.data_dir"),
         resume=config.resume, overwrite=config.overwrite,
     )  # fmt: skip
-    rows, classes = (
-        records.read_csv(config.out / name, columns) if (config.out / name).exists() else []
+    results, classes = (
+        Table(config.out / name, columns, resume=config.resume)
         for name, columns in (("results.csv", COLUMNS), ("classes.csv", CLASSES))
     )
-    done = {(row["arm"], row["seed"]) for row in rows}
     for seed in range(config.seeds):
         for arm in config.arms:
-            if (arm, seed) in done:
+            if results.has(arm=arm, seed=seed):
                 continue
             row, ious = run(config, arm, seed)
-            classes = [c for c in classes if (c["arm"], c["seed"]) != (arm, seed)] + ious
-            records.write_csv(config.out / "classes.csv", list(CLASSES), classes)
-            rows.append(row)
-            records.write_csv(config.out / "results.csv", list(COLUMNS), rows)
-    report(config, rows, classes)
+            # A kill between the two tables leaves classes of a run that is done again.
+            classes.rows = [c for c in classes.rows if (c["arm"], c["seed"]) != (arm, seed)]
+            classes.add(*ious)
+            results.add(row)
+    report(config, results.rows, classes.rows)
 
 
 def run(config: Config, arm: str, seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -176,63 +184,63 @@ def report(config: Config, rows: list[dict[str, Any]], classes: list[dict[str, A
     rows, classes = (
         sorted(r, key=lambda row: list(ARMS).index(row["arm"])) for r in (rows, classes)
     )
-    means = {arm: _mean(rows, arm, "mean_iou") for arm in dict.fromkeys(r["arm"] for r in rows)}
-    first = {row["arm"]: row for row in reversed(rows)}
-    lines = [
-        f"{arm} | {iou:.3f} ({_spread(rows, arm)}) | {_mean(rows, arm, 'pixel_accuracy'):.3f} | "
-        f"{first[arm]['multiply_adds'] / 1e6:,.0f} | {first[arm]['parameters']:,} | "
-        f"{first[arm]['field']} | {_mean(rows, arm, 'images_per_second'):.1f}"
-        for arm, iou in means.items()
+    about = ABOUT.format(
+        name=config.data.name, size=config.data.size, split=config.split, width=config.width,
+        steps=config.steps, batch=config.batch_size, seeds=config.seeds,
+    )  # fmt: skip
+    figure = plots.output_strides(rows, classes, title=about)
+    figure.savefig(config.out / "output_stride.png", dpi=150)
+    text = studies.write_summary(
+        config.out, title="Output stride", about=f"{about}.", verdicts=judge(rows),
+        figures={"output_stride.png": "Mean IoU against cost, and each class's IoU, by arm"},
+        tables=[table(rows)],
+    )  # fmt: skip
+    print(f"\n{text}\nFigure: {config.out / 'output_stride.png'}")
+
+
+def judge(rows: Sequence[dict[str, Any]]) -> list[Verdict]:
+    """Both orders."""
+    ious = {arm: _values(rows, arm, "mean_iou") for arm in dict.fromkeys(r["arm"] for r in rows)}
+    claims: tuple[tuple[studies.Heading, str, str, list[str]], ...] = (
+        ("Dilation", "At equal parameters the mean IoU falls as the output stride rises",
+         "Chen et al. 2017, Yu et al. 2017", [f"stride {s}" for s in (4, 8, 16, 32)]),
+        ("Segmentation", "The mean IoU rises with each skip from encoder to scores",
+         "Long et al. 2015", ["fcn8s", "fcn16s", "fcn32s"]),
+    )  # fmt: skip
+    return [
+        order(heading, claim, source, "mean IoU", {a: ious[a] for a in best_first if a in ious})
+        for heading, claim, source, best_first in claims
     ]
+
+
+def table(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """A line an arm."""
+    first = {row["arm"]: row for row in reversed(rows)}
+    lines = []
+    for arm in dict.fromkeys(row["arm"] for row in rows):
+        ious, accuracy, rate = (
+            _values(rows, arm, name) for name in ("mean_iou", "pixel_accuracy", "images_per_second")
+        )
+        spread = ", ".join(f"{v:.3f}" for v in sorted(ious))
+        lines.append(
+            f"{arm} | {np.mean(ious):.3f} ({spread}) | {np.mean(accuracy):.3f} | "
+            f"{first[arm]['multiply_adds'] / 1e6:,.0f} | {first[arm]['parameters']:,} | "
+            f"{first[arm]['field']} | {np.mean(rate):.1f}"
+        )
     head = (
         "arm | mean IoU (seeds) | pixel accuracy | M multiply-adds an image | parameters | "
         "receptive field | images a second in training"
     )
-    about = (
-        f"{config.data.name} at {config.data.size}, {config.split} split, ResNet-18 of width "
-        f"{config.width}, {config.steps} steps of {config.batch_size} images"
-    )
-    verdicts = [
-        verdict("IoU falls as the output stride rises", means,
-                [f"stride {s}" for s in (4, 8, 16, 32)]),
-        verdict("IoU rises with each skip", means, ["fcn8s", "fcn16s", "fcn32s"]),
-    ]  # fmt: skip
-    text = "\n".join(
-        ["# Output stride", "", f"{about}.", "", *records.markdown_table(head, lines), "",
-         *verdicts, ""]
-    )  # fmt: skip
-    records.write_text(config.out / "summary.md", text)
-    print(f"\n{text}")
-    figure = plots.output_strides(rows, classes, title=about)
-    figure.savefig(config.out / "output_stride.png", dpi=130)
-    print(f"Figure: {config.out / 'output_stride.png'}")
+    return records.markdown_table(head, lines)
 
 
-def verdict(claim: str, means: dict[str, float], best_first: Sequence[str]) -> str:
-    """Whether the arms are in the order that the claim says."""
-    there = [arm for arm in best_first if arm in means]
-    if len(there) < 2:
-        return f"- {claim}: not asked, of {len(there)} arms."
-    steps = [f"{arm} {means[arm]:.3f}" for arm in there]
-    holds = all(means[a] >= means[b] for a, b in itertools.pairwise(there))
-    return f"- {claim}: {'seen' if holds else 'not seen'} ({', '.join(steps)})."
-
-
-def _mean(rows, arm: str, column: str) -> float:
-    return float(np.mean([row[column] for row in rows if row["arm"] == arm]))
-
-
-def _spread(rows, arm: str) -> str:
-    values = sorted(row["mean_iou"] for row in rows if row["arm"] == arm)
-    return ", ".join(f"{v:.3f}" for v in values)
+def _values(rows: Sequence[dict[str, Any]], arm: str, column: str) -> list[float]:
+    return [row[column] for row in rows if row["arm"] == arm]
 
 
 def command(args: Sequence[str] | None = None) -> None:
-    """Read the command line, run, and say what is wrong in one line where something is."""
-    try:
-        main(cli.parse(PRESETS, "quick", description=__doc__, args=args))
-    except ValueError as error:
-        raise SystemExit(f"output_stride: {error}") from error
+    """Read the command line and run."""
+    studies.run(main, PRESETS, name="output_stride", description=__doc__, args=args)
 
 
 if __name__ == "__main__":
