@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 LINTERS := .venv/.linters
 
-.PHONY: demo report test lint parity clean
+.PHONY: demo report notebooks test lint parity clean
 
 demo: $(INSTALLED)  ## plain against residual depth scaling on the embedded data, with a figure
 	$(BIN)/python experiments/depth_scaling.py --preset quick --out runs/demo --overwrite
@@ -20,8 +20,12 @@ lint: $(LINTERS)  ## style, imports, docstrings, types
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-parity: $(INSTALLED)  ## install PyTorch, which the parity tests and benchmarks compare with, and what exports need
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[tests,parity,export]'
+parity: $(INSTALLED)  ## install PyTorch, which the parity tests compare with, and what exports and notebooks need
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[tests,parity,export,notebooks]'
+
+notebooks: $(INSTALLED)  ## execute every page of notebooks/ into its .ipynb; PAGES="03 07" for some
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[tests,notebooks]'
+	$(BIN)/python notebooks/build_notebooks.py $(PAGES)
 
 clean:
 	rm -rf .venv runs .pytest_cache .ruff_cache .hypothesis

@@ -1,5 +1,6 @@
 """Arrays to matplotlib figures; nothing is computed here but where to draw it."""
 
+from jaxseg.plots.chains import chain
 from jaxseg.plots.costs import depth_cost, ratios
 from jaxseg.plots.depth import (
     ARM_COLOURS,
@@ -26,6 +27,7 @@ __all__ = [
     "OTHER",
     "ByLength",
     "Lesions",
+    "chain",
     "class_bars",
     "confusion_figure",
     "contact_sheet",

@@ -1,0 +1,127 @@
+"""Every page is as its source says, has what it shows, and runs at its small size."""
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("jupytext", reason="make parity installs the notebooks' tools")
+pytest.importorskip("nbmake")
+pytest.importorskip("ipykernel")
+pytest.importorskip("ipywidgets")
+
+import nbformat
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
+MOST = 4 * 2**20
+"""Bytes of all pages together."""
+
+
+@pytest.fixture(scope="module")
+def build():
+    """`notebooks/build_notebooks.py`."""
+    sys.path.insert(0, str(ROOT / "notebooks"))
+    yield importlib.import_module("build_notebooks")
+    sys.path.remove(str(ROOT / "notebooks"))
+
+
+def kept(source: Path) -> nbformat.NotebookNode:
+    return nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+
+
+def test_there_is_a_page_a_heading(build):
+    assert [int(page.name[:2]) for page in PAGES] == list(range(10))
+    assert build.sources() == PAGES
+    notebooks = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    assert [n.stem for n in notebooks] == [p.stem for p in PAGES]
+    assert sum(n.stat().st_size for n in notebooks) < MOST
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_the_notebook_is_its_source_executed(page, build):
+    made, source = kept(page), build.unexecuted(page)
+    assert [(c.cell_type, c.id, c.source) for c in made.cells] == [
+        (c.cell_type, c.id, c.source) for c in source.cells
+    ], "the page has changed: make notebooks"
+    nbformat.validate(made)
+    code = [cell for cell in made.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    outputs = [output for cell in code for output in cell.outputs]
+    assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
+    # What a reader without a kernel sees is a picture, not a widget of a kernel that is gone.
+    shown = [o.data for o in outputs if "data" in o]
+    assert sum("image/png" in data for data in shown) >= 3
+    assert not [data for data in shown if build.WIDGET in data]
+    panels = [c for c in code if "\nsliders(" in c.source or c.source.startswith("sliders(")]
+    assert panels or page.stem.startswith("00")
+    assert all("image/png" in cell.outputs[-1].data for cell in panels)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_the_page_runs(page):
+    environment = os.environ | {"JAXSEG_SMALL": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "pytest", "--nbmake", "--nbmake-timeout=120", "-q", "-p",
+               "no:cacheprovider", "-p", "no:xdist", "-c", os.devnull, "--rootdir", str(ROOT),
+               str(page.with_suffix(".ipynb"))]  # fmt: skip
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    assert "1 passed" in done.stdout
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in PAGES:
+        for line in page.read_text().splitlines():
+            for target in line.split("](")[1:]:
+                name = target.split(")")[0]
+                assert name.startswith("http") or (page.parent / name).exists(), (page.name, name)
+
+
+def test_figures_keep_their_rare_colours_in_few(build):
+    pages = importlib.import_module("pages")
+    import io
+
+    import numpy as np
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    figure = Figure(figsize=(4, 3))
+    axes = figure.subplots()
+    axes.imshow(np.random.default_rng(0).uniform(size=(40, 40)), cmap="gray")
+    axes.plot([20], [20], "s", color="#e4572e", markersize=4)
+    picture = np.asarray(Image.open(io.BytesIO(pages.png(figure))).convert("RGB"), int)
+    assert (np.abs(picture - [0xE4, 0x57, 0x2E]).max(-1) < 12).any()
+
+
+def test_sliders_draw_anew_and_say_what_is_wrong(build):
+    pages = importlib.import_module("pages")
+    import ipywidgets as widgets
+    from matplotlib.figure import Figure
+
+    drawn = []
+
+    def draw(number):
+        if number > 3:
+            raise ValueError("more than three")
+        drawn.append(number)
+        figure = Figure(figsize=(1, 1))
+        figure.text(0.5, 0.5, f"{number}")
+        return figure
+
+    number = widgets.IntSlider(1, 0, 9)
+    panel = pages.panel(draw, {"number": number})
+    wrong, picture = panel.children[-2:]
+    first = picture.value
+    number.value = 2
+    second = picture.value
+    number.value = 5
+    assert picture.value == second != first
+    assert (drawn, wrong.value) == ([1, 2], "more than three")
+    number.value = 1
+    assert picture.value == first
+    assert wrong.value == ""
