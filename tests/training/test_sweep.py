@@ -183,6 +183,21 @@ def test_over_members_equals_a_loop():
     assert len(found["dot"].sharding.device_set) == 2
 
 
+def test_gradients_in_what_members_share_are_each_members_own():
+    """In a shared image, and in zeros made inside: neither is summed over the devices."""
+    mesh, scales = member_mesh(4), jnp.arange(1.0, 5.0)
+    assert mesh.size == 2
+
+    def gradients(scale, image):
+        def loss(image, nudge):
+            return jnp.sum(scale * (image + nudge))
+
+        return jax.grad(loss, (0, 1))(image, jnp.zeros_like(image))
+
+    for found in over_members(gradients, mesh, in_axes=(0, None))(scales, jnp.ones(3)):
+        np.testing.assert_array_equal(found, np.repeat(np.arange(1.0, 5.0)[:, None], 3, axis=1))
+
+
 def test_over_batch_is_the_gradient_of_the_whole_batch():
     mesh = member_mesh(2)
     assert mesh.size == 2
