@@ -20,6 +20,7 @@ from jaxseg.plots.landscape import loss_contours, shape_against_depth
 from jaxseg.plots.paths import ByLength, Lesions, gradient_by_length, lesions
 from jaxseg.plots.runs import confusion_figure, prediction_panel, run_curves
 from jaxseg.plots.scenes import class_bars, contact_sheet, overlay
+from jaxseg.plots.signals import log_growth, shattering, signal_profiles
 from jaxseg.plots.strides import output_strides
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "image_strip",
     "layer_responses",
     "lesions",
+    "log_growth",
     "loss_against_depth",
     "loss_contours",
     "output_phases",
@@ -53,6 +55,8 @@ __all__ = [
     "rule_of_triples",
     "run_curves",
     "shape_against_depth",
+    "shattering",
+    "signal_profiles",
     "to_rgb",
     "training_curves",
     "width_growth",
