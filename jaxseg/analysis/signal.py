@@ -154,20 +154,21 @@ def backward_signal(
 
 
 def over_seeds(
-    measure: Callable[[jax.Array], Result],
-    keys: jax.Array,
+    measure: Callable[[Any], Result],
+    keys: Any,
     *,
     batch_size: int | None = 4,
     mesh: Mesh | None = None,
 ) -> Result:
-    """`measure(key)` of every key, a few at a time.
+    """`measure(key)` of every key, a few at a time, under one `jit`.
 
     What a measurement draws, it draws from its own key, and gives back when it is done: 256 nets
     of 64 layers of 256 x 256 weights are 4 GB, four of them 64 MB.
 
     Args:
         measure: one seed's, to a pytree of arrays.
-        keys: (seeds,) PRNG keys.
+        keys: (seeds,) PRNG keys; or what was drawn already, a pytree of arrays with a leading axis
+            of seeds.
         batch_size: seeds at once on each device, by `vmap`; None: all.
         mesh: share the seeds out among all of its devices.
 
@@ -181,14 +182,15 @@ def over_seeds(
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size={batch_size} must be at least 1, or None for all at once.")
     devices = mesh.size if mesh is not None else 1
-    if len(keys) % devices:
+    seeds = len(jax.tree.leaves(keys)[0])
+    if seeds % devices:
         raise ValueError(
-            f"{len(keys)} seeds do not divide by the {devices} devices of the mesh: take a "
+            f"{seeds} seeds do not divide by the {devices} devices of the mesh: take a "
             f"multiple of {devices}."
         )
 
     def share(keys):
-        if batch_size is None or batch_size >= len(keys):
+        if batch_size is None or batch_size * devices >= seeds:
             return jax.vmap(measure)(keys)
         return lax.map(measure, keys, batch_size=None if batch_size == 1 else batch_size)
 

@@ -5,6 +5,7 @@ import dataclasses
 
 import benchmark_depth
 import benchmark_ensembles
+import benchmark_gradients
 import benchmark_nets
 import benchmark_ops
 import benchmark_steps
@@ -83,6 +84,19 @@ def test_benchmark_ensembles(tmp_path):
     assert {r["study"] for r in found} == {"ensemble", "per example"}
     assert {r["way"] for r in found} >= {"jaxseg loop", "jaxseg vmap", "jaxseg norms"}
     assert "| ensemble | 2 | jaxseg vmap |" in (tmp_path / "out" / "summary.md").read_text()
+
+
+def test_benchmark_gradients(tmp_path):
+    config = dataclasses.replace(benchmark_gradients.PRESETS["tiny"], out=tmp_path / "out")
+    benchmark_gradients.main(config)
+    found = rows(tmp_path / "out" / "results.csv")
+    assert {r["net"] for r in found} == {"dense", "deep net"}
+    assert {r["way"] for r in found} >= {"jaxseg loop", "jaxseg vmap", "jaxseg vmap 1 device"}
+    assert "| deep net | jaxseg vmap |" in (tmp_path / "out" / "summary.md").read_text()
+    norms = np.ones((2, 3))
+    benchmark_gradients.check({"a": norms, "b": [norms[0], norms[1] + 1e-4]})
+    with pytest.raises(AssertionError, match="b disagrees with a"):
+        benchmark_gradients.check({"a": norms, "b": [norms[0], norms[1] + 0.01]})
 
 
 def test_ways_that_disagree_are_refused():
