@@ -262,7 +262,7 @@ def report(config: Config, rows: list[dict[str, Any]], growths: list[dict[str, A
             layers=config.neighbour_layers,
         ),
         "log_norms": plots.log_growth(
-            logs, {"Hanin: $-5L/2n$, $5L/n$": moments, "exact, same $n$": exact},
+            logs, {"normal of $-5L/2n$ and $5L/n$": moments, "normal of the exact moments": exact},
             title=f"{config.narrow_layers} layers of width {config.narrow_width}, "
             f"{len(growths)} seeds",
         ),

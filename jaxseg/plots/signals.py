@@ -157,7 +157,7 @@ def log_growth(
     """
     figure = Figure(figsize=(9.4, 3.9), layout="constrained")
     figure.suptitle(title, fontsize=10)
-    row = figure.subplots(1, len(logs), squeeze=False, sharey=True)[0]
+    row = figure.subplots(1, len(logs), squeeze=False, sharex=True, sharey=True)[0]
     names = {
         "forward": (FORWARD, r"$\ln\ |x_L|^2 / |x_0|^2$"),
         "gradient": (BACKWARD, r"$\ln\ \|dE/dx_0\|^2 / \|dE/dx_L\|^2$"),
@@ -172,10 +172,11 @@ def log_growth(
         for (which, (mean, variance)), style in zip(normals.items(), ("--", ":"), strict=False):
             density = np.exp(-((at - mean) ** 2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
             axes.plot(at, density, style, color="black", linewidth=1.3,
-                      label=f"{which}: {mean:.2f}, {variance:.2f}")  # fmt: skip
+                      label=f"{which}: {mean:.2f} and {variance:.2f}")  # fmt: skip
         axes.set_xlabel(label)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.set_ylim(0, 1.55 * axes.get_ylim()[1])
         axes.legend(fontsize=7.5, frameon=False, loc="upper left")
+    # Room for the legends: the axes share their limits.
+    row[0].set_ylim(0, 1.35 * row[0].get_ylim()[1])
     row[0].set_ylabel("density over seeds")
     return figure
