@@ -13,8 +13,8 @@ Seven questions, each with what theory says beside what is found:
     python experiments/receptive_field.py                   under two minutes on two cores
     python experiments/receptive_field.py --preset tiny
 
-It leaves results.csv (every number), summary.md and nine figures in --out. Where a number is not
-as expected it says so and fails.
+It leaves results.csv (every number), verdicts.csv (one a claim), summary.md and ten figures in
+--out. Where a number is not as expected it says so and fails.
 """
 
 import time
@@ -25,6 +25,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import studies
 from matplotlib.figure import Figure
 from PIL import Image
 from receptive_effective import Effective, effective, effective_claim, path_moments
@@ -41,8 +42,9 @@ from receptive_studies import (
     standard_nets,
 )
 from receptive_summary import summarise
+from receptive_verdicts import bottlenecks, verdicts
 
-from jaxseg import cli, plots
+from jaxseg import plots
 from jaxseg.training import records
 
 RESULTS = ("study", "case", "quantity", "expected", "found", "holds", "seconds")
@@ -114,6 +116,8 @@ def main(config: Config) -> None:
     records.write_csv(config.out / "results.csv", RESULTS, [*rows, *_tool_rows(tools)])
     summary = summarise(claims, tools, kinds)
     records.write_text(config.out / "summary.md", summary)
+    judged = verdicts(claims, tools, config.seeds)
+    records.write_csv(config.out / "verdicts.csv", studies.VERDICTS, [asdict(v) for v in judged])
     print(summary)
     _figures(config, claims, paths, overlaps, kinds, found)
     wrong = [claim for claim in claims if not claim.holds]
@@ -165,6 +169,9 @@ def _figures(config: Config, claims, paths, overlaps, kinds, found: Sequence[Eff
         "growth": plots.field_growth(
             range(1, config.layers + 1), sizes, layers=r"$3 \times 3$ convolutions",
             title="Striding and dilation see the same; dilation keeps every pixel"),
+        "bottlenecks": plots.field_by_block(
+            *bottlenecks(), title="A ResNet-50 that strides on 1x1 convolutions (v1) sees farther\n"
+            "than one that strides on 3x3 (v1.5); published: Araujo et al. 2019"),
         "windows": plots.windows(
             photograph(PHOTOGRAPH), [*nested.values()], [*nested],
             title="What one pixel of each scale of a U-Net sees"),
@@ -173,8 +180,8 @@ def _figures(config: Config, claims, paths, overlaps, kinds, found: Sequence[Eff
         "checkerboard": plots.overlaps(
             overlaps, title="Upconvolutions of stride 2: paths that meet in each output pixel"),
         "hybrid": plots.rule_of_triples(
-            kinds, title=r"Rates $(r_1, r_2, r_3)$ of three $3 \times 3$ convolutions: the rule "
-            r"$M_2 \leq 3$ and what is seen"),
+            kinds, title=r"Rates $(r_1, r_2, r_3)$ of three $3 \times 3$ convolutions: "
+            + _rule(kinds)),
     }  # fmt: skip
     for window in (2, 4):
         drawn[f"phases_{window}x{window}"] = plots.output_phases(
@@ -185,6 +192,14 @@ def _figures(config: Config, claims, paths, overlaps, kinds, found: Sequence[Eff
     for name, figure in drawn.items():
         figure.savefig(config.out / f"{name}.png", dpi=150)
     print(f"Figures: {', '.join(f'{name}.png' for name in drawn)} in {config.out}")
+
+
+def _rule(kinds: np.ndarray) -> str:
+    """What the kinds of all triples say of the rule of hybrid dilation."""
+    insufficient, first = np.any(kinds == 1), np.any(kinds[0] == 1)
+    unless = r", unless $r_1 = 1$" if insufficient and not first else ""
+    necessary = "not necessary" if np.any(kinds == 2) else "necessary"
+    return rf"$M_2 \leq 3$ is {'not ' if insufficient else ''}sufficient{unless}, and {necessary}"
 
 
 def _effective_figures(config: Config, found: Sequence[Effective]) -> dict[str, Figure]:
@@ -210,11 +225,8 @@ def _effective_figures(config: Config, found: Sequence[Effective]) -> dict[str, 
 
 
 def command(args: Sequence[str] | None = None) -> None:
-    """Read the command line, run, and say what is wrong in one line where something is."""
-    try:
-        main(cli.parse(PRESETS, "quick", description=__doc__, args=args))
-    except ValueError as error:
-        raise SystemExit(f"receptive_field: {error}") from error
+    """Read the command line and run."""
+    studies.run(main, PRESETS, name="receptive_field", description=__doc__, args=args)
 
 
 if __name__ == "__main__":

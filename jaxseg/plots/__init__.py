@@ -14,7 +14,13 @@ from jaxseg.plots.depth import (
     training_curves,
 )
 from jaxseg.plots.exports import export_parity
-from jaxseg.plots.field_studies import output_phases, overlaps, rule_of_triples, width_growth
+from jaxseg.plots.field_studies import (
+    field_by_block,
+    output_phases,
+    overlaps,
+    rule_of_triples,
+    width_growth,
+)
 from jaxseg.plots.fields import effective_field, field_growth, path_counts, windows
 from jaxseg.plots.landscape import loss_contours, shape_against_depth
 from jaxseg.plots.paths import ByLength, Lesions, gradient_by_length, lesions
@@ -36,6 +42,7 @@ __all__ = [
     "depth_scaling",
     "effective_field",
     "export_parity",
+    "field_by_block",
     "field_growth",
     "gradient_by_length",
     "gradient_profile",

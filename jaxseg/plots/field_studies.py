@@ -209,3 +209,55 @@ def width_growth(
     ]
     axes.legend(handles=handles, fontsize=8, frameon=False, ncols=2, loc="upper left")
     return figure
+
+
+BLOCKS = (("#0b5fa5", "s"), ("#d55e00", "^"))
+
+
+def field_by_block(
+    sizes: Mapping[str, Sequence[int]], published: Mapping[str, Mapping[int, int]], *,
+    title: str = "", stages: Sequence[str] | None = None,
+) -> Figure:  # fmt: skip
+    """Receptive field after each stage of variants of a net, published sizes circled.
+
+    Args:
+        sizes: variant -> pixels an axis after each stage.
+        published: variant -> number of a stage, from 0 -> pixels.
+        title: of the figure.
+        stages: their names; None: stage 1, 2, ...
+    """
+    figure = Figure(figsize=(5.6, 4), layout="constrained")
+    axes = figure.subplots()
+    count = len(next(iter(sizes.values())))
+    names = stages or [f"stage {n}" for n in range(1, count + 1)]
+    for number, (name, line) in enumerate(sizes.items()):
+        colour, mark = BLOCKS[number % len(BLOCKS)]
+        axes.plot(range(count), line, color=colour, marker=mark, linewidth=1.6, label=name)
+        known = published.get(name, {})
+        axes.plot([*known], [*known.values()], "o", markersize=13, fillstyle="none",
+                  color="black", markeredgewidth=1)  # fmt: skip
+        above = line[-1] == max(other[-1] for other in sizes.values())
+        others = [*sizes.values()][:number]
+        for place, size in enumerate(line):
+            if any(other[place] == size for other in others):
+                continue  # one label for both
+            axes.annotate(f"{size}", (place, size), fontsize=8, color=colour, ha="center",
+                          xytext=(0, 11 if above else -17), textcoords="offset points")  # fmt: skip
+    axes.plot(
+        [],
+        [],
+        "o",
+        markersize=11,
+        fillstyle="none",
+        color="black",
+        label="published",
+    )
+    axes.set_xticks(range(count), names)
+    axes.margins(x=0.08, y=0.12)
+    axes.set_ylim(0, None)
+    axes.grid(axis="y", linewidth=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set(ylabel="receptive field (pixels an axis)")
+    axes.set_title(title, fontsize=9)
+    axes.legend(fontsize=8, frameon=False, loc="upper left")
+    return figure

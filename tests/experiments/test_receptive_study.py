@@ -14,6 +14,8 @@ import receptive_field
 import receptive_studies
 import receptive_summary
 import receptive_tools
+import receptive_verdicts
+import studies
 from receptive_nets import NETS, Net, Traced, dilated
 
 from jaxseg import analysis, ops
@@ -46,7 +48,7 @@ PINS = {
 }  # fmt: skip
 FIGURES = {
     "growth", "windows", "phases_2x2", "phases_4x4", "gridding", "checkerboard", "hybrid",
-    "effective", "effective_width",
+    "effective", "effective_width", "bottlenecks",
 }  # fmt: skip
 
 
@@ -169,6 +171,51 @@ def test_the_paths_that_meet_are_an_upconvolution_of_ones():
         assert np.array_equal(paths, ones[0, 2:6, 2:6, 0])
 
 
+# --- verdicts ------------------------------------------------------------------------------------
+
+
+def judge(claims, tools=()):
+    return {v.claim: v for v in receptive_verdicts.verdicts(claims, tools, 64)}
+
+
+def test_a_verdict_is_that_of_its_numbers():
+    right = receptive_studies.exact("growth", "plain", "4 layers: pixels", 9, 9)
+    wrong = receptive_studies.exact("growth", "dilation", "4 layers: pixels", 31, 30)
+    (found,) = judge([right]).values()
+    assert (found.verdict, found.heading) == ("agrees", "Dilation")
+    assert found.measured == "1 of 1 numbers are so; plain 9 after 4 layers"
+    (found,) = judge([right, wrong]).values()
+    assert found.verdict == "disagrees"
+    assert "1 of 2 numbers are so" in found.measured
+    assert "dilation, 4 layers: pixels: 30 for 31" in found.measured
+    assert judge([]) == {}
+
+
+def test_the_rule_of_hybrid_dilation_is_contradicted_and_sharpened():
+    found = judge(receptive_studies.hybrid_triples(9)[0])
+    (rule,) = [v for claim, v in found.items() if "only there" in claim]
+    assert rule.verdict == "disagrees"
+    assert rule.measured == (
+        "124 of 729 triples pass with holes, 38 of 729 triples fail without a hole"
+    )
+    (sharper,) = [v for claim, v in found.items() if "first rate is 1" in claim]
+    assert (sharper.verdict, len(found)) == ("agrees", 2)
+
+
+def test_a_tool_that_is_always_right_contradicts():
+    row = {"net": "a", "truth": "3", "google-research": "3", "Fangyh09": "0", "fornaxai": "0"}
+    (found,) = judge([], [row]).values()
+    assert (found.verdict, found.seeds) == ("disagrees", 0)
+    (found,) = judge([], [row, row | {"truth": "5"}]).values()
+    assert found.verdict == "agrees"
+
+
+def test_a_resnet_sees_less_where_it_strides_later():
+    sizes, known = receptive_verdicts.bottlenecks()
+    assert sizes == {"ResNet-50 v1": [35, 99, 291, 483], "ResNet-50 v1.5": [35, 91, 267, 427]}
+    assert known == {"ResNet-50 v1": {0: 35, 1: 99, 2: 291, 3: 483}}
+
+
 # --- the study -----------------------------------------------------------------------------------
 
 
@@ -186,7 +233,13 @@ def tiny(tmp_path_factory):
 
 @pytest.mark.slow
 def test_leaves_all_its_files(tiny):
-    files = {"config.json", "results.csv", "summary.md", *(f"{name}.png" for name in FIGURES)}
+    files = {
+        "config.json",
+        "results.csv",
+        "verdicts.csv",
+        "summary.md",
+        *(f"{name}.png" for name in FIGURES),
+    }
     assert {path.name for path in tiny.iterdir()} == files
     for name in FIGURES:
         assert (tiny / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
@@ -201,6 +254,11 @@ def test_leaves_all_its_files(tiny):
     )
     assert "| ResNet-50 v1.5 | 427 | 427 | 1963 | 427 |" in summary
     assert "NO" not in summary
+    judged = rows(tiny / "verdicts.csv")
+    assert {*judged[0]} == {*studies.VERDICTS}
+    # But for the rule of hybrid dilation, which is only counted at rates to 9.
+    assert len(judged) == 9
+    assert {row["verdict"] for row in judged} == {"agrees"}
 
 
 def test_a_number_that_is_off_fails(tmp_path, monkeypatch):
