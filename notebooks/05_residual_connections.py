@@ -167,8 +167,8 @@ print(f"paths of 5 to 17 of 54 blocks: {analysis.path_share(54, 5, 17):.2%} of a
 # ## Take a block away
 #
 # If paths are many, no block is indispensable. Below, random nets lose one block; how alike are
-# their outputs before and after (cosine)? The plain net is another net; the residual one hardly
-# notices.
+# their outputs before and after (cosine)? The plain net is another net; the residual one is still
+# recognisable, and with scaled branches hardly changed.
 
 
 # %%

@@ -23,11 +23,11 @@ from jaxseg import analysis
 SMALL = bool(os.environ.get("JAXSEG_SMALL"))
 """Whether the pages run at the size of the tests: the same code, and numbers that say little."""
 _DPI = 88
-_COLOURS = 128
+_COLOURS = 255
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG of few colours, a third of the usual size."""
+    """The figure as a PNG of few colours, half of the usual size."""
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=_DPI, facecolor="white")
     # Of the ways to choose few colours, this one keeps the rare ones.
@@ -82,6 +82,7 @@ def panel(draw: Callable[..., Figure], controls: Mapping[str, Any]) -> widgets.V
             wrong.value = str(error)
 
     picture, wrong = widgets.Image(value=drawn(), format="png"), widgets.Label()
+    picture.layout.align_self, picture.layout.max_width = "flex-start", "100%"  # not stretched
     for control in controls.values():
         control.observe(redraw, names="value")
     return widgets.VBox([*controls.values(), wrong, picture])

@@ -63,7 +63,8 @@ def test_the_notebook_is_its_source_executed(page, build):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
 def test_the_page_runs(page):
-    environment = os.environ | {"JAXSEG_SMALL": "1", "PYTHONPATH": str(ROOT)}
+    quickly = {"JAXSEG_SMALL": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    environment = os.environ | quickly | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "pytest", "--nbmake", "--nbmake-timeout=120", "-q", "-p",
                "no:cacheprovider", "-p", "no:xdist", "-c", os.devnull, "--rootdir", str(ROOT),
                str(page.with_suffix(".ipynb"))]  # fmt: skip
