@@ -142,9 +142,9 @@ ARMS = {
     "plain_norm": {"residual": False, "norm": "batch"},
     "residual": {"residual": True},
 }
-DEPTHS = (8,) if SMALL else (8, 32)
-RATES = jnp.array([4e-3]) if SMALL else jnp.array([1e-3, 4e-3, 1.2e-2])
-SEEDS, STEPS, BATCH, FEATURES = (1, 2, 2, 4) if SMALL else (2, 120, 4, 8)
+DEPTHS = (8,) if SMALL else (8, 24)
+RATES = jnp.array([4e-3]) if SMALL else jnp.array([2e-3, 8e-3])
+SEEDS, STEPS, BATCH, FEATURES = (1, 2, 2, 4) if SMALL else (2, 110, 4, 8)
 CONFIG = data.MosaicConfig(size=16, cells=3, equal=False)
 
 pairs = [data.mosaic_example(CONFIG, "train", index) for index in range(8 if SMALL else 256)]

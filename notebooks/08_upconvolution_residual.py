@@ -192,9 +192,8 @@ figure
 # Without skips the gradient grows towards the image, as norms make it grow
 # ([Residual connections – gradient](07_residual_gradient.ipynb)). With long skips it is a *valley*:
 # both ends are near to the answer, by the skip of the first level, and the lowest level is the
-# farthest. No gradient vanishes here, with
-# skips or without: what the long skips mend first is not the gradient's size but what the decoder
-# *knows*.
+# farthest. No gradient vanishes here, with skips or without: what the long skips mend first is not
+# the gradient's size but what the decoder *knows*.
 #
 # ## Does it matter for the answer?
 #
