@@ -13,6 +13,7 @@ from jaxseg.plots.depth import (
     to_rgb,
     training_curves,
 )
+from jaxseg.plots.dilation import gridding, looked_at, rates_brought
 from jaxseg.plots.exports import export_parity
 from jaxseg.plots.field_studies import (
     field_by_block,
@@ -46,10 +47,12 @@ __all__ = [
     "field_growth",
     "gradient_by_length",
     "gradient_profile",
+    "gridding",
     "image_strip",
     "layer_responses",
     "lesions",
     "log_growth",
+    "looked_at",
     "loss_against_depth",
     "loss_contours",
     "output_phases",
@@ -58,6 +61,7 @@ __all__ = [
     "overlay",
     "path_counts",
     "prediction_panel",
+    "rates_brought",
     "ratios",
     "rule_of_triples",
     "run_curves",
