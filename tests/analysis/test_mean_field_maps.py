@@ -205,7 +205,7 @@ def measured(phi, weight_variance, bias_variance, branch_scale, correlation, *, 
 
     All pairs of the inputs have the given correlation: many of them show one net's mean at once.
     """
-    inputs, seeds = 16, 12
+    inputs, seeds = 16, 32
 
     def net(key):
         keys = jax.random.split(key, 3)
@@ -249,7 +249,7 @@ def measured(phi, weight_variance, bias_variance, branch_scale, correlation, *, 
     ids=["chaos", "order", "relu", "relu residual", "tanh residual"],
 )
 def test_wide_nets_follow_the_maps(layer, phi):
-    depth = 5
+    depth = 3
     q, c, gains = measured(
         phi, layer.weight_variance, layer.bias_variance, layer.branch_scale, 0.3, layers=depth
     )
