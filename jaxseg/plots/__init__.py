@@ -29,6 +29,7 @@ from jaxseg.plots.runs import confusion_figure, prediction_panel, run_curves
 from jaxseg.plots.scenes import class_bars, contact_sheet, overlay
 from jaxseg.plots.signals import log_growth, shattering, signal_profiles
 from jaxseg.plots.strides import output_strides
+from jaxseg.plots.trainability import depth_transfer, phase_diagram
 
 __all__ = [
     "ARM_COLOURS",
@@ -41,6 +42,7 @@ __all__ = [
     "contact_sheet",
     "depth_cost",
     "depth_scaling",
+    "depth_transfer",
     "effective_field",
     "export_parity",
     "field_by_block",
@@ -60,6 +62,7 @@ __all__ = [
     "overlaps",
     "overlay",
     "path_counts",
+    "phase_diagram",
     "prediction_panel",
     "rates_brought",
     "ratios",
