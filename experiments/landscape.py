@@ -10,13 +10,15 @@ own best rate, and around each net are measured
                              down from)
     its curvatures           and the share of the grid, inside what is below chance, where the
                              lower one is negative
+    its border               the loss as far away as the filters are long
     filter-normalised ones   u'Hu, the mean over several directions u
     the Hessian's outermost eigenvalues, which rescaling a layer changes
 
     python experiments/landscape.py --preset quick
 
 It leaves results.csv, losses.csv, surfaces/*.npy, verdicts.csv, summary.md, landscape.png and
-sharpness.png in --out. A kill loses the net in progress and no more: --resume goes on.
+sharpness.png in --out. On two cores `quick` takes about three minutes. A kill loses the net in
+progress and no more: --resume goes on.
 """
 
 import itertools

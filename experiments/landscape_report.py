@@ -10,10 +10,9 @@ from jaxseg import analysis, plots
 from jaxseg.training import records
 
 RESULTS = {
-    "arm": str, "depth": int, "seed": int, "train_loss": float, "centre": float, "basin": float,
-    "negative": float,
-    "negative_all": float, "curvature_along_filters": float, "largest_eigenvalue": float,
-    "smallest_eigenvalue": float, "norms_off": float,
+    "arm": str, "depth": int, "seed": int, "train_loss": float, "centre": float, "edge": float,
+    "basin": float, "negative": float, "negative_all": float, "curvature_along_filters": float,
+    "largest_eigenvalue": float, "smallest_eigenvalue": float, "norms_off": float,
 }  # fmt: skip
 LOSSES = {"arm": str, "depth": int, "seed": int, "learning_rate": float, "train_loss": float}
 SHOWN = {
@@ -21,6 +20,8 @@ SHOWN = {
     "negative": "share of that with negative curvature",
     "curvature_along_filters": "curvature along filter-normalised\ndirections (nats)",
     "largest_eigenvalue": "largest eigenvalue of the Hessian",
+    "concavity": "its most negative eigenvalue,\nmade positive",
+    "edge": "loss at the grid's border (nats, median)",
     "train_loss": "training loss (nats)",
 }
 LI = "Li et al. 2018"
@@ -35,18 +36,22 @@ def shape(surface: np.ndarray, offsets: np.ndarray, chance: float) -> dict[str, 
     its sign is float32's rounding.
 
     Returns:
-        "centre": the loss of the net itself; "basin": the share of the points whose loss is below
-        chance; "negative": of the inner points that are below chance, the share with a negative
-        curvature, NaN where there are none; "negative_all": of all inner points.
+        "centre": the loss of the net itself; "edge": the median loss over the grid's border;
+        "basin": the share of the points whose loss is below chance; "negative": of the inner points
+        that are below chance, the share with a negative curvature, NaN where there are none;
+        "negative_all": of all inner points.
     """
     n = len(surface) // 2
+    border = np.concatenate([surface[[0, -1]].ravel(), surface[1:-1, [0, -1]].ravel()])
+    border = np.where(np.isfinite(border), border, np.inf)
     with np.errstate(over="ignore", invalid="ignore"):
         curvatures = analysis.surface_curvatures(surface, float(offsets[1] - offsets[0]))
         below = surface < chance
         inner = below[1:-1, 1:-1]
         bent = curvatures[..., 0] < -0.01 * np.abs(curvatures).max(axis=-1)
     return {
-        "centre": float(surface[n, n]), "basin": float(below.mean()),
+        "centre": float(surface[n, n]), "edge": float(np.median(border)),
+        "basin": float(below.mean()),
         "negative": float(bent[inner].mean()) if inner.any() else float("nan"),
         "negative_all": float(bent.mean()),
     }  # fmt: skip
@@ -63,10 +68,10 @@ def write(config, results: Rows, losses: Rows, chance: float) -> str:
     plots.loss_contours(
         surfaces, config.offsets, levels=levels.tolist(), chance=chance, title=f"Seed 0. {about}"
     ).savefig(config.out / "landscape.png", dpi=150)
+    results = [{**row, "concavity": -row["smallest_eigenvalue"]} for row in results]
     values = {title: collect(results, name) for name, title in SHOWN.items()}
     plots.shape_against_depth(
-        values, logarithmic=[SHOWN[n] for n in ("curvature_along_filters", "largest_eigenvalue")],
-        title=about,
+        values, logarithmic=[SHOWN["largest_eigenvalue"], SHOWN["edge"]], title=about
     ).savefig(config.out / "sharpness.png", dpi=150)  # fmt: skip
     figures = {
         "landscape.png": "Loss around trained nets along two filter-normalised directions",
@@ -115,6 +120,9 @@ def verdicts(config, results: Rows) -> list[studies.Verdict]:
          "the loss is sharper along filter-normalised directions around a plain net", "plain"),
         ("largest_eigenvalue", "the Hessian's largest eigenvalue is larger at a plain net",
          "plain"),
+        ("concavity", "the Hessian's most negative eigenvalue is further below 0 at a plain net",
+         "plain"),
+        ("edge", "the loss rises higher at the border of the grid around a plain net", "plain"),
     ):  # fmt: skip
         found.append(_compared(config, results, deep, name, claim, more))
     for arm in ("plain", "residual") if len(config.depths) > 1 else ():
@@ -143,10 +151,12 @@ def _over_depth(config, results, arm) -> studies.Verdict:
     """Whether the curvature grows with depth for plain nets, and does not for residual ones."""
     values = collect(results, "curvature_along_filters")[arm]
     shallow, deep = (values[d] for d in (min(values), max(values)))
-    grows, falls = deep.min() > shallow.max(), np.median(deep) <= 1.5 * np.median(shallow)
-    agrees = grows if arm == "plain" else falls
-    if arm == "plain" and not grows and deep.max() > shallow.min():
-        agrees = None
+    above, below = deep.min() > shallow.max(), deep.max() < shallow.min()
+    if arm == "plain":
+        agrees = True if above else False if below else None
+    else:
+        still = np.median(deep) <= 1.5 * np.median(shallow)
+        agrees = True if still else False if above else None
     return studies.Verdict(
         HEADING,
         "Depth sharpens plain nets" if arm == "plain" else "Depth does not sharpen residual nets",
@@ -155,7 +165,7 @@ def _over_depth(config, results, arm) -> studies.Verdict:
             else "at the greatest depth at most 1.5 times that at the least, medians"
         ),
         "; ".join(f"{d} convolutions {_cell(v)}" for d, v in sorted(values.items())),
-        config.seeds, studies.judged(None if agrees is None else bool(agrees)),
+        config.seeds, studies.judged(agrees),
     )  # fmt: skip
 
 
@@ -165,7 +175,7 @@ def _cell(values: np.ndarray) -> str:
 
 def shape_table(results: Rows) -> list[str]:
     """Medians and ranges of all numbers, a line a net."""
-    names = ["train_loss", "centre", "basin", "negative", "negative_all",
+    names = ["train_loss", "centre", "edge", "basin", "negative", "negative_all",
              "curvature_along_filters", "largest_eigenvalue", "smallest_eigenvalue"]  # fmt: skip
     columns = {name: collect(results, name) for name in names}
     lines = [

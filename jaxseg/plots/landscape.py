@@ -7,6 +7,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from jaxseg.plots.depth import ARM_COLOURS, OTHER
 
@@ -82,10 +83,14 @@ def shape_against_depth(
         logarithmic: quantities with a logarithmic axis.
         title: of the figure.
     """
-    figure = Figure(figsize=(0.4 + 2.9 * len(values), 3.1), layout="constrained")
+    columns = min(4, len(values))
+    rows = -(-len(values) // columns)
+    figure = Figure(figsize=(max(5, 0.4 + 2.9 * columns), 0.6 + 2.5 * rows), layout="constrained")
     figure.suptitle(title, fontsize=10)
-    row = figure.subplots(1, len(values), squeeze=False)[0]
-    for axes, (name, arms) in zip(row, values.items(), strict=True):
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid[len(values) :]:
+        axes.remove()
+    for axes, (name, arms) in zip(grid, values.items(), strict=False):
         for number, (arm, by_depth) in enumerate(arms.items()):
             depths = sorted(by_depth)
             colour = ARM_COLOURS.get(arm, OTHER)
@@ -102,12 +107,13 @@ def shape_against_depth(
         axes.set_xlabel("depth (convolutions)", fontsize=8)
         if name in logarithmic:
             axes.set_yscale("log")
+            axes.yaxis.set_minor_formatter(NullFormatter())
         else:
             axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
         axes.set_title(name, fontsize=8)
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=7)
-    handles, labels = row[0].get_legend_handles_labels()
+    handles, labels = grid[0].get_legend_handles_labels()
     figure.legend(handles, labels, fontsize=8, frameon=False, ncols=len(labels),
                   loc="outside lower center")  # fmt: skip
     return figure

@@ -46,7 +46,9 @@ def test_the_shape_of_a_saddle_and_of_a_bowl():
     bowl = landscape_report.shape(a[:, None] ** 2 + a**2, a, chance=1.0)
     # Points of the grid within the unit circle, its rim apart.
     inside = float(np.mean(a[:, None] ** 2 + a**2 < 1))
-    assert bowl == {"centre": 0.0, "basin": inside, "negative": 0.0, "negative_all": 0.0}
+    assert bowl == {
+        "centre": 0.0, "edge": 1.25, "basin": inside, "negative": 0.0, "negative_all": 0.0
+    }  # fmt: skip
     saddle = landscape_report.shape(a[:, None] ** 2 - a**2, a, chance=9.0)
     assert (saddle["negative"], saddle["negative_all"]) == (1.0, 1.0)
     assert np.isnan(landscape_report.shape(np.full((9, 9), 5.0), a, chance=1.0)["negative"])
