@@ -1,6 +1,7 @@
 """Studies of nets as functions: gradients, the theory of their size, and what is seen."""
 
 from jaxseg.analysis import finite_width, mean_field, shattering
+from jaxseg.analysis.checkerboard import checkerboard_energy, phase_power
 from jaxseg.analysis.cosines import (
     autocorrelation,
     cosine_matrix,
@@ -49,6 +50,7 @@ __all__ = [
     "autocorrelation",
     "axis_spectrum",
     "backward_signal",
+    "checkerboard_energy",
     "cosine_matrix",
     "effective_receptive_field",
     "filter_normalised_direction",
@@ -71,6 +73,7 @@ __all__ = [
     "path_gradients",
     "path_share",
     "per_example_gradients",
+    "phase_power",
     "receptive_field",
     "ritz_values",
     "sampled_path_norms",
