@@ -60,6 +60,8 @@ def train_members(
     mesh: Mesh,
     name: str,
     progress: bool = True,
+    watch: Callable[[int, Any, Any], None] | None = None,
+    watch_every: int = 10,
 ) -> Sweep:
     """Train every member for `steps` steps.
 
@@ -73,6 +75,9 @@ def train_members(
         mesh: from `member_mesh`.
         name: for the progress bar and for messages.
         progress: show a bar.
+        watch: called as `watch(step, params, stats)` after each `watch_every` steps, with what the
+            members then are, padded to the devices; its time is not counted.
+        watch_every: see `watch`.
     """
     padded = pad_members(members, mesh)
     tunable = optax.inject_hyperparams(optimizer)
@@ -92,17 +97,29 @@ def train_members(
     compiled = over_members(step, mesh, in_axes=(0, 0)).lower(state, first).compile()
     compile_seconds = time.perf_counter() - began
 
+    watching = 0.0
+
+    def look(count, state, _):
+        nonlocal watching
+        started = time.perf_counter()
+        if watch is not None and count % watch_every == 0:
+            watch(count, state.params, state.stats)
+        watching += time.perf_counter() - started
+        return False
+
     began = time.perf_counter()
     try:
         state, history = fit(
-            compiled, state, _chain(first, stream), steps, name=name, progress=progress
-        )
+            compiled, state, _chain(first, stream), steps, name=name, progress=progress,
+            check_every=10 if watch is None else watch_every, watch=look,
+        )  # fmt: skip
     except Diverged as error:
         print(f"{error} All {len(members)} runs are recorded with a loss of inf.")
         state, history = error.state, error.history
     # A finite loss with a gradient that is not has diverged as well.
     losses = np.where(history["finite"], history["loss"], np.nan)
-    milliseconds = (time.perf_counter() - began) * 1e3 / len(losses) / len(members)
+    seconds = time.perf_counter() - began - watching
+    milliseconds = seconds * 1e3 / len(losses) / len(members)
     return Sweep(state.params, state.stats, losses.T[: len(members)], compile_seconds, milliseconds)
 
 

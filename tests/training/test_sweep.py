@@ -263,3 +263,18 @@ def test_use_all_cores_leaves_a_running_jax_alone():
     assert len(jax.devices()) == 2
     with pytest.raises(ValueError, match="devices=-1 must not be negative: 0 means one a core"):
         use_all_cores(-1)
+
+
+def test_what_is_watched_is_the_members_on_their_way():
+    seen = {}
+    sweep = train_members(
+        apply, jax.vmap(init)(jax.vmap(jax.random.key)(jnp.arange(2))), optax.sgd,
+        [Member(0, 0.1), Member(1, 0.1)], batches, steps=7, mesh=mesh_of(2), name="toy",
+        progress=False, watch=lambda step, params, stats: seen.update({step: (params, stats)}),
+        watch_every=3,
+    )  # fmt: skip
+    assert list(seen) == [3, 6]
+    assert seen[6][1]["seen"].tolist() == [6, 6]
+    shorter = train([Member(0, 0.1), Member(1, 0.1)], mesh_of(2), steps=3)
+    np.testing.assert_allclose(seen[3][0]["w"], shorter.params["w"], rtol=1e-5)
+    assert np.abs(sweep.params["w"] - seen[6][0]["w"]).max() > 0
