@@ -68,14 +68,18 @@ def phase_diagram(
 def _boundary(axes: Axes, weight_variances, boundary: np.ndarray, deepest: int) -> None:
     """Median and range over seeds; a triangle where the deepest net tried still trains."""
     low, middle, high = boundary
-    axes.errorbar(weight_variances, middle, yerr=[middle - low, high - middle], fmt="none",
-                  ecolor=EDGE, capsize=3, linewidth=1)  # fmt: skip
+    x, spread = np.asarray(weight_variances), high > low
+    # Black on white, to be seen on any colour.
+    for colour, width in (("white", 3), (EDGE, 1)):
+        axes.errorbar(x[spread], middle[spread], yerr=[(middle - low)[spread],
+                      (high - middle)[spread]], fmt="none", ecolor=colour, elinewidth=width,
+                      capsize=3, capthick=1)  # fmt: skip
     above = middle >= deepest
     for mark, where, label in (
         ("o", ~above, "measured: loss reaches ½ ln K (range over seeds)"),
         ("^", above, "measured: all depths train"),
     ):
-        axes.plot(np.asarray(weight_variances)[where], middle[where], mark, color="white",
+        axes.plot(x[where], middle[where], mark, color="white",
                   markeredgecolor=EDGE, markersize=7, label=label)  # fmt: skip
 
 
@@ -142,6 +146,7 @@ def _rates(axes: Axes, values: np.ndarray, log2_rates, depths, chance: float) ->
     axes.plot([], [], "o", color="#777777", label="best rate")
     axes.plot([], [], "x", color="#777777", label="diverged")
     axes.axhline(chance, color="black", linestyle=":", linewidth=1, label="chance, ln K")
+    axes.set_yticks(np.arange(0, chance, 0.2))
     axes.set(ylim=(0, chance * (1.27 + 0.07 * len(depths))), xlim=(x[0] - 0.5, x[-1] + 0.5))
 
 
