@@ -42,6 +42,7 @@ from jaxseg.analysis.mean_field.profiles import (
     batch_norm_residual,
     he_relu,
     tanh_isometric,
+    tap_average,
 )
 
 __all__ = [
@@ -70,5 +71,6 @@ __all__ = [
     "iterate",
     "smooth_activation",
     "tanh_isometric",
+    "tap_average",
     "variance_map",
 ]
