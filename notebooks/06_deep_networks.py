@@ -212,10 +212,13 @@ figure.axes[0].set_ylabel("training loss (nats)")
 figure
 
 # %% [markdown]
-# ln 3 = 1.099 is what a net has that knows nothing. "Plain nets cannot be trained deep" would be
-# too strong: tanh with orthogonal kernels at the critical line was trained at 10,000 layers (Xiao
-# et al. 2018). What shortcuts give is that *nothing has to be tuned*. Why they do is in their
-# gradient: [Residual connections – gradient](07_residual_gradient.ipynb).
+# ln 3 = 1.099 is what a net has that knows nothing. Deeper is worse for all three in so few steps,
+# and worst for the plain net; what normalisation and shortcuts do at 64 convolutions and more is
+# beyond this page (`experiments/depth_scaling.py`).
+#
+# "Plain nets cannot be trained deep" would be too strong: tanh with orthogonal kernels at the
+# critical line was trained at 10,000 layers (Xiao et al. 2018). Shortcuts need no such care. Why is
+# in their gradient: [Residual connections – gradient](07_residual_gradient.ipynb).
 #
 # **Sources.** He et al. 2015, arXiv:1512.03385; 2015b, arXiv:1502.01852. Poole et al. 2016,
 # arXiv:1606.05340. Schoenholz et al. 2017, arXiv:1611.01232. Xiao et al. 2018, arXiv:1806.05393.

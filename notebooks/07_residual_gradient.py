@@ -98,6 +98,9 @@ sliders(
 # (dashed, nothing fitted) knows of it. Batch norm *without* shortcuts is the surprise: it makes the
 # gradient explode towards the image, its square by $\pi/(\pi - 1)$ a layer (Yang et al. 2019); with
 # shortcuts it grows like a power of the depth alone.
+#
+# The plain nets lie below their line: theory is of the mean over nets, and the typical net of so
+# small a width is below the mean ([the last page](09_gradient_norms.ipynb) measures by how much).
 
 # %%
 BLOCKS, FEATURES, NETS, SIDE = (6, 4, 2, 8) if SMALL else (32, 16, 4, 16)
