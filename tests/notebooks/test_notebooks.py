@@ -54,7 +54,7 @@ def test_the_notebook_is_its_source_executed(page, build):
     assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
     # What a reader without a kernel sees is a picture, not a widget of a kernel that is gone.
     shown = [o.data for o in outputs if "data" in o]
-    assert sum("image/png" in data for data in shown) >= 3
+    assert sum("image/png" in data for data in shown) >= 2
     assert not [data for data in shown if build.WIDGET in data]
     panels = [c for c in code if "\nsliders(" in c.source or c.source.startswith("sliders(")]
     assert panels or page.stem.startswith("00")
