@@ -207,7 +207,8 @@ figure
 # %% [markdown]
 # The net of single pixels cannot tell the textures apart: in one pixel there is nothing to tell.
 # The one of small windows sees the edges of stones, and the dilated one sees stones: it has as many
-# parameters, and lost no pixel, which striding would have.
+# parameters, and lost no pixel, which striding would have. (One run each: a difference of a few
+# hundredths may be chance.)
 #
 # Yet to see farther is not better by itself. At rates 1, 2, 4, 8 a pixel is reached by few paths,
 # and the taps of the last layers lie in other stones. Which rates are good is the subject of

@@ -21,7 +21,7 @@ from ipywidgets import Dropdown, FloatSlider, IntSlider
 from matplotlib.figure import Figure
 from pages import SMALL, sliders
 
-from jaxseg import analysis, models, nn, plots
+from jaxseg import analysis, models, nn, plots, training
 from jaxseg.analysis import mean_field
 
 # %% [markdown]
@@ -140,8 +140,9 @@ def gradient_norms(arm):
         nudges = jnp.zeros((BLOCKS, 8, SIDE, SIDE, FEATURES))
         return analysis.leading_norms(jax.grad(loss, 1)(params, nudges))
 
-    keys = jax.random.split(jax.random.key(1), NETS)
-    return np.asarray(jax.jit(jax.vmap(norms))(keys))
+    # Over the members of an ensemble; compiled quickly, not well, for it runs once.
+    many = training.over_members(norms, training.member_mesh(1), in_axes=(0,), few_calls=True)
+    return np.asarray(many(jax.random.split(jax.random.key(1), NETS)))
 
 
 measured = {arm: gradient_norms(arm) for arm in ARMS}

@@ -114,7 +114,8 @@ def _keep(browser, name: str) -> None:
 )
 def test_a_slider_moves_the_figure(lab, browser, page, moves):
     address, token = lab
-    browser.get(f"{address}/lab/tree/{page}.ipynb?token={token}")
+    # A workspace of its own: else the page of the test before is opened as well.
+    browser.get(f"{address}/lab/workspaces/{page}/tree/{page}.ipynb?token={token}")
     wait = WebDriverWait(browser, PATIENCE)
     wait.until(lambda b: b.execute_script(
         "return !!(window.jupyterapp && jupyterapp.shell.currentWidget"
