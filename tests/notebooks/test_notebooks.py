@@ -69,7 +69,9 @@ def test_every_page_runs_at_its_small_size():
     command = [sys.executable, "-m", "pytest", "--nbmake", "--nbmake-timeout=180", "-q", "-c",
                os.devnull, "--rootdir", str(ROOT), "-p", "no:cacheprovider", "-p", "no:xdist",
                *(str(page.with_suffix(".ipynb")) for page in PAGES)]  # fmt: skip
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900
+    )
     assert done.returncode == 0, done.stdout[-9000:] + done.stderr[-2000:]
     assert f"{len(PAGES)} passed" in done.stdout
 
