@@ -129,17 +129,24 @@ def pairs(angles: np.ndarray) -> Any:
     return cosines
 
 
-def neighbours(key: jax.Array, *, layers: int, width: int, angles: np.ndarray) -> Measured:
-    """How alike the gradients of a deep net are at two inputs, by the angle between these."""
-    weights, x, cotangent = draw(key, layers, width, 2 * len(angles))
+def neighbours(
+    key: jax.Array, *, layers: int, width: int, examples: int, angles: np.ndarray
+) -> Measured:
+    """How alike the gradients of a deep net are at two inputs, by the angle between these.
+
+    What `examples` there are beside the pairs fill the batch, for batch norm's statistics.
+    """
+    pair_rows = 2 * len(angles)
+    weights, x, cotangent = draw(key, layers, width, max(examples, pair_rows))
     # Orthogonal and of one length, so that the angle is exact.
-    first, other = x[::2], x[1::2]
+    first, other = x[:pair_rows:2], x[1:pair_rows:2]
     first = first / jnp.linalg.norm(first, axis=1, keepdims=True)
     other = other - first * jnp.sum(first * other, axis=1, keepdims=True)
     other = other / jnp.linalg.norm(other, axis=1, keepdims=True)
     cosine, sine = (jnp.asarray(f(angles), jnp.float32)[:, None] for f in (np.cos, np.sin))
     turned = cosine * first + sine * other
-    x = math.sqrt(width) * jnp.stack([first, turned], axis=1).reshape(x.shape)
+    near = math.sqrt(width) * jnp.stack([first, turned], axis=1).reshape(pair_rows, width)
+    x = jnp.concatenate([near, x[pair_rows:]])
     found = {}
     for arm in SHATTERED:
         run, own = layer(arm, layers), layer(arm, layers, constant=True)

@@ -170,7 +170,7 @@ def _shattered(config: Any, rows: Rows) -> list[Verdict]:
                 balduzzi, "plain_norm", SHALLOW, 0.02),
         verdict("Plain without batch norm it is the product of kappa_0(c_l), far above 2^-L",
                 "derived", "plain", SHALLOW[1:], 0.02),
-        _power(tables["plain"], wide, seeds),
+        _power(tables["plain"], config.width, seeds),
         verdict("Residual with batch norm it is the product of (l + 1/2)/(l + 1), ~ 2/sqrt(pi L)",
                 balduzzi, "residual_norm", deepest, 0.02, unscaled),
         verdict("Residual with batch norm it falls faster, as L^-.73: a norm divides by a centred "
@@ -181,9 +181,16 @@ def _shattered(config: Any, rows: Rows) -> list[Verdict]:
     ]  # fmt: skip
 
 
-def _power(table: Mapping[float, Mapping[str, Any]], wide: bool, seeds: int) -> Verdict:
-    """The local exponent between the two deepest nets."""
-    (near, a), (far, b) = sorted(table.items())[-2:]
+def wide_to(width: int) -> float:
+    """The deepest net that the wide limit describes: its logs spread by 5 L / n = .2 (Hanin)."""
+    return width / 25
+
+
+def _power(table: Mapping[float, Mapping[str, Any]], width: int, seeds: int) -> Verdict:
+    """The local exponent between the two deepest nets that are still wide."""
+    places = [at for at in sorted(table) if at <= wide_to(width)] or sorted(table)
+    (near, far), wide = (places[-2:] if len(places) > 1 else sorted(table)[:2]), width >= WIDE
+    a, b = table[near], table[far]
     run = np.log(far / near)
     exponents = {k: np.log(b[k] / a[k]) / run if min(a[k], b[k]) > 0 else np.nan
                  for k in ("mean", "theory")}  # fmt: skip
@@ -191,9 +198,10 @@ def _power(table: Mapping[float, Mapping[str, Any]], wide: bool, seeds: int) -> 
     halving = -(far - near) * np.log(2) / run
     able = wide and bool(np.isfinite(error) and error < 0.5)
     return Verdict(
-        HEADING, "that is a power of depth towards L^-3, and no exponential", "derived",
-        f"exponent {exponents['theory']:.2f} from L = {near:g} to {far:g} (.3; 2^-L has "
-        f"{halving:.1f})", f"{exponents['mean']:.2f}, standard error {error:.2f}", seeds,
+        HEADING, "that tends to a power of depth, L^-3, and is no exponential", "derived",
+        f"exponent {exponents['theory']:.2f} from L = {near:g} to {far:g}, where 5 L/n is small "
+        f"(.3; 2^-L has {halving:.1f})",
+        f"{exponents['mean']:.2f}, standard error {error:.2f}", seeds,
         judge(exponents["mean"], exponents["theory"], 0.3, error, able=able),
     )  # fmt: skip
 

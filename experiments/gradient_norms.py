@@ -16,9 +16,9 @@ closed forms of the wide limit with nothing fitted:
     python experiments/gradient_norms.py --preset quick --out runs/gradient_norms
 
 It leaves results.csv, log_growth.csv, verdicts.csv, summary.md, gradient_norms.png, shattering.png
-and log_norms.png in --out. On two cores `quick` takes two minutes. A kill loses the question in
-progress and no more: --resume goes on. It measures initialisation alone: whether a net can be
-trained is `depth_scaling.py`'s question.
+and log_norms.png in --out. `quick` takes three minutes of a core's time, shared out on all. A kill
+loses the question in progress and no more: --resume goes on. It measures initialisation alone:
+whether a net can be trained is `depth_scaling.py`'s question.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ import gradient_theory as theory
 import jax
 import numpy as np
 import studies
-from gradient_claims import claims, tables
+from gradient_claims import claims, tables, wide_to
 
 from jaxseg import plots
 from jaxseg.analysis import over_seeds
@@ -182,7 +182,10 @@ def depths(config: Config):
 def neighbours(config: Config):
     """By the angle between two inputs."""
     angles, layers = np.geomspace(1e-3, np.pi / 2, config.angles), config.neighbour_layers
-    measure = partial(arms.neighbours, layers=layers, width=config.width, angles=angles)
+    measure = partial(
+        arms.neighbours, layers=layers, width=config.width, examples=config.examples,
+        angles=angles,
+    )  # fmt: skip
     found = over(config, config.seeds, measure)
     expected = lambda arm, _: [  # noqa: E731
         theory.gradient_correlation(arm, layers, float(np.cos(angle)))[0] for angle in angles
@@ -243,7 +246,8 @@ def report(config: Config, rows: list[dict[str, Any]], growths: list[dict[str, A
     about = (
         f"Random dense ReLU nets at He initialisation: {config.layers} layers of width "
         f"{config.width}, {config.examples} examples, {config.seeds} seeds, float32, nothing "
-        'trained and nothing fitted. "Correlation" is a cosine, averaged over all pairs.'
+        'trained and nothing fitted. "Correlation" is a cosine, averaged over all pairs. Plain '
+        f"nets deeper than {wide_to(config.width):g} layers, where 5 L/n > .2, feel their width."
     )
     logs = {name: np.array([row[name] for row in growths]) for name in GROWTHS}
     text = studies.write_summary(
@@ -256,14 +260,16 @@ def report(config: Config, rows: list[dict[str, Any]], growths: list[dict[str, A
     moments = theory.he_log_moments(config.narrow_width, config.narrow_layers)
     exact = theory.he_log_moments_exact(config.narrow_width, config.narrow_layers)
     figures = {
-        "gradient_norms": plots.signal_profiles(by_part["profiles"], title=title),
+        "gradient_norms": plots.signal_profiles(
+            by_part["profiles"], title=f"Random nets layer by layer: {title}"
+        ),
         "shattering": plots.shattering(
-            by_part["depths"], by_part["neighbours"], title=title,
-            layers=config.neighbour_layers,
+            by_part["depths"], by_part["neighbours"], title=f"Shattered gradients: {title}",
+            layers=config.neighbour_layers, wide_to=wide_to(config.width),
         ),
         "log_norms": plots.log_growth(
             logs, {"normal of $-5L/2n$ and $5L/n$": moments, "normal of the exact moments": exact},
-            title=f"{config.narrow_layers} layers of width {config.narrow_width}, "
+            title=f"Plain nets, {config.narrow_layers} layers of width {config.narrow_width}: "
             f"{len(growths)} seeds",
         ),
     }  # fmt: skip

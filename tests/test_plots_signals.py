@@ -28,7 +28,7 @@ def test_shattering_shows_depths_and_angles(tmp_path):
     arms = ("plain", "residual_norm")
     depths = rows(arms, ("gradient_correlation",), (1, 2, 4))
     angles = rows(arms, ("gradient_correlation",), (0.01, 1.0))
-    figure = plots.shattering(depths, angles, layers=7, title="t")
+    figure = plots.shattering(depths, angles, layers=7, wide_to=3.0, title="t")
     left, right = figure.axes
     assert left.get_xscale() == left.get_yscale() == "log"
     assert right.get_title() == "two near inputs, 7 layers"

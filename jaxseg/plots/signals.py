@@ -89,7 +89,9 @@ def _handles(rows: Rows, measured: str, *, marks: bool = False) -> list[Line2D]:
     ]  # fmt: skip
 
 
-def shattering(depths: Rows, angles: Rows, *, layers: int, title: str = "") -> Figure:
+def shattering(
+    depths: Rows, angles: Rows, *, layers: int, wide_to: float | None = None, title: str = ""
+) -> Figure:
     """How alike gradients at two inputs are: by depth, and by the angle between the inputs.
 
     Args:
@@ -97,6 +99,7 @@ def shattering(depths: Rows, angles: Rows, *, layers: int, title: str = "") -> F
             "seeds", for inputs that are uncorrelated.
         angles: likewise, "at" in radians.
         layers: depth of the nets of `angles`.
+        wide_to: depth up to which the theory of wide nets can be expected to hold.
         title: of the figure.
     """
     figure = Figure(figsize=(11, 5.4), layout="constrained")
@@ -115,8 +118,12 @@ def shattering(depths: Rows, angles: Rows, *, layers: int, title: str = "") -> F
         axes.grid(linewidth=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     _guides(left, depths)
+    if wide_to is not None:
+        left.axvline(wide_to, color="#777777", linestyle=":", linewidth=1)
+        left.annotate("deeper nets feel\ntheir finite width", (wide_to, 1.4e-4), xytext=(5, 0),
+                      textcoords="offset points", fontsize=8, color="#555555")  # fmt: skip
     left.set(xlabel="depth $L$ (layers)", ylabel="correlation of gradients at the input",
-             ylim=(3e-4, 1.3))  # fmt: skip
+             ylim=(1e-4, 1.3))  # fmt: skip
     left.set_title("two unlike inputs", fontsize=9)
     right.set(xlabel="angle between the inputs (radians)", ylim=(-0.06, 1.06),
               ylabel="correlation of gradients at the input")  # fmt: skip
@@ -141,8 +148,11 @@ def _guides(axes: Axes, rows: Rows) -> None:
         if len(theory):
             line = 0.62 * theory[-2] * (end / end[0]) ** power
             axes.plot(end, line, "-", color="black", linewidth=0.8)
-            axes.annotate(name, (end[1], line[1]), xytext=(-4, -3), textcoords="offset points",
+            axes.annotate(name, (end[0], line[0]), xytext=(-4, -2), textcoords="offset points",
                           ha="right", va="top", fontsize=8)  # fmt: skip
+    if any(row["arm"] == "plain_norm" for row in rows) and at[-1] >= 4:
+        axes.annotate("$2^{-L}$", (4, 2.0**-4), xytext=(-6, -4), textcoords="offset points",
+                      ha="right", va="top", fontsize=8)  # fmt: skip
 
 
 def log_growth(

@@ -235,7 +235,7 @@ def test_what_is_refused(run, message):
 
 # --- random nets against theory ------------------------------------------------------------------
 
-LAYERS, WIDTH, EXAMPLES, SEEDS = 16, 256, 64, 16
+LAYERS, WIDTH, EXAMPLES, SEEDS = 16, 256, 128, 24
 
 
 def wide_nets(key):
@@ -288,13 +288,13 @@ def test_scaled_branches_let_the_gradient_grow_towards_e(nets):
 
 
 def test_batch_norm_explodes(nets):
-    """Yang et al. 2019: pi / (pi - 1) a layer; the last two are not yet where they settle."""
+    """Yang et al. 2019: pi / (pi - 1) a layer, once inputs and gradients have settled."""
     squared = nets["norm"]["squared"].mean(0)
-    growth = np.exp((squared[0] - squared[-3]) / (LAYERS - 2))
+    growth = np.exp((squared[1] - squared[-3]) / (LAYERS - 3))
     assert growth == pytest.approx(mean_field.BATCH_NORM_GAIN, rel=0.02)
 
 
-def measure_linear(seed, examples, seeds=8):
+def measure_linear(seed, examples, seeds=24):
     def measure(key):
         weights, x, cotangent = draw(key, 12, WIDTH, examples, gain=1.0)
         layer = lambda w, x: normalised(x) @ w  # noqa: E731
@@ -325,13 +325,15 @@ def test_batch_norm_residual_grows_linearly(nets):
 def test_gradients_shatter_as_theory_says(nets):
     """2**-L with batch norm; without it the product of kappa_0(c_l), which is far larger."""
     expected = {
-        "norm": shattering.batch_norm_plain(LAYERS),
-        "plain": shattering.he_relu(LAYERS),
-        "scaled": shattering.he_relu(LAYERS, branch_scale=1 / math.sqrt(LAYERS)),
+        "norm": (shattering.batch_norm_plain(LAYERS), 0.02),
+        # Of these the finite width, 5 L / n = .3, adds most.
+        "plain": (shattering.he_relu(LAYERS), 0.05),
+        "scaled": (shattering.he_relu(LAYERS, branch_scale=1 / math.sqrt(LAYERS)), 0.02),
     }
-    for name, profile in expected.items():
+    for name, (profile, tolerance) in expected.items():
         found = nets[name]["correlation"].mean(0)
-        np.testing.assert_allclose(found, profile, atol=0.03, err_msg=name)
+        np.testing.assert_allclose(found, profile, atol=tolerance, err_msg=name)
+    assert nets["plain"]["correlation"].mean(0)[8] > 0.15  # 2**-8 = .004
 
 
 def test_batch_norm_residual_shatters_faster_than_one_over_root_depth(nets):
