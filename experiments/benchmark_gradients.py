@@ -10,7 +10,8 @@ medians, and checks that all norms agree:
 
     jaxseg vmap            `analysis.over_seeds`: a few seeds at once, shared out over one XLA
                            device a core
-    jaxseg vmap, 1 device  the same on one device
+    jaxseg map             the same with one seed at a time on each device
+    jaxseg vmap, 1 device  vmap on one device
     jaxseg loop            a Python loop over the compiled single net, one device
     PyTorch loop           a Python loop over the seeds, autograd with respect to every x_l, eager,
                            on all cores and on one
@@ -157,10 +158,12 @@ def jax_ways(config: Config, norms: Callable[[Any], jax.Array], drawn: Any) -> W
     each = [jax.tree.map(lambda a, i=i: a[i], stacked) for i in range(config.seeds)]
     chunks = partial(over_seeds, norms, batch_size=config.batch_size)
     everywhere = jax.jit(partial(chunks, mesh=mesh)).lower(shared).compile()
+    in_turn = jax.jit(partial(over_seeds, norms, batch_size=1, mesh=mesh)).lower(shared).compile()
     together = jax.jit(chunks).lower(stacked).compile()
     one = jax.jit(norms).lower(each[0]).compile()
     return {
         "jaxseg vmap": lambda: jax.block_until_ready(everywhere(shared)),
+        "jaxseg map": lambda: jax.block_until_ready(in_turn(shared)),
         "jaxseg vmap, 1 device": lambda: jax.block_until_ready(together(stacked)),
         "jaxseg loop": lambda: jax.block_until_ready([one(one_drawn) for one_drawn in each]),
     }
