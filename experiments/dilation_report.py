@@ -9,6 +9,7 @@ import studies
 from dilation_nets import ARMS, GRIDS
 from dilation_tables import Rows, at_best, table, values, verdicts
 from matplotlib.figure import Figure
+from orders import by_chance
 
 from jaxseg import plots
 
@@ -50,9 +51,15 @@ def report(
         drawn["gridding.png"] = _gridding(out, gridded, strip, palette, about)
     for name, figure in drawn.items():
         figure.savefig(out / name, dpi=150)
+    found = verdicts(results, seen, apart)
+    asked = sum("beyond the seeds' range" in verdict.theory for verdict in found)
+    caution = (
+        f"An order holds where the seeds' ranges are apart: between two equal arms that is so in "
+        f"{by_chance(len(apart)):.0%} of all cases by chance, and {asked} claims of order are made."
+    )
     return studies.write_summary(
-        out, title="Plain, strided and dilated convolutions", about=f"{about}.",
-        verdicts=verdicts(results, seen, apart),
+        out, title="Plain, strided and dilated convolutions", about=f"{about}. {caution}",
+        verdicts=found,
         figures={name: CAPTIONS[name] for name in drawn}, tables=[table(results, seen)],
     )  # fmt: skip
 

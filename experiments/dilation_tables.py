@@ -202,10 +202,13 @@ def table(results: Rows, seen: Rows) -> list[str]:
                        for stage in ("before", "after"))
             for name in ("width", f"gridding_{2 if max(net.rates) < 4 else 4}")
         )  # fmt: skip
+        tried = {row["learning_rate"] for row in results if row["arm"] == arm}
+        edge = " (end of the sweep)" if first["learning_rate"] in (min(tried), max(tried)) else ""
         lines.append(
             f"{arm} | {loss} | {iou} | {accuracy} | {first['features']} | {first['parameters']:,} "
             f"| {first['multiply_adds'] / 1e6:.2f} | {net.coverage.size}, {first['field']} | "
-            f"{width} | {gridding} | {first['learning_rate']:g} | {first['step_milliseconds']:.1f}"
+            f"{width} | {gridding} | {first['learning_rate']:g}{edge} | "
+            f"{first['step_milliseconds']:.1f}"
         )
     head = (
         "arm | training loss | mean IoU | pixel accuracy | width | parameters | M multiply-adds | "

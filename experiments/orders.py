@@ -1,10 +1,20 @@
-"""When an order of arms is said to hold: only beyond the spread of their seeds."""
+"""When an order of arms is said to hold: only beyond the spread of their seeds.
+
+Ranges are apart by chance as well: of two equal arms with s seeds each, 2 times in (2s choose s),
+which is one in ten for three seeds. Of many orders that are asked, some will seem to hold.
+"""
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from studies import Heading, Verdict, judged
+
+
+def by_chance(seeds: int) -> float:
+    """How often the ranges of two equal arms are apart, one way or the other."""
+    return min(1.0, 2 / math.comb(2 * seeds, seeds))
 
 
 def above(better: Sequence[float], worse: Sequence[float]) -> bool | None:

@@ -55,7 +55,9 @@ def gridding_energy(maps: Float[Array, "batch *space channels"], period: int) ->
     neighbours' three to five away, on both sides where both exist (above 1/2 there are none):
     regions of one score each have about .9. A convolution dilated by r cannot tell the
     frequency 1/r from 0, and so what is behind a chain of equal rates, or behind larger ones than
-    the last layers', may repeat at r: gridding (Yu et al. 2017, arXiv:1705.09914, section 4).
+    the last layers', may repeat at r: gridding. A last layer that
+    damps 1/r damps its neighbours too, and then the ratio can be large where next to no power is
+    left: look at `axis_spectrum` as well (Yu et al. 2017, arXiv:1705.09914, section 4).
 
     Args:
         maps: (batch, *space, channels), such as logits; their smallest axis, cut to a multiple of

@@ -1,5 +1,7 @@
 """An order holds beyond the seeds' spread, or is not shown."""
 
+import itertools
+
 import orders
 import pytest
 
@@ -16,6 +18,17 @@ import pytest
 )
 def test_only_ranges_apart_are_ordered(better, worse, found):
     assert orders.above(better, worse) is found
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_how_often_equal_arms_seem_ordered(seeds):
+    """Counted over all ways to share out as many ranks."""
+    ranks = range(2 * seeds)
+    apart = [
+        max(one) < min({*ranks} - {*one}) or min(one) > max({*ranks} - {*one})
+        for one in itertools.combinations(ranks, seeds)
+    ]
+    assert orders.by_chance(seeds) == pytest.approx(sum(apart) / len(apart))
 
 
 def judge(arms, **options):
