@@ -57,7 +57,7 @@ def gridding_energy(maps: Float[Array, "batch *space channels"], period: int) ->
     frequency 1/r from 0, and so what is behind a chain of equal rates, or behind larger ones than
     the last layers', may repeat at r: gridding. A last layer that
     damps 1/r damps its neighbours too, and then the ratio can be large where next to no power is
-    left: look at `axis_spectrum` as well (Yu et al. 2017, arXiv:1705.09914, section 4).
+    left: look at `axis_spectrum` as well (Yu et al. 2017, arXiv:1705.09914).
 
     Args:
         maps: (batch, *space, channels), such as logits; their smallest axis, cut to a multiple of
