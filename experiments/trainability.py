@@ -17,10 +17,12 @@ by its training loss; a net *trains* if its median loss over the seeds is below 
     python experiments/trainability.py --preset quick
     python experiments/trainability.py --preset full --resume
 
-It leaves results.csv, summary.md, verdicts.csv, phase_diagram.png and depth_transfer.png in --out.
+On two cores `quick` takes two to three minutes. It leaves results.csv, summary.md, verdicts.csv,
+phase_diagram.png and depth_transfer.png in --out.
 """
 
 import functools
+import math
 import time
 from collections.abc import Sequence
 
@@ -29,7 +31,9 @@ import numpy as np
 import trainability_nets as nets
 from studies import Table, run, write_summary
 from trainability_config import PRESETS, Config, phase_members, transfer_members
-from trainability_tables import COLUMNS, boundary_table, phase_figure, transfer_figure, verdicts
+from trainability_phase import boundary_table, phase_figure, phase_verdicts
+from trainability_tables import COLUMNS
+from trainability_transfer import transfer_figure, transfer_verdicts
 
 from jaxseg import data
 from jaxseg.training import (
@@ -149,15 +153,17 @@ def report(config: Config, table: Table) -> None:
         f"of them, dense ReLU nets of width {config.block_width}, {config.block_steps} steps of "
         "plain gradient descent."
     )
+    chance = math.log(CLASSES)
     text = write_summary(
         config.out, title="Trainability", about=about,
-        verdicts=verdicts(config, table.rows, classes=CLASSES),
-        tables=[boundary_table(config, table.rows, classes=CLASSES)],
+        verdicts=[*phase_verdicts(config, table.rows, chance),
+                  *transfer_verdicts(config, table.rows, chance)],
+        tables=[boundary_table(config, table.rows, chance)],
     )  # fmt: skip
     print(f"\n{text}")
     for name, figure in (
-        ("phase_diagram", phase_figure(config, table.rows, classes=CLASSES)),
-        ("depth_transfer", transfer_figure(config, table.rows, classes=CLASSES)),
+        ("phase_diagram", phase_figure(config, table.rows, chance)),
+        ("depth_transfer", transfer_figure(config, table.rows, chance)),
     ):
         figure.savefig(config.out / f"{name}.png", dpi=150)
         print(f"Figure: {config.out / name}.png")

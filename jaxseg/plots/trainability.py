@@ -113,7 +113,7 @@ def depth_transfer(
             axes.set_title(f"{kind}, {arm}", fontsize=9)
         row[0].set_ylabel("training loss (nats)")
         _best(row[-1], best[kind], depths, log2_rates)
-        row[-1].set_title(f"{kind}: the best rate", fontsize=9)
+        row[-1].set_title(f"{kind}: each seed's best rate", fontsize=9)
     for axes in grid[-1, :-1]:
         axes.set_xlabel(r"$\log_2$ learning rate")
     grid[-1, -1].set_xlabel("depth (blocks)")

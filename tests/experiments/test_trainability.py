@@ -12,7 +12,9 @@ import studies
 import trainability
 import trainability_config
 import trainability_nets as nets
+import trainability_phase as phase
 import trainability_tables as tables
+import trainability_transfer as transfer
 
 from jaxseg.training import over_members, records
 
@@ -40,10 +42,10 @@ def study(tmp_path_factory):
 
 def test_all_is_written(study):
     rows = records.read_csv(study.out / "results.csv", tables.COLUMNS)
-    phase, transfer = ([r for r in rows if r["part"] == p] for p in ("phase", "transfer"))
+    plain, blocks = ([r for r in rows if r["part"] == p] for p in ("phase", "transfer"))
     # depths x arms x weight variances x seeds x rates; arms x seeds x rates.
-    assert len(phase) == 2 * 2 * 2 * 2 * 2
-    assert len(transfer) == 3 * 2 * 3
+    assert len(plain) == 2 * 2 * 2 * 2 * 2
+    assert len(blocks) == 3 * 2 * 3
     verdicts = records.read_csv(
         study.out / "verdicts.csv", dict.fromkeys(studies.VERDICTS, str)
     )  # fmt: skip
@@ -100,7 +102,7 @@ def test_training_is_gradient_descent():
 
 def test_the_depth_that_trains():
     depths = (8, 16, 32, 64)
-    reached = functools.partial(tables.trained_depth, depths, chance=CHANCE)
+    reached = functools.partial(phase.trained_depth, depths, chance=CHANCE)
     assert reached(np.array([0.0, 0.1, 0.2, 0.3])) == 64
     assert reached(np.array([1.0, 0.1, 0.2, 0.3])) == 8
     # Half way from 0 to chance on the way from 16 to 32, on a log scale.
@@ -110,9 +112,9 @@ def test_the_depth_that_trains():
 
 def test_rank_correlation():
     a = np.array([1.0, 5.0, 2.0, 9.0])
-    assert tables.rank_correlation(a, np.exp(a)) == pytest.approx(1)
-    assert tables.rank_correlation(a, -a) == pytest.approx(-1)
-    assert math.isnan(tables.rank_correlation(a, np.ones(4)))
+    assert phase.rank_correlation(a, np.exp(a)) == pytest.approx(1)
+    assert phase.rank_correlation(a, -a) == pytest.approx(-1)
+    assert math.isnan(phase.rank_correlation(a, np.ones(4)))
 
 
 def phase_rows(config, boundary):
@@ -130,12 +132,12 @@ def test_the_verdict_on_the_phase_diagram(factor, expected):
     config = replace(TINY, depths=(4, 8, 16, 32, 64, 128, 256),
                      weight_variances=(0.9, 1.1, 1.3, 1.5, 2.2, 2.7, 3.4))  # fmt: skip
     reach = dict(zip(config.weight_variances,
-                     tables.reach(config, config.weight_variances), strict=True))  # fmt: skip
+                     phase.reach(config, config.weight_variances), strict=True))  # fmt: skip
     rows = phase_rows(config, lambda row: factor * reach[row["weight_variance"]])
-    plain, residual = tables.phase_verdicts(config, rows, CHANCE)
+    plain, residual = phase.phase_verdicts(config, rows, CHANCE)
     assert (plain.verdict, residual.verdict) == (expected, "agrees")
     nothing = [r | {"train_loss": CHANCE} for r in rows]
-    assert {v.verdict for v in tables.phase_verdicts(config, nothing, CHANCE)} == {"not shown"}
+    assert {v.verdict for v in phase.phase_verdicts(config, nothing, CHANCE)} == {"not shown"}
 
 
 def transfer_rows(config, best):
@@ -156,18 +158,21 @@ def test_the_verdicts_on_depth_transfer():
     level = {4: -2, 8: -3, 16: -1}
     falling = {4: -3, 8: -6, 16: None}
     rows = transfer_rows(config, lambda arm, d: (falling if arm == "unscaled" else level)[d])
-    found = tables.transfer_verdicts(config, rows, CHANCE)
+    found = transfer.transfer_verdicts(config, rows, CHANCE)
     assert [v.verdict for v in found] == ["agrees"] * 3
     assert "-2, -3, -1 at 4, 8, 16 blocks" in found[0].measured
     assert "-3, -6, none" in found[1].measured
+    at_the_end = transfer_rows(config, lambda arm, d: -9)
+    said = transfer.transfer_verdicts(config, at_the_end, CHANCE)[0].measured
+    assert "<= -9, <= -9, <= -9 at" in said
     # The other way round neither holds.
     rows = transfer_rows(
         config, lambda arm, d: (level if arm == "unscaled" else {**falling, 16: -7})[d]
     )
-    found = tables.transfer_verdicts(config, rows, CHANCE)
+    found = transfer.transfer_verdicts(config, rows, CHANCE)
     assert [v.verdict for v in found] == ["disagrees", "disagrees", "agrees"]
     rows = [r | {"moved": 1e-9} for r in rows]
-    assert tables.transfer_verdicts(config, rows, CHANCE)[2].verdict == "disagrees"
+    assert transfer.transfer_verdicts(config, rows, CHANCE)[2].verdict == "disagrees"
 
 
 def test_configurations_that_compare_nothing_are_refused():
