@@ -96,7 +96,8 @@ def shattering(
 
     Args:
         depths: "arm", "quantity" ("gradient_correlation"), "at" (layers), "mean", "sd", "theory",
-            "seeds", for inputs that are uncorrelated.
+            "seeds", for inputs that are uncorrelated. Means within two standard errors of 0 are
+            left out.
         angles: likewise, "at" in radians.
         layers: depth of the nets of `angles`.
         wide_to: depth up to which the theory of wide nets can be expected to hold.
@@ -110,8 +111,10 @@ def shattering(
             at, mean, sd, theory = _columns(rows, arm, "gradient_correlation")
             if not len(at):
                 continue
-            seeds = next(r["seeds"] for r in rows if r["arm"] == arm)
-            axes.errorbar(at, mean, 2 * sd / np.sqrt(seeds), fmt=mark, color=colour, markersize=5,
+            error = 2 * sd / np.sqrt(next(r["seeds"] for r in rows if r["arm"] == arm))
+            # On the logarithmic axis nothing that cannot be told from 0.
+            seen = (mean > error) | (axes is right)
+            axes.errorbar(at[seen], mean[seen], error[seen], fmt=mark, color=colour, markersize=5,
                           elinewidth=1, capsize=2, markerfacecolor="white")  # fmt: skip
             axes.plot(at, theory, "--", color=colour, linewidth=1.1)
         axes.set_xscale("log", base=2 if axes is left else 10)
@@ -120,8 +123,9 @@ def shattering(
     _guides(left, depths)
     if wide_to is not None:
         left.axvline(wide_to, color="#777777", linestyle=":", linewidth=1)
-        left.annotate("deeper nets feel\ntheir finite width", (wide_to, 1.4e-4), xytext=(5, 0),
-                      textcoords="offset points", fontsize=8, color="#555555")  # fmt: skip
+        left.annotate("from here on\nfinite width tells", (wide_to, 1.4e-4), xytext=(-5, 0),
+                      textcoords="offset points", ha="right", fontsize=8,
+                      color="#555555")  # fmt: skip
     left.set(xlabel="depth $L$ (layers)", ylabel="correlation of gradients at the input",
              ylim=(1e-4, 1.3))  # fmt: skip
     left.set_title("two unlike inputs", fontsize=9)
