@@ -7,6 +7,17 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
+def of_unit_size(x: jax.Array) -> jax.Array:
+    """An array over its largest entry, in float32 at least, for ratios that do not ask its size.
+
+    So that neither squares of a gradient of 1e-25 vanish nor sums of float16 overflow.
+    """
+    wide = jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize >= 4
+    x = x if wide else x.astype(jnp.float32)
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(x), initial=0))
+    return x / jnp.where((largest > 0) & jnp.isfinite(largest), largest, jnp.ones_like(largest))
+
+
 def safe_norm(tree: Any) -> Float[Array, ""]:
     """Euclidean norm over all leaves, for entries from 1e-38 to 1e38; `inf` or NaN if one is.
 

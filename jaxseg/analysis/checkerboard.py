@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxseg.numerics import of_unit_size
+
 
 def checkerboard_energy(
     images: Float[Array, "batch *space channels"], stride: int
@@ -32,9 +34,13 @@ def checkerboard_energy(
         E, without unit; 0 for images of one grey value.
 
     Raises:
-        ValueError: a stride below 2, or one that does not divide the sizes.
+        ValueError: no pixel; a stride below 2, or one that does not divide the sizes.
     """
-    phases = _phases(images, stride)  # (cells, phases, channels) a picture
+    if images.size == 0:
+        raise ValueError(f"checkerboard_energy: images of shape {images.shape} have no pixel.")
+    phases = _phases(of_unit_size(images), stride)  # (cells, phases, channels) a picture
+    # A mean is rounded: what it leaves of one grey value would repeat at every stride.
+    phases = phases - phases[:, :1, :1]
     centred = phases - jnp.mean(phases, axis=(1, 2), keepdims=True)
     pixels, frequencies = math.prod(centred.shape[1:3]), centred.shape[2] - 1
     # By Parseval, the power at these frequencies is that of the means over the cells.
@@ -68,12 +74,13 @@ def phase_power(
 
 def _phases(images: jax.Array, stride: int) -> jax.Array:
     """(batch, *space, channels) -> (batch, cells, phases, channels)."""
-    batch, *space, channels = images.shape
+    space = images.shape[1:-1]
     if stride < 2 or not space or any(n % stride for n in space):
         raise ValueError(
-            f"stride={stride} must be at least 2 and divide images of {tuple(space)} pixels: crop "
-            "them to a multiple."
+            f"stride={stride} must be at least 2 and divide images of {space} pixels, (batch, "
+            f"*space, channels) being {images.shape}: crop them to a multiple."
         )
+    batch, *_, channels = images.shape
     split = images.reshape(
         batch, *itertools.chain.from_iterable((n // stride, stride) for n in space), channels
     )

@@ -4,6 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxseg.numerics import of_unit_size
+
 PEAK, BESIDE = 1, (3, 5)
 """Bins that belong to the period's frequency on either side of it, and those it is compared to."""
 
@@ -43,6 +45,8 @@ def axis_spectrum(
     powers = []
     for axis in range(1, middle.ndim - 1):
         lines = jnp.moveaxis(middle, axis, -1).reshape(-1, n)
+        # A mean is rounded, and would leave something of a constant line.
+        lines = lines - lines[:, :1]
         lines = (lines - lines.mean(axis=1, keepdims=True)) * window[None]
         powers.append(jnp.mean(jnp.abs(jnp.fft.rfft(lines, axis=1)) ** 2, axis=0))
     return jnp.mean(jnp.stack(powers), axis=0)
@@ -79,7 +83,7 @@ def gridding_energy(maps: Float[Array, "batch *space channels"], period: int) ->
             f"period={period} must be at least 2, and maps of shape {maps.shape} at least "
             f"{(BESIDE[1] + 2) * max(period, 2)} pixels wide and high for it."
         )
-    power = axis_spectrum(maps, n)
+    power = axis_spectrum(of_unit_size(maps), n)
     away = np.abs(np.arange(len(power)) - middle)
     peak = jnp.mean(power[away <= PEAK])
     beside = [

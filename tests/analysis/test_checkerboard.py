@@ -83,3 +83,30 @@ def test_phases_are_rows_and_columns():
 def test_what_does_not_divide_is_refused(shape, stride):
     with pytest.raises(ValueError, match=rf"stride={stride} must be .* crop them"):
         checkerboard_energy(jnp.zeros(shape), stride)
+
+
+@pytest.mark.parametrize("grey", [0.1, 0.3, 100.7, 1e-30])
+def test_one_grey_value_has_no_pattern(grey):
+    """Nothing of a rounded mean is left, which would be a pattern of period s and no more."""
+    assert float(checkerboard_energy(jnp.full((2, 8, 6, 3), grey), 2)) == 0
+
+
+@pytest.mark.parametrize("size", [1e-25, 1e25])
+def test_the_size_of_an_image_does_not_matter(size):
+    """Gradients are this small and this large; their squares are no float32."""
+    images = noise(2, 8, 8, 1)
+    found = checkerboard_energy(size * images, 2)
+    np.testing.assert_allclose(found, checkerboard_energy(images, 2), rtol=1e-5)
+
+
+def test_half_precision_is_summed_in_float32():
+    images = (30 * noise(4, 64, 64, 3)).astype(jnp.float16)
+    wanted = checkerboard_energy(images.astype(jnp.float32), 2)
+    np.testing.assert_allclose(checkerboard_energy(images, 2), wanted, rtol=1e-5)
+
+
+def test_no_pixel_is_refused():
+    with pytest.raises(ValueError, match="have no pixel"):
+        checkerboard_energy(jnp.zeros((0, 4, 4, 1)), 2)
+    with pytest.raises(ValueError, match=r"being \(4,\): crop"):
+        phase_power(jnp.zeros(4), 2)

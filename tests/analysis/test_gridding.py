@@ -92,3 +92,17 @@ def test_what_cannot_be_measured_is_refused():
         analysis.gridding_energy(jnp.ones((1, 64, 1)), 1)
     with pytest.raises(ValueError, match="from 1 to the smallest"):
         analysis.axis_spectrum(jnp.ones((1, 8, 9, 1)), 9)
+
+
+@pytest.mark.parametrize("grey", [0.1, 1 / 3, 100.7])
+def test_constant_maps_have_no_ratio(grey):
+    """Nothing of a rounded mean is left."""
+    assert np.isnan(analysis.gridding_energy(jnp.full((2, 31, 31, 3), grey), 2))
+
+
+@pytest.mark.parametrize(("size", "dtype"), [(1e-25, "float32"), (1e25, "float32"), (1, "float16")])
+def test_neither_size_nor_half_precision_matters(size, dtype):
+    maps = noise((2, 16, 16, 1)).astype(dtype)
+    wanted = analysis.gridding_energy(maps.astype(jnp.float32), 2)
+    found = analysis.gridding_energy(maps * jnp.asarray(size, dtype), 2)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4)
