@@ -17,8 +17,8 @@ from jaxseg.analysis.mean_field import (
     Layer,
     arc_cosine_0,
     arc_cosine_1,
+    correlation_map,
     gradient_gain,
-    iterate,
 )
 
 BRANCH_STEPS = 1000
@@ -45,10 +45,13 @@ def he_relu(
     """
     _check(layers, correlation)
     layer = Layer(RELU, 2.0, branch_scale=branch_scale)
-    path = iterate(layer, layers, correlation=correlation).correlations[:-1]
-    # Neither factor depends on the variance: ReLU is homogeneous.
-    alike = gradient_gain(layer, variance=1.0)
-    return _profile([gradient_gain(layer, variance=1.0, correlation=c) / alike for c in path])
+    # Nothing depends on the variance, for ReLU is homogeneous: it stays 1, where that of unscaled
+    # branches would double at each layer and leave float64 behind 1023 of them.
+    alike, factors = gradient_gain(layer, variance=1.0), []
+    for _ in range(layers):
+        factors.append(gradient_gain(layer, variance=1.0, correlation=correlation) / alike)
+        correlation = correlation_map(layer, correlation, variance=1.0)
+    return _profile(factors)
 
 
 def scaled_branch_limit(*, correlation: float = 0.0) -> float:
@@ -90,7 +93,7 @@ def batch_norm_plain(layers: int, *, correlation: float = 0.0) -> np.ndarray:
     factors = []
     for _ in range(layers):
         factors.append(float(arc_cosine_0(correlation)))
-        correlation = _centred_branch(correlation) * BATCH_NORM_GAIN
+        correlation = min(1.0, _centred_branch(correlation) * BATCH_NORM_GAIN)
     return _profile(factors)
 
 

@@ -85,8 +85,8 @@ def forward_signal(
             `functools.partial(autocorrelation, lags=...)`, a function of yours; None: not at all.
 
     Raises:
-        ValueError: leaves of `params` without a common leading axis, or a layer that does not keep
-            the shape and dtype of x.
+        ValueError: no example or no feature; leaves of `params` without a common leading axis, or
+            a layer that does not keep the shape and dtype of x.
     """
     _check(layer, params, x)
 
@@ -238,6 +238,11 @@ def _joined(first: Any, rest: Any) -> Any:
 
 
 def _check(layer: Layer, params: Any, x: jax.Array, layers: int | None = None) -> None:
+    if x.ndim < 1 or x.size == 0:
+        raise ValueError(
+            f"x {x.shape} must be (examples, ...) and hold a number or more: there is nothing to "
+            "measure."
+        )
     shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(params)]
     lengths = {shape[:1] for shape in shapes} | ({(layers,)} if layers is not None else set())
     if not shapes or () in lengths or len(lengths) > 1:

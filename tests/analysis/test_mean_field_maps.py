@@ -190,6 +190,8 @@ def test_bad_input_is_named():
         correlation_map(ORDER, 2, variance=1.0)
     with pytest.raises(ValueError, match="variances above 0"):
         correlation_map(ORDER, 0.5, variance=0.0)
+    with pytest.raises(ValueError, match=r"becomes inf: .* fewer layers"):
+        iterate(Layer(RELU, 2.0, branch_scale=1.0), 1100)
     with pytest.raises(ValueError, match="batch=3"):
         batch_norm_identity_gain(3)
 

@@ -215,6 +215,8 @@ def test_seeds_in_chunks_and_over_devices():
         (lambda w, x: forward_signal(plain, [w, w[:1]], x), "common|share a leading axis"),
         (lambda w, x: forward_signal(plain, {}, x), "share a leading axis"),
         (lambda w, x: forward_signal(plain, w, x[:1]), "has no pair"),
+        (lambda w, x: forward_signal(plain, w[:, :0, :0], x[:, :0]), "hold a number or more"),
+        (lambda w, x: forward_signal(plain, w, x[:0], compare=None), "hold a number or more"),
         (lambda w, x: backward_signal(plain, w, x[None], x), "leading axis of layers of 1"),
         (lambda w, x: backward_signal(plain, w, x, x), "must be \\(layers"),
         (lambda w, x: autocorrelation(x, lags=(3,)), "from 0 to 2"),
@@ -408,6 +410,13 @@ def test_equal_inputs_have_equal_gradients_and_near_ones_part_by_batch_norm():
     assert shattering.batch_norm_plain(60, correlation=near)[0] < 1e-6
     assert shattering.he_relu(60, correlation=near)[0] > 0.9
     assert shattering.scaled_branch_limit(correlation=1.0) == 1
+
+
+def test_unscaled_branches_may_be_deeper_than_their_variance_is_a_float64():
+    """2**1024 is infinite; the correlation's cubic law goes on."""
+    at = np.array([shattering.he_relu(n, branch_scale=1.0)[0] for n in (900, 1800)])
+    # kappa_0 is ~ 1 - 3 / l of a plain net's; of x + W relu(x), half the step and half the weight.
+    assert math.log2(at[1] / at[0]) == pytest.approx(-3, abs=0.1)
 
 
 def test_closed_forms_refuse_what_they_do_not_know():

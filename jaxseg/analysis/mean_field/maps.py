@@ -80,15 +80,17 @@ def correlation_map(layer: Layer, correlation: float, *, variance: float) -> flo
         variance: q > 0.
 
     Raises:
-        ValueError: for c outside [-1, 1], or where a variance is 0 and c' so undefined.
+        ValueError: for c outside [-1, 1], or where a variance is 0 or beyond float64 and c' so
+            undefined.
     """
     if not -1 <= correlation <= 1:
         raise ValueError(f"correlation={correlation}: expected a number in [-1, 1].")
     after = variance_map(layer, variance)
-    if not (variance > 0 and after > 0):
+    if not (variance > 0 and after > 0 and np.isfinite(after)):
         raise ValueError(
-            f"variance={variance} becomes {after}: a correlation needs variances above 0; "
-            "give bias_variance > 0 or a larger weight_variance."
+            f"variance={variance} becomes {after}: a correlation needs finite variances above 0; "
+            "give bias_variance > 0 or a larger weight_variance where it vanishes, a smaller "
+            "branch_scale or fewer layers where it overflows."
         )
     branch = _branch(layer, variance, correlation)
     found = _shortcut(layer, variance * correlation, branch) / after
