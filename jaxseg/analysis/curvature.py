@@ -39,7 +39,8 @@ def hessian_eigenvalues(
         steps: products with the Hessian, at most the number of parameters.
 
     Returns:
-        up to `steps` numbers, float64; fewer where the vectors span all that the Hessian reaches.
+        up to `steps` numbers, float64; fewer where the vectors span all that the Hessian reaches;
+        NaN alone where a product is not finite.
 
     Raises:
         ValueError: `steps` out of range.
@@ -81,6 +82,8 @@ def ritz_values(
     basis, diagonal, beside = [vector / np.linalg.norm(vector)], [], []
     for _ in range(steps):
         found = np.asarray(product(jnp.asarray(basis[-1], start.dtype)), np.float64)
+        if not np.all(np.isfinite(found)):
+            return np.array([np.nan])
         diagonal.append(basis[-1] @ found)
         known = np.stack(basis)
         for _ in range(2):  # once leaves what rounding makes of it

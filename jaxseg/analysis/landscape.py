@@ -43,13 +43,13 @@ def filter_normalised_direction(
             return jnp.zeros_like(leaf)
         drawn = jax.random.normal(key, leaf.shape, leaf.dtype)
         # A vector is one filter; an array holds one for each place along its last axis.
-        axes = tuple(range(first, max(first + 1, leaf.ndim - 1)))
+        axes = tuple(range(first, min(leaf.ndim, max(first + 1, leaf.ndim - 1))))
         own, new = (jnp.sqrt(jnp.sum(a**2, axes, keepdims=True)) for a in (leaf, drawn))
         return drawn * (own / new)
 
     drawn = [
         draw(leaf, k, stacked is not None and stacked(jax.tree_util.keystr(path)))
-        for (path, leaf), k in zip(leaves, keys, strict=True)
+        for (path, leaf), k in zip(leaves, keys, strict=False)
     ]
     return jax.tree.unflatten(tree, drawn)
 

@@ -36,10 +36,10 @@ class PathGradients(NamedTuple):
     exponents: Int[Array, "lengths"]
 
     def log_norms(self) -> Float[Array, "lengths"]:
-        """Natural logarithm of each part's Euclidean norm; -inf where there is none."""
+        """Natural logarithm of each part's Euclidean norm; -inf where there is none, NaN of NaN."""
         axes = tuple(range(1, self.values.ndim))
         squares = jnp.sum(self.values**2, axes)
-        there = squares > 0
+        there = squares != 0  # so that NaN stays NaN
         logs = 0.5 * jnp.log(jnp.where(there, squares, jnp.ones_like(squares)))
         logs = logs + self.exponents.astype(logs.dtype) * math.log(2)
         return jnp.where(there, logs, jnp.full_like(logs, -jnp.inf))

@@ -182,3 +182,18 @@ def test_ritz_values_of_a_matrix():
     np.testing.assert_allclose(found, [-1, 0.5, 4], atol=1e-5)
     with pytest.raises(ValueError, match="steps=4"):
         ritz_values(lambda v: matrix @ v, jnp.ones(3), steps=4)
+
+
+def test_what_is_no_number_has_no_ritz_values():
+    """A net that diverged is a row of NaN, not the end of a study."""
+    assert np.isnan(ritz_values(lambda v: v * jnp.nan, jnp.ones(3), steps=2)).all()
+
+
+def test_single_numbers_are_filters_of_their_own():
+    params = {"gain": jnp.float32(2.0), "layers": jnp.array([3.0, -4.0])}
+    found = filter_normalised_direction(
+        params, jax.random.key(0), ignore_vectors=False, stacked=lambda path: "layers" in path
+    )
+    np.testing.assert_allclose(jnp.abs(found["gain"]), 2.0, rtol=1e-6)
+    np.testing.assert_allclose(jnp.abs(found["layers"]), [3.0, 4.0], rtol=1e-6)
+    assert filter_normalised_direction({}, jax.random.key(0)) == {}

@@ -159,6 +159,11 @@ def test_an_empty_branch_leaves_only_the_shortcut():
     np.testing.assert_array_equal(found.total(), 1)
 
 
+def test_not_a_number_is_no_absence():
+    found = path_gradients(scaled, jnp.full(3, jnp.nan), jnp.ones((1,)), jnp.sum)
+    np.testing.assert_array_equal(found.log_norms(), [0, np.nan, np.nan, np.nan])
+
+
 def test_the_share_of_paths():
     assert math.isclose(path_share(54, 5, 17), 0.004537, rel_tol=1e-3)
     assert path_share(54, -3, 99) == 1
