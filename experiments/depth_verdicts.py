@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from depth_tables import Rows, loss_table, trainable_depth
+from orders import above
 from studies import Verdict, judged
 
 HARD, SHORTCUTS = "Deep networks are hard to train", "Residual connections"
@@ -22,19 +23,12 @@ def verdicts(results: Rows, shares: Shares, chance: float) -> list[Verdict]:
     """
     losses = {arm: table for arm, table in loss_table(results).items() if len(table) > 1}
     found = [_rises(arm, losses[arm]) for arm, _ in PAIRS if arm in losses]
-    found += [_stays(arm, losses[arm]) for _, arm in PAIRS if arm in losses]
+    found += [_stays(arm, losses[arm], chance) for _, arm in PAIRS if arm in losses]
     found += [_below(*pair, losses) for pair in PAIRS if {*pair} <= {*losses}]
     if {"plain", "plain_isometric"} <= {*losses}:
         found.append(_isometry(losses, chance))
     found += [_quiet(arm, shares[arm]) for _, arm in PAIRS if len(shares.get(arm, ())) > 1]
     return found
-
-
-def ordered(low: np.ndarray, high: np.ndarray) -> bool | None:
-    """Whether all seeds say low < high; None where their ranges overlap."""
-    if np.max(low) < np.min(high):
-        return True
-    return False if np.min(low) > np.max(high) else None
 
 
 def _rises(arm: str, table: Mapping[int, np.ndarray]) -> Verdict:
@@ -47,22 +41,26 @@ def _rises(arm: str, table: Mapping[int, np.ndarray]) -> Verdict:
         theory=f"loss at {last} convolutions above that at {first}, for all seeds",
         measured=_change(table),
         seeds=len(table[last]),
-        verdict=judged(ordered(table[first], table[last])),
+        verdict=judged(above(table[last], table[first])),
     )
 
 
-def _stays(arm: str, table: Mapping[int, np.ndarray]) -> Verdict:
+def _stays(arm: str, table: Mapping[int, np.ndarray], chance: float) -> Verdict:
     first, last = min(table), max(table)
-    rises = ordered(table[first], table[last])
+    rises = above(table[last], table[first])
+    # What was never learned cannot be lost, and a run that diverged has no place in a range.
+    learned = np.median(table[first]) < chance / 2 and np.all(np.isfinite(table[last]))
+    told = rises is not None or (learned and min(len(table[first]), len(table[last])) > 1)
     return Verdict(
         heading=SHORTCUTS,
         claim=f"With shortcuts the training loss does not rise with depth ({arm})",
         source="He et al. 2015; published for ImageNet, top-1 error: ResNet-18 27.88, ResNet-34 "
         "25.03",
-        theory=f"loss at {last} convolutions not above that at {first}, within the seeds' range",
+        theory=f"loss at {last} convolutions not above that at {first}, within the seeds' range, "
+        f"of nets that learn at {first}",
         measured=_change(table),
         seeds=len(table[last]),
-        verdict=judged(not rises),
+        verdict=judged(not rises if told else None),
     )
 
 
@@ -76,7 +74,7 @@ def _below(plain: str, residual: str, losses) -> Verdict:
         theory=f"at {depth} convolutions every seed's loss is below every seed's without",
         measured=f"{_range(low)} against {_range(high)}",
         seeds=len(low),
-        verdict=judged(ordered(low, high)),
+        verdict=judged(above(high, low)),
     )
 
 
@@ -84,7 +82,6 @@ def _isometry(losses, chance: float) -> Verdict:
     plain, isometric = (
         trainable_depth(losses[arm], chance) or 0 for arm in ("plain", "plain_isometric")
     )
-    both = plain == isometric == max(losses["plain"])  # the study did not go deep enough
     return Verdict(
         heading=HARD,
         claim="What plain nets lack is dynamical isometry: tanh and delta-orthogonal kernels train "
@@ -93,7 +90,8 @@ def _isometry(losses, chance: float) -> Verdict:
         theory="a greater trainable depth (median loss below half of chance)",
         measured=f"{isometric or 'no'} convolutions against {plain or 'none'}",
         seeds=len(next(iter(losses["plain"].values()))),
-        verdict=judged(None if both else isometric > plain),
+        # Equal, it may be the one or the other between two of the depths, or beyond them.
+        verdict=judged(None if plain == isometric else isometric > plain),
     )
 
 
@@ -108,7 +106,7 @@ def _quiet(arm: str, shares: Mapping[int, np.ndarray]) -> Verdict:
         "with depth, for all seeds (1: a plain block's)",
         measured=_change(medians),
         seeds=len(medians[last]),
-        verdict=judged(ordered(medians[last], medians[first])),
+        verdict=judged(above(medians[first], medians[last])),
     )
 
 

@@ -62,7 +62,7 @@ def _fields(best, seen: Rows, apart: Sequence[float]) -> list[Verdict | None]:
     sizes = {name: bare_field(arm, 161)[0] for name, arm in
              (("strided", strided), ("dilated", dilated), ("plain", ARMS["plain"]))}  # fmt: skip
     formula = 1 + 2 * sum(dilated.rates)
-    exact = max(apart) < 1e-5 and sizes["strided"] == sizes["dilated"] == formula
+    exact = bool(np.max(apart) < 1e-5) and sizes["strided"] == sizes["dilated"] == formula
     return [
         Verdict(
             FIELDS,
@@ -89,7 +89,7 @@ def _fields(best, seen: Rows, apart: Sequence[float]) -> list[Verdict | None]:
 def _walk(best, seen: Rows) -> Verdict:
     arms = [arm for arm in best if ARMS[arm].output_stride == 1]
     pairs = {arm: (ARMS[arm].walk, np.mean(values(seen, "width", arm, "before"))) for arm in arms}
-    near = all(abs(found / theory - 1) < TOLERANCE for theory, found in pairs.values())
+    near = all(bool(abs(found / theory - 1) < TOLERANCE) for theory, found in pairs.values())
     return Verdict(
         FIELDS, "Before training the effective field is that of a random walk through the taps",
         "derived; Luo et al. 2016",
@@ -97,7 +97,7 @@ def _walk(best, seen: Rows) -> Verdict:
         + ", ".join(f"{arm} {theory:.2f}" for arm, (theory, _) in pairs.items()),
         measured=", ".join(f"{arm} {found:.2f}" for arm, (_, found) in pairs.items()),
         seeds=len(next(iter(best.values()))),
-        verdict=judged(near),
+        verdict=judged(near if pairs else None),
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import studies
+from orders import above
 
 from jaxseg import analysis, plots
 from jaxseg.training import records
@@ -134,16 +135,11 @@ def _compared(config, results, depth, name, claim, more) -> studies.Verdict:
     """Both arms at one depth: told only where their seeds do not overlap."""
     values = {arm: by_depth[depth] for arm, by_depth in collect(results, name).items()}
     less = "residual" if more == "plain" else "plain"
-    agrees = None
-    if values[more].min() > values[less].max():
-        agrees = True
-    elif values[more].max() < values[less].min():
-        agrees = False
     return studies.Verdict(
         HEADING, f"At {depth} convolutions {claim} than around a residual one", LI,
         f"{more} higher in every seed; seeds that overlap show nothing",
         "; ".join(f"{arm} {_cell(v)}" for arm, v in values.items()), config.seeds,
-        studies.judged(agrees),
+        studies.judged(above(values[more], values[less])),
     )  # fmt: skip
 
 
@@ -151,12 +147,10 @@ def _over_depth(config, results, arm) -> studies.Verdict:
     """Whether the curvature grows with depth for plain nets, and does not for residual ones."""
     values = collect(results, "curvature_along_filters")[arm]
     shallow, deep = (values[d] for d in (min(values), max(values)))
-    above, below = deep.min() > shallow.max(), deep.max() < shallow.min()
-    if arm == "plain":
-        agrees = True if above else False if below else None
-    else:
-        still = np.median(deep) <= 1.5 * np.median(shallow)
-        agrees = True if still else False if above else None
+    agrees = grows = above(deep, shallow)
+    if arm != "plain":
+        still = len(deep) > 1 and np.median(deep) <= 1.5 * np.median(shallow)
+        agrees = True if still else False if grows else None
     return studies.Verdict(
         HEADING,
         "Depth sharpens plain nets" if arm == "plain" else "Depth does not sharpen residual nets",

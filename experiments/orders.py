@@ -17,7 +17,7 @@ def by_chance(seeds: int) -> float:
     return min(1.0, 2 / math.comb(2 * seeds, seeds))
 
 
-def above(better: Sequence[float], worse: Sequence[float]) -> bool | None:
+def above(better: Sequence[float] | np.ndarray, worse: Sequence[float] | np.ndarray) -> bool | None:
     """Whether all values of one arm are above all of the other's.
 
     Args:
@@ -26,9 +26,10 @@ def above(better: Sequence[float], worse: Sequence[float]) -> bool | None:
 
     Returns:
         True where they are; False where they are all below; None where the ranges meet, or where
-        either has fewer than two seeds, whose spread nobody knows.
+        either has fewer than two seeds, whose spread nobody knows, or holds a NaN.
     """
-    if min(len(better), len(worse)) < 2:
+    # min and max of NaN depend on where it stands.
+    if min(len(better), len(worse)) < 2 or np.any(np.isnan([*better, *worse])):
         return None
     if min(better) > max(worse):
         return True

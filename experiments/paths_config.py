@@ -82,6 +82,11 @@ class Config:
         unknown = [arm for arm in self.arms if arm not in ARMS]
         if unknown or not self.arms:
             raise ValueError(f"arms {unknown or '()'} are unknown: give some of {', '.join(ARMS)}.")
+        if not self.measured or not all(self.nets.values()):
+            raise ValueError(
+                f"arms={self.arms}: give one with shortcuts, whose paths are measured, and one of "
+                f"{', '.join(DEEP)}, whose blocks are removed."
+            )
         if self.shallow >= self.blocks:
             raise ValueError(
                 f"shallow={self.shallow} must be fewer than blocks={self.blocks}: the study "

@@ -77,6 +77,10 @@ class Config:
                 raise ValueError(f"{name}=() must hold a number or more.")
         if min(*self.depths, *self.blocks, *self.chains) < 1:
             raise ValueError("depths, blocks and chains must be 1 or more.")
+        for name in ("depths", "blocks"):
+            values = getattr(self, name)
+            if list(values) != sorted({*values}):
+                raise ValueError(f"{name}={values} must rise: the first is compared to the last.")
         if min(self.seeds, self.block_seeds, self.steps, self.block_steps) < 1:
             raise ValueError("seeds and steps, of both parts, must be 1 or more.")
         if self.window % 2 == 0:

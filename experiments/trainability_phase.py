@@ -110,13 +110,17 @@ def phase_verdicts(config: Config, rows: Rows, chance: float) -> list[Verdict]:
         ratio = f"median {np.median(ratios):.2f}, {ratios.min():.2f} to {ratios.max():.2f}"
     agrees = None if len(ratios) < 3 else rank >= 0.8 and 0.5 <= np.median(ratios) <= 2
     critical = mean_field.critical_weight_variance(config.bias_variance)
+    tried = np.sort(config.weight_variances)
+    beside = tried[max(0, np.searchsorted(tried, critical) - 1) :][:2]
+    if agrees and not np.isin(deepest, beside).any():
+        agrees = None  # half of the claim
     return [
         Verdict(
             heading="Deep networks are hard to train",
             claim="Plain tanh nets train to about 6 depth scales, deepest between order and chaos",
             source="Schoenholz et al. 2017",
             theory=f"depth / 6 xi_c = 1 (within a factor 2), rank correlation of the two >= .8; "
-                   f"deepest at sigma_w^2 = {critical:.3f}",
+                   f"deepest beside sigma_w^2 = {critical:.3f}",
             measured=f"depth / 6 xi_c over {len(ratios)} weight variances where both lie between "
                      f"the depths tried: {ratio}; rank correlation {rank:.2f}; deepest "
                      f"({middle.max():.0f}) at sigma_w^2 = "

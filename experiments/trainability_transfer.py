@@ -1,5 +1,7 @@
 """Depth transfer: the best learning rate of residual nets at each depth."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.figure import Figure
 from studies import Verdict, judged
@@ -41,26 +43,47 @@ def _moves(config: Config, rows: Rows, chain: int, arm: str) -> Verdict:
     blocks = f"{chain}-layer blocks"
     if arm == "unscaled":
         claim = f"Unscaled, the best learning rate falls with depth until none is left ({blocks})"
-        theory = "best log2 rate falls by more than 2, or every rate diverges"
-        holds = bool(np.isnan(best[-1]) or best[0] - best[-1] > 2)
+        theory = "best log2 rate falls by more than 2, or every rate diverges at last"
+        holds = _falls(best, best_rates(config, runs), config.block_log2_rates)
     else:
         claim = f"With branches over sqrt(L) the best learning rate does not move ({blocks})"
-        theory = "best log2 rate within +-1 at all depths"
-        holds = _stays(best, best_rates(config, runs))
+        theory = "best log2 rate within +-1 at all depths, none at an end of those tried"
+        holds = _stays(best, best_rates(config, runs), config.block_log2_rates)
     return Verdict(
         heading="Residual connections", claim=claim,
         source="Bordelon et al. 2023; Yang et al. 2023",
         theory=theory, measured=f"{_by_depth(config, best)}{_price(config, losses)}",
-        seeds=config.block_seeds, verdict=judged(holds if len(config.blocks) > 1 else None),
+        seeds=config.block_seeds,
+        verdict=judged(holds if min(len(config.blocks), config.block_seeds) > 1 else None),
     )  # fmt: skip
 
 
-def _stays(best: np.ndarray, by_seed: np.ndarray) -> bool | None:
-    """Whether the best rates, (depths,), fit in +-1; None if only some (depths, seeds) do."""
+def _stays(best: np.ndarray, by_seed: np.ndarray, tried: Sequence[int]) -> bool | None:
+    """Whether the best rates, (depths,), fit in +-1; None if only some (depths, seeds) do.
+
+    None as well where one is the least or the largest of those tried, for then the best may lie
+    beyond it, or where all rates diverge at all depths.
+    """
+    if np.isnan(best).any():
+        return None if np.isnan(best).all() else False
     if np.ptp(best) <= 2:
-        return True
+        return None if {min(tried), max(tried)} & {*best} else True
     apart = by_seed.min(axis=1).max() - by_seed.max(axis=1).min()
-    return None if apart <= 2 else False
+    return False if apart > 2 else None
+
+
+def _falls(best: np.ndarray, by_seed: np.ndarray, tried: Sequence[int]) -> bool | None:
+    """Whether the best rate falls by more than 2 from the first depth to the last, or is lost.
+
+    None where nothing trains at the first, where it may have fallen farther than what was tried, or
+    where it does so by some of the seeds.
+    """
+    if np.isnan(best[0]):
+        return None
+    if np.isnan(best[-1]) or best[0] - best[-1] > 2:
+        return True
+    beyond = best[0] == max(tried) or best[-1] == min(tried)
+    return False if not beyond and by_seed[0].max() - by_seed[-1].min() <= 2 else None
 
 
 def _zero(config: Config, rows: Rows, chain: int, chance: float) -> Verdict:

@@ -105,6 +105,12 @@ def test_verdicts_follow_the_numbers_at_the_best_rate():
     assert verdict(found, "keeps every pixel") == "disagrees"
 
 
+def test_no_net_at_full_resolution_says_nothing_of_a_walk():
+    table, widths = rows({"strided": [0.5, 0.6]}, "mean_iou"), {"strided": ([2.0, 2.0], [2.0, 2.0])}
+    found = dilation_tables.verdicts(table, seen(widths), [0.0, 1e-7])
+    assert verdict(found, "random walk") == "not shown"
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

@@ -60,7 +60,13 @@ def rows(arm, depth, values):
 
 @pytest.mark.parametrize(
     ("plain", "residual", "word"),
-    [((3, 4), (1, 2), "agrees"), ((1, 2), (3, 4), "disagrees"), ((1, 3), (2, 4), "not shown")],
+    [
+        ((3, 4), (1, 2), "agrees"),
+        ((1, 2), (3, 4), "disagrees"),
+        ((1, 3), (2, 4), "not shown"),
+        ((3,), (1,), "not shown"),
+        ((3, np.nan), (1, 2), "not shown"),
+    ],
 )
 def test_seeds_that_overlap_show_nothing(plain, residual, word):
     config = landscape.Config(depths=(8,))

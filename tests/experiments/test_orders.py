@@ -13,6 +13,9 @@ import pytest
         ([0.3, 0.4], [0.5, 0.6], False),
         ([0.3, 0.5], [0.4, 0.6], None),
         ([0.5, 0.6], [0.4, 0.5], None),  # they touch
+        ([3.0, float("nan")], [1.0, 2.0], None),  # min() would not see this one
+        ([float("nan"), 3.0], [1.0, 2.0], None),
+        ([0.1, 0.2], [-float("inf")] * 2, True),  # a diverged arm
         ([0.5], [0.1], None),  # no spread is known of one seed
     ],
 )

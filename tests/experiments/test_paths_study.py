@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import studies
 from paths_nets import theory
 
-from jaxseg import analysis
+from jaxseg import analysis, plots
 from jaxseg.training import records
 
 
@@ -88,5 +89,40 @@ def test_what_cannot_be_run_is_refused():
         paths_config.Config(shallow=54)
     with pytest.raises(ValueError, match="are unknown: give some of"):
         paths_config.Config(arms=("resnet",))
+    for arms in (("plain", "plain_isometric"), ("residual_unscaled", "plain")):
+        with pytest.raises(ValueError, match="give one with shortcuts"):
+            paths_config.Config(arms=arms)
     with pytest.raises(ValueError, match="samples=1"):
         paths_config.Config(samples=1)
+
+
+@pytest.mark.parametrize(
+    ("plain", "residual", "word"),
+    [
+        ([0.8, 0.9], [0.12, 0.15], "agrees"),
+        ([0.3, 0.4], [0.12, 0.15], "not shown"),  # in order, but not fatal
+        ([0.3, 0.8], [0.2, 0.4], "not shown"),  # the seeds overlap
+        ([0.2, 0.3], [0.8, 0.9], "disagrees"),
+        ([np.nan, 0.9], [0.12, 0.15], "not shown"),
+    ],
+)
+def test_one_block_is_judged_by_the_seeds(plain, residual, word):
+    """Of nets whose loss is .1, where 1.1 is chance; the second seed of a twin may know nothing."""
+    assert _without_a_block(plain, residual, 0.1) == word
+    assert _without_a_block(plain, residual, 1.2) == "not shown"
+
+
+def _without_a_block(plain, residual, second):
+    arms = {
+        arm: plots.Lesions(np.array([0.1, whole]), np.array(lost)[:, None] + np.zeros(3), {}, {})
+        for arm, lost, whole in (("plain", plain, 0.1), ("residual", residual, second))
+    }
+    return paths_report._one_block(paths_config.Config(), arms, "plain", "residual", 7, 1.1).verdict
+
+
+def test_a_distance_that_is_not_a_number_is_seen():
+    """max() of Python sees NaN only where it comes first."""
+    table = studies.Table(Path("none"), {}, resume=False)
+    table.rows = [{"off": 1e-7}, {"off": math.nan}]
+    found = paths_report.path_verdicts(paths_config.Config(), {"paths": table}, {})
+    assert found[0].verdict == "disagrees"

@@ -136,6 +136,10 @@ def test_the_verdict_on_the_phase_diagram(factor, expected):
     rows = phase_rows(config, lambda row: factor * reach[row["weight_variance"]])
     plain, residual = phase.phase_verdicts(config, rows, CHANCE)
     assert (plain.verdict, residual.verdict) == (expected, "agrees")
+    if expected == "agrees":  # the right depths at the wrong variances: half of the claim
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(phase.mean_field, "critical_weight_variance", lambda _: 1.0)
+            assert phase.phase_verdicts(config, rows, CHANCE)[0].verdict == "not shown"
     nothing = [r | {"train_loss": CHANCE} for r in rows]
     assert {v.verdict for v in phase.phase_verdicts(config, nothing, CHANCE)} == {"not shown"}
 
@@ -163,8 +167,11 @@ def test_the_verdicts_on_depth_transfer():
     assert "-2, -3, -1 at 4, 8, 16 blocks" in found[0].measured
     assert "-3, -6, none" in found[1].measured
     at_the_end = transfer_rows(config, lambda arm, d: -9)
-    said = transfer.transfer_verdicts(config, at_the_end, CHANCE)[0].measured
-    assert "<= -9, <= -9, <= -9 at" in said
+    stays, falls, _ = transfer.transfer_verdicts(config, at_the_end, CHANCE)
+    assert "<= -9, <= -9, <= -9 at" in stays.measured
+    assert (stays.verdict, falls.verdict) == ("not shown", "not shown")
+    lost = transfer.transfer_verdicts(config, transfer_rows(config, lambda arm, d: None), CHANCE)
+    assert [v.verdict for v in lost] == ["not shown"] * 3
     # The other way round neither holds.
     rows = transfer_rows(
         config, lambda arm, d: (level if arm == "unscaled" else {**falling, 16: -7})[d]
@@ -178,6 +185,8 @@ def test_the_verdicts_on_depth_transfer():
 def test_configurations_that_compare_nothing_are_refused():
     with pytest.raises(ValueError, match="depths=\\(\\)"):
         trainability_config.Config(depths=())
+    with pytest.raises(ValueError, match=r"blocks=\(8, 4\) must rise"):
+        trainability_config.Config(blocks=(8, 4))
     with pytest.raises(ValueError, match="window=4"):
         trainability_config.Config(window=4)
     with pytest.raises(ValueError, match="seeds"):
