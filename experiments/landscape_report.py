@@ -121,8 +121,6 @@ def verdicts(config, results: Rows) -> list[studies.Verdict]:
          "the loss is sharper along filter-normalised directions around a plain net", "plain"),
         ("largest_eigenvalue", "the Hessian's largest eigenvalue is larger at a plain net",
          "plain"),
-        ("concavity", "the Hessian's most negative eigenvalue is further below 0 at a plain net",
-         "plain"),
         ("edge", "the loss rises higher at the border of the grid around a plain net", "plain"),
     ):  # fmt: skip
         found.append(_compared(config, results, deep, name, claim, more))

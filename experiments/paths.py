@@ -20,8 +20,8 @@ Then blocks are removed, one and many, and put in another order.
     python experiments/paths.py --preset quick
 
 It leaves results.csv, paths.csv, singles.csv, lesions.csv, verdicts.csv, summary.md, paths.png and
-lesions.png in --out. On two cores `quick` takes under three minutes. A kill loses the net in
-progress and no more: --resume goes on.
+lesions.png in --out. `quick` takes 270 s of processor time, most of it on two cores at once. A
+kill loses the net in progress and no more: --resume goes on.
 """
 
 import math
