@@ -50,7 +50,7 @@ def chain(
     for row, (place, count) in enumerate(zip(places, counts, strict=True)):
         shade = np.where(count > 0, 0.35 + 0.65 * count / max(count.max(), 1), 0)
         colours = np.where((count > 0)[:, None], colormaps["Blues"](shade), colormaps["Greys"](0.1))
-        edges = np.where(count > 0, _SEEN, "#bbbbbb")
+        edges = [_SEEN if seen else "#bbbbbb" for seen in count > 0]
         axes.scatter(place, np.full(len(place), row), s=_area(places), c=colours,
                      edgecolors=edges, linewidths=0.8, zorder=3)  # fmt: skip
     _field(axes, np.asarray(places[0]), counts[0])
