@@ -102,7 +102,10 @@ PRESETS = {
 
 def main(config: Config) -> None:
     """Answer all questions, write tables and figures, and fail where theory is missed."""
-    records.open_run(config.out, config, results="results.csv", resume=False, overwrite=True)
+    records.open_run(
+        config.out, config, results="results.csv", written=studies.WRITTEN, resume=False,
+        overwrite=True,
+    )  # fmt: skip
     claims = [*standard_nets(), *growth(config.layers)]
     tools = other_tools()
     holes, paths = gridding()
@@ -116,10 +119,11 @@ def main(config: Config) -> None:
     records.write_csv(config.out / "results.csv", RESULTS, [*rows, *_tool_rows(tools)])
     summary = summarise(claims, tools, kinds)
     records.write_text(config.out / "summary.md", summary)
-    judged = verdicts(claims, tools, config.seeds)
-    records.write_csv(config.out / "verdicts.csv", studies.VERDICTS, [asdict(v) for v in judged])
     print(summary)
     _figures(config, claims, paths, overlaps, kinds, found)
+    # Last: that it is there says that the study is finished.
+    judged = verdicts(claims, tools, config.seeds)
+    records.write_csv(config.out / "verdicts.csv", studies.VERDICTS, [asdict(v) for v in judged])
     wrong = [claim for claim in claims if not claim.holds]
     if wrong:
         raise SystemExit(f"receptive_field: {len(wrong)} numbers are off, first {wrong[0]}.")

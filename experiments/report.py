@@ -14,6 +14,7 @@ import html
 import re
 import subprocess
 import sys
+import urllib.parse
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ STUDIES = (
     "trainability", "gradient_norms", "paths", "landscape", "long_skips",
 )  # fmt: skip
 """In the lecture's order; each is a script of its name and a folder of `runs`."""
+ANEW = ("receptive_field",)
+"""Those that know no --resume: they measure everything again."""
 MEANING = (
     "*agrees*: theory and measurement meet within the tolerance beside them. *disagrees*: they "
     "differ by more than the measurement's own spread. *not shown*: this scale or these seeds "
@@ -106,7 +109,8 @@ def make(name: str, config: Config) -> None:
     if (folder / "verdicts.csv").exists():
         return
     words = ["--preset", config.with_preset, "--out", str(folder)]
-    words += ["--resume"] if (folder / "results.csv").exists() else []
+    begun = (folder / "results.csv").exists() and name not in ANEW
+    words += ["--resume"] if begun else []
     print(f"== {name}", flush=True)
     status = subprocess.run([sys.executable, str(HERE / f"{name}.py"), *words]).returncode
     if status:
@@ -117,14 +121,28 @@ def read(folder: Path) -> Study | None:
     """What a study left in a folder; None where nothing is.
 
     Raises:
-        ValueError: the files are damaged.
+        ValueError: the files are damaged or missing, or a verdict has a heading or a word that the
+            page does not know, where it would be counted and not shown.
     """
     if not (folder / "verdicts.csv").exists():
         return None
     verdicts = records.read_csv(folder / "verdicts.csv", dict.fromkeys(studies.VERDICTS, str))
-    text = (folder / "summary.md").read_text()
+    for key, known in (("heading", studies.Heading), ("verdict", studies.Judgement)):
+        unknown = sorted({v[key] for v in verdicts} - {*get_args(known)})
+        if unknown:
+            raise ValueError(
+                f"{folder / 'verdicts.csv'} has the {key} {unknown[0]!r}, which is none of "
+                f"{', '.join(get_args(known))}: run {folder.name} again."
+            )
+    try:
+        text = (folder / "summary.md").read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{folder / 'summary.md'} cannot be read ({error}): run {folder.name} again."
+        ) from error
     made = records.read_config(folder / "config.json")
-    versions = ", ".join(f"{k} {v}" for k, v in made.get("versions", {}).items())
+    said = made.get("versions")
+    versions = ", ".join(f"{k} {v}" for k, v in (said if isinstance(said, dict) else {}).items())
     title, _, rest = text.removeprefix("# ").partition("\n")
     return Study(
         name=folder.name,
@@ -164,26 +182,45 @@ def page(found: Sequence[Study], missing: Sequence[str]) -> str:
 
 def _section(study: Study) -> str:
     """One study: its title, text and figures."""
-    text = study.summary
-    named = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
+    body = _html(study.summary)
+    # Of the page and not of the text, whose captions may hold brackets.
+    named = {_name(source) for source in re.findall(r'<img src="([^"]+)"', body)}
     more = sorted(p.name for p in study.folder.glob("*.png") if p.name not in named)
-    text += "".join(f"\n\n![{Path(name).stem.replace('_', ' ')}]({name})" for name in more)
-    script = f"`{_command(study.name)}` ({study.made})"
-    body = _html(f"{text}\n\n{script}")
+    # A name between < and > may hold blanks.
+    text = "".join(f"![{Path(name).stem.replace('_', ' ')}](<{name}>)\n\n" for name in more)
+    body += _html(f"{text}`{_command(study.name)}` ({study.made})")
     body = re.sub(r'<p><img src="([^"]+)" alt="([^"]*)" ?/?></p>',
-                  lambda found: _figure(study.folder / found[1], found[2]), body)  # fmt: skip
+                  lambda found: _figure(study.folder, found[1], found[2]), body)  # fmt: skip
+    # What stands within a line of text.
+    body = re.sub(r'<img src="(?!data:)([^"]+)"',
+                  lambda found: f'<img src="{_content(study.folder, found[1])}"', body)  # fmt: skip
     return f'<section id="{study.name}"><h2>{html.escape(study.title)}</h2>{body}</section>'
 
 
-def _figure(path: Path, caption: str) -> str:
+def _figure(folder: Path, source: str, caption: str) -> str:
     """A figure with its bytes inside."""
-    if not path.is_file():
-        raise ValueError(f"{path} is named in the summary beside it and missing: run it again.")
-    content = base64.b64encode(path.read_bytes()).decode()
     return (
-        f'<figure><img src="data:image/png;base64,{content}" alt="{caption}">'
+        f'<figure><img src="{_content(folder, source)}" alt="{caption}">'
         f"<figcaption>{caption}</figcaption></figure>"
     )
+
+
+def _content(folder: Path, source: str) -> str:
+    """A picture of the study's own folder, and none from elsewhere, as an address."""
+    name = _name(source)
+    if Path(name).name != name or Path(name).suffix != ".png":
+        raise ValueError(
+            f"{name} is named in {folder / 'summary.md'}: give the name of a .png beside it."
+        )
+    path = folder / name
+    if not path.is_file():
+        raise ValueError(f"{path} is named in the summary beside it and missing: run it again.")
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _name(source: str) -> str:
+    """The file's name behind an address in HTML."""
+    return urllib.parse.unquote(html.unescape(source))
 
 
 def _html(text: str) -> str:

@@ -92,7 +92,7 @@ def write_summary(
     figures: Mapping[str, str] | None = None,
     tables: Sequence[Sequence[str]] = (),
 ) -> str:
-    """Write `summary.md` and `verdicts.csv`.
+    """Write `summary.md` and `verdicts.csv`, which says that the study is finished: call it last.
 
     Args:
         folder: of the study.
@@ -114,8 +114,9 @@ def write_summary(
     pictures = [[f"![{_line(caption)}]({name})"] for name, caption in (figures or {}).items()]
     parts = [[f"# {title}"], [about], records.markdown_table(head, lines), *pictures, *tables]
     text = "\n\n".join("\n".join(part) for part in parts) + "\n"
-    records.write_csv(folder / "verdicts.csv", VERDICTS, [asdict(v) for v in verdicts])
     records.write_text(folder / "summary.md", text)
+    # Last: that it is there says that the study is finished.
+    records.write_csv(folder / "verdicts.csv", VERDICTS, [asdict(v) for v in verdicts])
     return text
 
 

@@ -154,6 +154,12 @@ def report(config: Config, table: Table) -> None:
         "plain gradient descent."
     )
     chance = math.log(CLASSES)
+    for name, figure in (
+        ("phase_diagram", phase_figure(config, table.rows, chance)),
+        ("depth_transfer", transfer_figure(config, table.rows, chance)),
+    ):
+        figure.savefig(config.out / f"{name}.png", dpi=150)
+        print(f"Figure: {config.out / name}.png")
     text = write_summary(
         config.out, title="Trainability", about=about,
         verdicts=[*phase_verdicts(config, table.rows, chance),
@@ -161,12 +167,6 @@ def report(config: Config, table: Table) -> None:
         tables=[boundary_table(config, table.rows, chance)],
     )  # fmt: skip
     print(f"\n{text}")
-    for name, figure in (
-        ("phase_diagram", phase_figure(config, table.rows, chance)),
-        ("depth_transfer", transfer_figure(config, table.rows, chance)),
-    ):
-        figure.savefig(config.out / f"{name}.png", dpi=150)
-        print(f"Figure: {config.out / name}.png")
 
 
 def command(args: Sequence[str] | None = None) -> None:

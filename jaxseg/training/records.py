@@ -237,8 +237,13 @@ def read_csv(path: Path, columns: Mapping[str, type]) -> list[dict[str, Any]]:
     Raises:
         ValueError: other columns, or a row that does not parse: the file is damaged.
     """
-    with path.open(newline="") as file:
-        header, *lines = list(csv.reader(file)) or [[]]
+    try:
+        with path.open(newline="") as file:
+            header, *lines = list(csv.reader(file)) or [[]]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(
+            f"{path} is damaged ({error}): move the file away or start again with --overwrite."
+        ) from error
     if header != list(columns):
         raise ValueError(
             f"{path} has the columns {header}, not {list(columns)}: it is damaged or of another "

@@ -61,6 +61,66 @@ def test_a_lost_figure_is_named(tmp_path):
         report.main(report.Config(runs=tmp_path, out=tmp_path / "page.html"))
 
 
+@pytest.mark.parametrize(
+    "caption", ["on [-1, 1]", "a ] b [ c", 'a "q" <b> & `c` \\ $x$', "](named.png) <script>"]
+)
+def test_any_caption_shows_its_figure_once(tmp_path, caption):
+    leave_study(tmp_path / "dilation", caption=caption)
+    report.main(report.Config(runs=tmp_path, out=tmp_path / "page.html"))
+    page = (tmp_path / "page.html").read_text()
+    content = base64.b64encode((tmp_path / "dilation" / "named.png").read_bytes()).decode()
+    assert page.count(content) in (1, 2)  # both pictures are the same
+    assert page.count("<img") == page.count('<img src="data:image/png;base64,') == 2
+    assert "<script" not in page
+
+
+def test_a_figure_whose_name_has_a_blank_is_shown(tmp_path):
+    leave_study(tmp_path / "dilation")
+    (tmp_path / "dilation" / "other.png").rename(tmp_path / "dilation" / "an other.png")
+    report.main(report.Config(runs=tmp_path, out=tmp_path / "page.html"))
+    assert (tmp_path / "page.html").read_text().count("<figure>") == 2
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "http://example.org/a.png", "config.json"])
+def test_no_other_file_is_shown(tmp_path, name):
+    leave_study(tmp_path / "dilation")
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    path = tmp_path / "dilation" / "summary.md"
+    path.write_text(path.read_text() + f"\nText and ![a]({name})\n")
+    with pytest.raises(ValueError, match=r"give the name of a \.png beside it"):
+        report.main(report.Config(runs=tmp_path, out=tmp_path / "page.html"))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("summary.md", None, r"summary\.md cannot be read .*: run dilation again"),
+        ("summary.md", b"\xff", r"summary\.md cannot be read"),
+        ("config.json", None, r"config\.json cannot be read"),
+        ("verdicts.csv", b"\xff", r"verdicts\.csv is damaged"),
+        ("verdicts.csv", b"a" * 200_000, r"verdicts\.csv is damaged"),
+        ("verdicts.csv", b"", r"verdicts\.csv has the columns \[\]"),
+    ],
+)
+def test_damaged_files_are_named(tmp_path, file, content, message):
+    leave_study(tmp_path / "dilation")
+    path = tmp_path / "dilation" / file
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        report.main(report.Config(runs=tmp_path, out=tmp_path / "page.html"))
+
+
+@pytest.mark.parametrize(("old", "new"), [("agrees", "perhaps"), ("Dilation", "Dilatation")])
+def test_no_verdict_is_counted_that_is_not_shown(tmp_path, old, new):
+    leave_study(tmp_path / "dilation")
+    path = tmp_path / "dilation" / "verdicts.csv"
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(ValueError, match=f"'{new}', which is none of"):
+        report.main(report.Config(runs=tmp_path, out=tmp_path / "page.html"))
+
+
 def test_no_study_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="holds no study: run some"):
         report.main(report.Config(runs=tmp_path))
@@ -81,6 +141,20 @@ def test_only_what_is_missing_is_made(tmp_path, monkeypatch):
     with pytest.raises(SystemExit, match="paths ended with status 3"):
         report.make("paths", replace(config, with_preset="tiny"))
     assert ran[0][2:] == ["--preset", "tiny", "--out", str(tmp_path / "paths")]
+    # What a kill has left is gone on with, where the study knows how.
+    for name, words in (("paths", ["--resume"]), ("receptive_field", [])):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "results.csv").touch()
+        with pytest.raises(SystemExit):
+            report.make(name, config)
+        assert ran[-1][6:] == words
+
+
+def test_what_goes_on_is_known():
+    """Studies that know --resume hand it on."""
+    for path in (report.HERE / f"{name}.py" for name in report.STUDIES):
+        if path.is_file():
+            assert ("resume=config.resume" in path.read_text()) != (path.stem in report.ANEW)
 
 
 def test_every_study_is_a_script():

@@ -43,6 +43,18 @@ def test_a_summary_keeps_its_cells_apart(tmp_path):
     assert records.read_csv(tmp_path / "verdicts.csv", kinds)[0]["measured"] == VERDICT.measured
 
 
+def test_verdicts_are_written_last(tmp_path, monkeypatch):
+    """That they are there says that the study is finished."""
+
+    def killed(path, *_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(records, "write_text", killed)
+    with pytest.raises(KeyboardInterrupt):
+        studies.write_summary(tmp_path, title="Rates", about="No nets.", verdicts=[VERDICT])
+    assert not (tmp_path / "verdicts.csv").exists()
+
+
 @pytest.mark.parametrize(
     ("found", "word"), [(True, "agrees"), (False, "disagrees"), (None, "not shown")]
 )
