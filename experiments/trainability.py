@@ -102,9 +102,12 @@ def train_all(
     **options,
 ) -> None:  # fmt: skip
     """Train every run of one depth at once and add a row for each; nothing if they are there."""
-    if table.has(part=part, chain=shape.chain, depth=shape.depth):
-        return
     rows, members = zip(*runs, strict=True)
+    same = {"part": part, "chain": shape.chain, "depth": shape.depth}
+    if all(table.has(**same, **row) for row in rows):
+        return
+    # Of a table that has lost some of the runs, all of that depth are run again.
+    table.rows = [r for r in table.rows if any(r[k] != v for k, v in same.items())]
     mesh = member_mesh(len(members))
     padded = nets.stack_members(pad_members(list(members), mesh))
     start = over_members(
@@ -133,7 +136,7 @@ def train_all(
     losses = nets.final_losses(found.losses.reshape(-1, steps))
     moved = found.moved.ravel()
     table.add(*(
-        {"part": part, "chain": shape.chain, "depth": shape.depth, **row,
+        {**same, **row,
          "train_loss": float(losses[i]), "moved": float(moved[i])}
         for i, row in enumerate(rows)
     ))  # fmt: skip

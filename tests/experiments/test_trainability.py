@@ -2,6 +2,7 @@
 
 import functools
 import math
+import shutil
 from dataclasses import replace
 
 import jax
@@ -69,6 +70,22 @@ def test_what_is_there_is_not_trained_again(study, monkeypatch):
     monkeypatch.setattr(nets, "draw", None)
     trainability.main(replace(study, resume=True))
     assert (study.out / "results.csv").stat().st_mtime_ns == before
+
+
+def test_a_depth_that_lost_a_run_is_run_again(study, tmp_path, monkeypatch):
+    shutil.copytree(study.out, tmp_path / "run")
+    path = tmp_path / "run" / "results.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    asked = []
+
+    def stop(members):
+        asked.append(len(members))
+        raise RuntimeError("asked")
+
+    monkeypatch.setattr(nets, "stack_members", stop)
+    with pytest.raises(RuntimeError, match="asked"):
+        trainability.main(replace(study, out=tmp_path / "run", resume=True))
+    assert asked[0] >= 3 * 2 * 3  # all of the depth, padded to the devices
 
 
 def test_training_is_gradient_descent():
