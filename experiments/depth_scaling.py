@@ -330,7 +330,7 @@ class Study:
             depths = [row["depth"] for row in self.results if row["arm"] == arm]
             path = self.out / "predictions" / f"{arm}-{max(depths, default=0)}.npy"
             if path.exists():
-                strip[f"{arm}, {max(depths)}"] = np.load(path)
+                strip[f"{arm}, {max(depths)}"] = records.read_array(path)
         return strip
 
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from orders import by_chance
 
 from jaxseg import plots
+from jaxseg.training import records
 
 CAPTIONS = {
     "brought.png": "Training loss and mean IoU of each arm at its best rate, over the seeds, and "
@@ -66,7 +67,7 @@ def report(
 
 def _array(out: Path, arm: str, stage: str, name: str) -> np.ndarray:
     """What a net of every seed left: (seeds, ...)."""
-    return np.load(out / "arrays" / f"{arm}-{stage}-{name}.npy")
+    return records.read_array(out / "arrays" / f"{arm}-{stage}-{name}.npy")
 
 
 def _brought(results: Rows, seen: Rows, about: str) -> Figure:

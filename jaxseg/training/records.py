@@ -36,6 +36,20 @@ def write_array(path: Path, array: np.ndarray) -> None:
     _write_bytes(path, buffer.getvalue())
 
 
+def read_array(path: Path) -> np.ndarray:
+    """Read an array that `write_array` wrote.
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
+    try:
+        return np.load(path)
+    except (OSError, EOFError, ValueError) as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}): start again with --overwrite, or give another --out."
+        ) from error
+
+
 def _write_bytes(path: Path, content: bytes) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -90,7 +90,13 @@ def test_an_array_is_read_back_and_not_left_half_written(tmp_path, monkeypatch):
         records.write_array(path, np.zeros(9))
     assert [p.name for p in tmp_path.iterdir()] == ["a.npy"]
     np.testing.assert_array_equal(np.load(path), [[0, 1, 2], [3, 4, 5]])
-    assert np.load(path).dtype == np.uint8
+    assert records.read_array(path).dtype == np.uint8
+    for content in (b"", b"junk"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"a\.npy cannot be read .* --overwrite"):
+            records.read_array(path)
+    with pytest.raises(ValueError, match=r"b\.npy cannot be read"):
+        records.read_array(tmp_path / "b.npy")
 
 
 def test_jsonl(tmp_path):
