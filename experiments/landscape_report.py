@@ -82,7 +82,7 @@ def write(config, results: Rows, losses: Rows, chance: float) -> str:
         config.out, title="Loss surfaces",
         about=f"{about}; the loss is taken over {config.images} training images; "
         f"ln K = {chance:.3f}. No norm; branches scaled by 1/sqrt(L).",
-        verdicts=verdicts(config, results), figures=figures,
+        verdicts=verdicts(config, results, chance), figures=figures,
         tables=[shape_table(results), rate_table(losses)],
     )  # fmt: skip
 
@@ -93,7 +93,7 @@ def load_surfaces(folder: Path, results: Rows) -> dict[str, dict[int, np.ndarray
     for row in results:
         if row["seed"] == 0:
             path = folder / "surfaces" / f"{row['arm']}-{row['depth']}-0.npy"
-            found.setdefault(row["arm"], {})[row["depth"]] = np.load(path)
+            found.setdefault(row["arm"], {})[row["depth"]] = records.read_array(path)
     return found
 
 
@@ -106,7 +106,7 @@ def collect(results: Rows, name: str) -> dict[str, dict[int, np.ndarray]]:
     return found
 
 
-def verdicts(config, results: Rows) -> list[studies.Verdict]:
+def verdicts(config, results: Rows, chance: float) -> list[studies.Verdict]:
     """Of the method first, then of the claim at the greatest depth and over all depths."""
     off = max(r["norms_off"] for r in results)
     found = [studies.Verdict(
@@ -123,28 +123,42 @@ def verdicts(config, results: Rows) -> list[studies.Verdict]:
          "plain"),
         ("edge", "the loss rises higher at the border of the grid around a plain net", "plain"),
     ):  # fmt: skip
-        found.append(_compared(config, results, deep, name, claim, more))
+        found.append(_compared(config, results, deep, name, claim, more, chance))
     for arm in ("plain", "residual") if len(config.depths) > 1 else ():
-        found.append(_over_depth(config, results, arm))
+        found.append(_over_depth(config, results, arm, chance))
     return found
 
 
-def _compared(config, results, depth, name, claim, more) -> studies.Verdict:
-    """Both arms at one depth: told only where their seeds do not overlap."""
+def _learned(results: Rows, chance: float, *nets: tuple[str, int]) -> tuple[bool, str]:
+    """Whether all of these nets know a third of what there is to know, and a word if not.
+
+    Around a net that has learned nothing there is no minimum whose shape could be compared.
+    """
+    losses = collect(results, "train_loss")
+    medians = {f"{arm} {depth}": np.median(losses[arm][depth]) for arm, depth in nets}
+    poor = {net: loss for net, loss in medians.items() if not loss < 2 / 3 * chance}
+    said = ", ".join(f"{net} ({loss:.2f} of {chance:.2f} nats)" for net, loss in poor.items())
+    return not poor, f"; hardly trained: {said}" if poor else ""
+
+
+def _compared(config, results, depth, name, claim, more, chance) -> studies.Verdict:
+    """Both arms at one depth: told only where both learn and their seeds do not overlap."""
     values = {arm: by_depth[depth] for arm, by_depth in collect(results, name).items()}
     less = "residual" if more == "plain" else "plain"
+    able, poor = _learned(results, chance, ("plain", depth), ("residual", depth))
     return studies.Verdict(
         HEADING, f"At {depth} convolutions {claim} than around a residual one", LI,
         f"{more} higher in every seed; seeds that overlap show nothing",
-        "; ".join(f"{arm} {_cell(v)}" for arm, v in values.items()), config.seeds,
-        studies.judged(above(values[more], values[less])),
+        "; ".join(f"{arm} {_cell(v)}" for arm, v in values.items()) + poor, config.seeds,
+        studies.judged(above(values[more], values[less]) if able else None),
     )  # fmt: skip
 
 
-def _over_depth(config, results, arm) -> studies.Verdict:
+def _over_depth(config, results, arm, chance) -> studies.Verdict:
     """Whether the curvature grows with depth for plain nets, and does not for residual ones."""
     values = collect(results, "curvature_along_filters")[arm]
     shallow, deep = (values[d] for d in (min(values), max(values)))
+    able, poor = _learned(results, chance, (arm, min(values)), (arm, max(values)))
     agrees = grows = above(deep, shallow)
     if arm != "plain":
         still = len(deep) > 1 and np.median(deep) <= 1.5 * np.median(shallow)
@@ -156,8 +170,8 @@ def _over_depth(config, results, arm) -> studies.Verdict:
             "higher in every seed at the greatest depth" if arm == "plain"
             else "at the greatest depth at most 1.5 times that at the least, medians"
         ),
-        "; ".join(f"{d} convolutions {_cell(v)}" for d, v in sorted(values.items())),
-        config.seeds, studies.judged(agrees),
+        "; ".join(f"{d} convolutions {_cell(v)}" for d, v in sorted(values.items())) + poor,
+        config.seeds, studies.judged(agrees if able else None),
     )  # fmt: skip
 
 

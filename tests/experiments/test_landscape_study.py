@@ -55,7 +55,10 @@ def test_the_shape_of_a_saddle_and_of_a_bowl():
 
 
 def rows(arm, depth, values):
-    return [{"arm": arm, "depth": depth, "seed": s, "negative": v} for s, v in enumerate(values)]
+    return [
+        {"arm": arm, "depth": depth, "seed": s, "negative": v, "train_loss": 0.4}
+        for s, v in enumerate(values)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -71,8 +74,14 @@ def rows(arm, depth, values):
 def test_seeds_that_overlap_show_nothing(plain, residual, word):
     config = landscape.Config(depths=(8,))
     results = rows("plain", 8, plain) + rows("residual", 8, residual)
-    found = landscape_report._compared(config, results, 8, "negative", "it is", "plain")
+    asked = 8, "negative", "it is", "plain", 1.1
+    found = landscape_report._compared(config, results, *asked)
     assert found.verdict == word
+    # Around a net that has learned nothing there is no minimum to look at.
+    results[0]["train_loss"] = results[1]["train_loss"] = 1.09
+    found = landscape_report._compared(config, results, *asked)
+    assert found.verdict == "not shown"
+    assert "hardly trained: plain 8 (" in found.measured
 
 
 def test_a_wrong_filter_is_seen():
