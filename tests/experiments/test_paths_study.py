@@ -120,6 +120,30 @@ def _without_a_block(plain, residual, second):
     return paths_report._one_block(paths_config.Config(), arms, "plain", "residual", 7, 1.1).verdict
 
 
+@pytest.mark.parametrize(
+    ("short", "words"),
+    [
+        ([0.95, 0.97], ["agrees", "agrees", "not shown"]),
+        ([0.85, 0.97], ["not shown", "not shown", "not shown"]),
+        ([0.6, 0.7], ["disagrees", "disagrees", "not shown"]),
+        ([np.nan, 0.97], ["not shown"] * 3),
+    ],
+)
+def test_short_paths_are_judged_by_every_seed(short, words):
+    """Shares at lengths 1 and 50; the longer ones by sampling in one seed alone."""
+    begun = np.full((2, 55), 1 / 55)
+
+    def shown(short):
+        trained = np.zeros((2, 55))
+        trained[:, 1], trained[:, 50] = short, 1 - np.array(short)
+        return plots.ByLength(begun, begun[0], trained)
+
+    exact, sampled = shown(short), shown(np.add(short, [0.01, -0.01]))
+    curves = {"residual_norm": {"exact": exact, "single": exact, "sampled": sampled}}
+    found = paths_report._short(paths_config.Config(seeds=2), curves)
+    assert [v.verdict for v in found] == words
+
+
 def test_a_distance_that_is_not_a_number_is_seen():
     """max() of Python sees NaN only where it comes first."""
     table = studies.Table(Path("none"), {}, resume=False)
