@@ -30,6 +30,8 @@ def judge(
 ) -> Judgement:  # fmt: skip
     """Whether all is within the tolerance; "not shown" where noise or width cannot tell.
 
+    Noise cannot where a standard error is as large as the tolerance, or nothing was measured.
+
     Args:
         found: measured.
         wanted: by theory.
@@ -38,7 +40,8 @@ def judge(
         able: whether nets of this size can tell.
     """
     off = np.abs(np.asarray(found) - wanted)
-    if not able:
+    blind = not off.size or not np.all(np.isfinite(off)) or np.any(np.asarray(error) >= tolerance)
+    if blind or not able:
         return judged(None)
     if np.all(off <= tolerance):
         return judged(True)
@@ -63,7 +66,7 @@ def _shortcuts(config: Any, rows: Rows) -> list[Verdict]:
     """He et al.: what the shortcut carries."""
     he, wide = "He et al. 2016, eq. 5", config.width >= WIDE
     zero = column(rows, "profiles", "residual_zero", "log_gradient").values()
-    most = max(abs(r["mean"]) + r["sd"] for r in zero)
+    most = float(np.max([abs(r["mean"]) + r["sd"] for r in zero]))  # of a NaN NaN
     scaled = column(rows, "depths", "residual_scaled", "log_gradient")
     wanted, found, error = _squared(scaled)
     doubled = column(rows, "profiles", "residual", "log_gradient")[0]
@@ -188,21 +191,26 @@ def wide_to(width: int) -> float:
 
 def _power(table: Mapping[float, Mapping[str, Any]], width: int, seeds: int) -> Verdict:
     """The local exponent between the two deepest nets that are still wide."""
-    places = [at for at in sorted(table) if at <= wide_to(width)] or sorted(table)
-    (near, far), wide = (places[-2:] if len(places) > 1 else sorted(table)[:2]), width >= WIDE
+    places = [at for at in sorted(table) if at <= wide_to(width)][-2:]
+    claim = "that tends to a power of depth, L^-3, and is no exponential"
+    if len(places) < 2:
+        return Verdict(
+            HEADING, claim, "derived", "the local exponent, -3 in the end", "no two depths tried "
+            f"at which nets of width {width} are wide", seeds, judged(None),
+        )  # fmt: skip
+    near, far = places
     a, b = table[near], table[far]
     run = np.log(far / near)
     exponents = {k: np.log(b[k] / a[k]) / run if min(a[k], b[k]) > 0 else np.nan
                  for k in ("mean", "theory")}  # fmt: skip
     error = np.hypot(*(r["sd"] / np.sqrt(r["seeds"]) / abs(r["mean"]) for r in (a, b))) / run
     halving = -(far - near) * np.log(2) / run
-    able = wide and bool(np.isfinite(error) and error < 0.5)
     return Verdict(
-        HEADING, "that tends to a power of depth, L^-3, and is no exponential", "derived",
+        HEADING, claim, "derived",
         f"exponent {exponents['theory']:.2f} from L = {near:g} to {far:g}, where 5 L/n is small "
         f"(.3; 2^-L has {halving:.1f})",
         f"{exponents['mean']:.2f}, standard error {error:.2f}", seeds,
-        judge(exponents["mean"], exponents["theory"], 0.3, error, able=able),
+        judge(exponents["mean"], exponents["theory"], 0.3, error, able=width >= WIDE),
     )  # fmt: skip
 
 
@@ -213,7 +221,11 @@ def _finite_width(config: Any, logs: Mapping[str, np.ndarray]) -> list[Verdict]:
     verdicts = []
     for name, of in (("forward", "features"), ("gradient", "the gradient")):
         found = logs[name][np.isfinite(logs[name])]
-        seeds, variance, mean = len(found), float(found.var(ddof=1)), float(found.mean())
+        seeds = len(found)
+        root = np.sqrt(max(1, seeds))
+        variance, mean = (
+            (float(found.var(ddof=1)), float(found.mean())) if seeds > 1 else (np.nan, np.nan)
+        )
         verdicts.append(Verdict(
             HEADING, f"Finite width: ln |.|^2 of {of} spreads over seeds by 5 L/n about -5 L/2n",
             "Hanin 2018", f"variance {leading.variance:.3f}, mean {leading.mean:.3f} (10 % each; "
@@ -221,7 +233,8 @@ def _finite_width(config: Any, logs: Mapping[str, np.ndarray]) -> list[Verdict]:
             f"variance {variance:.3f}, mean {mean:.3f}", seeds,
             judge(
                 np.array([mean, variance]), np.array(leading), 0.1 * np.abs(leading),
-                np.array([np.sqrt(variance / seeds), variance * np.sqrt(2 / seeds)]), able=n >= 64,
+                np.array([np.sqrt(variance), variance * np.sqrt(2)]) / root,
+                able=n >= 64,
             ),
         ))  # fmt: skip
     return verdicts

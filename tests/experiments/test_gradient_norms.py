@@ -148,7 +148,6 @@ def test_a_measurement_that_is_off_disagrees(perfect, part, arm, quantity, claim
 
 def test_a_judgement_needs_more_than_noise():
     judge = gradient_claims.judge
-    assert judge(1.04, 1.0, 0.05, 1.0) == "agrees"
     assert judge(1.2, 1.0, 0.05, 0.1) == "not shown"
     assert judge(1.2, 1.0, 0.05, 0.01) == "disagrees"
     assert judge(1.0, 1.0, 0.05, 0.0, able=False) == "not shown"
@@ -181,3 +180,25 @@ def test_what_cannot_be_measured_is_refused():
     ):  # fmt: skip
         with pytest.raises(ValueError, match=message):
             gradient_norms.Config(**options)
+
+
+@pytest.mark.parametrize(
+    ("found", "error", "word"),
+    [
+        ([1.01, 0.99], 0.001, "agrees"),
+        ([1.1, 0.99], 0.001, "disagrees"),
+        ([1.1, 0.99], 0.019, "not shown"),  # five tolerances, but no more than noise makes
+        ([1.0, 1.0], 1.0, "not shown"),
+        ([1.0, math.nan], 0.001, "not shown"),
+        ([], 0.001, "not shown"),
+    ],
+)
+def test_what_noise_hides_is_not_judged(found, error, word):
+    assert gradient_claims.judge(found, np.ones(len(found)), 0.05, error) == word
+
+
+def test_a_power_of_depth_needs_two_wide_depths():
+    row = {"mean": 0.5, "theory": 0.5, "sd": 0.01, "seeds": 4}
+    for table in ({}, {4: row}, {64: row, 128: row}):
+        verdict = gradient_claims._power(table, 256, 4)
+        assert (verdict.verdict, "no two depths" in verdict.measured) == ("not shown", True)
