@@ -28,8 +28,15 @@ from jaxseg.plots.paths import ByLength, Lesions, gradient_by_length, lesions
 from jaxseg.plots.runs import confusion_figure, prediction_panel, run_curves
 from jaxseg.plots.scenes import class_bars, contact_sheet, overlay
 from jaxseg.plots.signals import log_growth, shattering, signal_profiles
+from jaxseg.plots.skips import skip_curves, update_maps
 from jaxseg.plots.strides import output_strides
 from jaxseg.plots.trainability import depth_transfer, phase_diagram
+from jaxseg.plots.upsampling import (
+    checkerboards,
+    decoders,
+    drawn_checkerboards,
+    upconvolution,
+)
 
 __all__ = [
     "ARM_COLOURS",
@@ -37,12 +44,15 @@ __all__ = [
     "ByLength",
     "Lesions",
     "chain",
+    "checkerboards",
     "class_bars",
     "confusion_figure",
     "contact_sheet",
+    "decoders",
     "depth_cost",
     "depth_scaling",
     "depth_transfer",
+    "drawn_checkerboards",
     "effective_field",
     "export_parity",
     "field_by_block",
@@ -71,8 +81,11 @@ __all__ = [
     "shape_against_depth",
     "shattering",
     "signal_profiles",
+    "skip_curves",
     "to_rgb",
     "training_curves",
+    "upconvolution",
+    "update_maps",
     "width_growth",
     "windows",
 ]
