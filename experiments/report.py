@@ -99,7 +99,7 @@ def main(config: Config) -> None:
     config.out.parent.mkdir(parents=True, exist_ok=True)
     records.write_text(config.out, page(there, missing))
     counts = Counter(v["verdict"] for study in there for v in study.verdicts)
-    print(", ".join(f"{number} {word}" for word, number in sorted(counts.items())))
+    print(", ".join(f"{word}: {number}" for word, number in sorted(counts.items())))
     print(f"Not run: {', '.join(missing) or 'none'}. Page: {config.out}")
 
 
@@ -157,8 +157,8 @@ def read(folder: Path) -> Study | None:
 def page(found: Sequence[Study], missing: Sequence[str]) -> str:
     """The page as HTML, whole in itself."""
     counts = Counter(v["verdict"] for study in found for v in study.verdicts)
-    total = ", ".join(f"{counts[w]} {w}" for w in get_args(studies.Judgement) if counts[w])
-    parts = ["# The lecture, measured", f"{counts.total()} claims: {total}.", MEANING]
+    total = ", ".join(f"{w}: {counts[w]}" for w in get_args(studies.Judgement) if counts[w])
+    parts = ["# The lecture, measured", f"{counts.total()} claims ({total}).", MEANING]
     if missing:
         commands = "; ".join(f"`{_command(name)}`" for name in missing)
         parts.append(f"**Not run, so not here:** {commands}.")

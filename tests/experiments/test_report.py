@@ -34,10 +34,10 @@ def test_the_page_holds_verdicts_and_figures(tmp_path, capsys):
     leave_study(tmp_path / "paths", "not shown")
     report.main(report.Config(runs=tmp_path, out=tmp_path / "out" / "page.html"))
     said = capsys.readouterr().out
-    assert "1 agrees, 1 not shown" in said
+    assert "agrees: 1, not shown: 1" in said
     assert "long_skips" in said
     page = (tmp_path / "out" / "page.html").read_text()
-    assert "2 claims: 1 agrees, 1 not shown." in page
+    assert "2 claims (agrees: 1, not shown: 1)." in page
     assert page.index("On dilation") < page.index("On paths")
     assert '<td class="agrees">agrees</td>' in page
     assert '<td class="not-shown">not shown</td>' in page
