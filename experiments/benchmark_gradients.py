@@ -17,7 +17,7 @@ medians, and checks that all norms agree:
                            on all cores and on one
     PyTorch vmap           `torch.func.vmap(grad)`, a few seeds at once
 
-    make parity && python experiments/benchmark_gradients.py    about 3 minutes on two cores
+    make parity && python experiments/benchmark_gradients.py    about 4 minutes on two cores
 
 It leaves results.csv and summary.md in --out. Draws are not timed.
 """
