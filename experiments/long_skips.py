@@ -18,10 +18,11 @@ It took two minutes on two cores that others used as well, and leaves results.cs
 losses/, verdicts.csv, summary.md, long_skips.png and updates.png in --out. A kill loses the arm in
 progress and no more: --resume goes on. `full` has 116 convolutions.
 
-Orders hold only where the seeds' ranges are apart (`orders`). How even updates are is judged epoch
-by epoch: in means over the epochs, which show little but the first two, short skips do not make
-them more even. Not looked at: nets without a norm, long skips that concatenate, other optimisers
-than momentum (Adam's updates are of one size whatever the gradient's).
+Orders hold only where the seeds' ranges are apart (`orders`). How even updates are is judged in two
+ways, epoch by epoch and averaged over the epochs, the first of them thought of when the second had
+been seen to show nothing; so was the comparison of the bottom with the full resolution. Not looked
+at: nets without a norm, long skips that concatenate, other optimisers than momentum (Adam's updates
+are of one size whatever the gradient's).
 """
 
 import math
@@ -155,16 +156,10 @@ class Study:
             f"U-Nets of {depth} convolutions of {config.features} features on {config.levels} "
             f"levels; {config.images} mosaics of {config.size}x{config.size} pixels, "
             f"{config.epochs} epochs of {config.steps // config.epochs} steps, "
-            f"{how_compared(config.learning_rates, config.seeds)}"
+            f"{how_compared(results)}"
         )
         updates = at_best_rate(self.out, "updates", results)
         losses = at_best_rate(self.out, "losses", results)
-        text = write_summary(
-            self.out, title="Long and short skips", about=about,
-            verdicts=verdicts(results, updates, chance, config.levels, config.blocks),
-            figures=CAPTIONS, tables=[arm_table(results, updates, config.levels, config.blocks)],
-        )  # fmt: skip
-        print(f"\n{text}")
         ious = {
             arm: of_arm(results, best_rates(results, tuple(ARMS)), arm, "mean_iou")
             for arm in losses
@@ -179,7 +174,12 @@ class Study:
             title="Update of each layer's kernel over an epoch, relative to the kernel",
         )  # fmt: skip
         figure.savefig(self.out / "updates.png", dpi=150)
-        print(f"Figures: {self.out / 'long_skips.png'}, {self.out / 'updates.png'}")
+        text = write_summary(
+            self.out, title="Long and short skips", about=about,
+            verdicts=verdicts(results, updates, chance, config.levels, config.blocks),
+            figures=CAPTIONS, tables=[arm_table(results, updates, config.levels, config.blocks)],
+        )  # fmt: skip
+        print(f"\n{text}\nFigures: {', '.join(CAPTIONS)} in {self.out}")
 
     def _drawn(self, init):
         """Parameters and statistics of every member before training."""

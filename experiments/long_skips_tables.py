@@ -34,10 +34,14 @@ def at_best_rate(folder: Path, kind: str, results: Rows) -> dict[str, np.ndarray
 def unevenness(updates: np.ndarray) -> np.ndarray:
     """(seeds,) deviation over the layers of log10 of the update, stem and head apart.
 
-    A mean over the epochs, which count alike. (Of updates that are averaged over the epochs first,
-    hardly more than the first two would be seen, by far the largest.)
+    A mean over the epochs, which count alike.
     """
     return np.nanmean(_log(updates)[:, :, 1:-1].std(axis=2), axis=1)
+
+
+def unevenness_of_means(updates: np.ndarray) -> np.ndarray:
+    """The same of updates averaged over the epochs first: mostly the first two, the largest."""
+    return _log(np.nanmean(updates[:, :, 1:-1], axis=1)).std(axis=1)
 
 
 def bottom_over_ends(updates: np.ndarray, levels: int, blocks: int) -> np.ndarray:
@@ -82,7 +86,10 @@ def verdicts(
     """What is judged; claims about arms that were not run are left out."""
     chosen = best_rates(results, tuple(ARMS))
     loss = {arm: of_arm(results, chosen, arm, "train_loss").tolist() for arm in updates}
-    uneven = {arm: unevenness(table).tolist() for arm, table in updates.items()}
+    uneven, uneven_means = (
+        {arm: measure(table).tolist() for arm, table in updates.items()}
+        for measure in (unevenness, unevenness_of_means)
+    )
     behind = {
         arm: bottom_over_ends(table, levels, blocks).tolist() for arm, table in updates.items()
     }
@@ -98,7 +105,9 @@ def verdicts(
         ("half of chance", "no skips", fit, loss, "derived",
          "Without any skip the net is not trainable: its loss stays above ln(K) / 2"),
         ("both", "long skips", spread, uneven, DROZDZAL,
-         "Short skips even out the updates of a net with long ones"),
+         "Short skips even out the updates of a net with long ones, epoch by epoch"),
+        ("both", "long skips", spread, uneven_means, DROZDZAL,
+         "Short skips even out the updates of a net with long ones, averaged over the epochs"),
         ("long skips", "both", "update at the bottom / at full resolution", behind, "derived",
          "Without short skips the bottom, around which the long ones lead, falls farther behind "
          "the layers at full resolution"),

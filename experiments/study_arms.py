@@ -47,9 +47,10 @@ def of_arm(
     return np.array([row[column] for row in sorted(own, key=lambda row: row["seed"])])
 
 
-def how_compared(rates: Sequence[float], seeds: int) -> str:
+def how_compared(results: Rows) -> str:
     """Sentences on the rates that were tried, and on when an order is said to hold."""
-    tried = ", ".join(f"{rate:g}" for rate in rates)
+    tried = ", ".join(f"{rate:g}" for rate in sorted({row["learning_rate"] for row in results}))
+    seeds = len({row["seed"] for row in results})
     return (
         f"{seeds} seeds, each arm at its own best of the rates {tried}. Orders hold where the "
         "seeds' ranges are apart, which those of two equal arms are by chance "

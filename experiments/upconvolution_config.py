@@ -149,7 +149,7 @@ class Config:
     arms: tuple[str, ...] = tuple(UPS)
     features: int = 12
     seeds: int = 4
-    learning_rates: tuple[float, ...] = (4e-3, 1e-2, 2.5e-2)
+    learning_rates: tuple[float, ...] = (1e-2, 2.5e-2, 6e-2)
     steps: int = 160
     batch_size: int = 8
     looks: int = 8

@@ -49,12 +49,29 @@ def test_from_the_command_line_to_verdicts(tmp_path, capsys, monkeypatch):
     assert overlap["measured"] == "4, 2.25, 1"
     assert "| sub-pixel ICNR | 0.01 |" in capsys.readouterr().out
 
-    # All is there: nothing is trained again, and the summary stays the same.
-    monkeypatch.setattr(upconvolution, "train_members", None)
+    # All is there: nothing is trained again, and the numbers stay the same.
     monkeypatch.setattr(upconvolution, "exact_verdicts", list)
     before = (out / "results.csv").read_bytes(), (out / "energies.csv").read_bytes()
-    upconvolution.main(replace(config, resume=True))
+    with monkeypatch.context() as patch:
+        patch.setattr(upconvolution, "train_members", None)
+        upconvolution.main(replace(config, resume=True))
     assert before == ((out / "results.csv").read_bytes(), (out / "energies.csv").read_bytes())
+    # What a kill left of a run without its result is measured anew, and no other run.
+    (out / "results.csv").write_bytes(before[0].rsplit(b"\n", 2)[0] + b"\n")
+    trained = []
+    original = upconvolution.train_members
+
+    def spy(apply, start, optimizer, members, *args, **kwargs):
+        trained.extend(members)
+        return original(apply, start, optimizer, members, *args, **kwargs)
+
+    monkeypatch.setattr(upconvolution, "train_members", spy)
+    with jax.numpy_dtype_promotion("standard"):
+        upconvolution.main(replace(config, resume=True))
+    assert trained == [(1, 0.01)]
+    keys = [(r["seed"], r["step"]) for r in rows(out / "energies.csv")]
+    assert sorted(keys) == sorted({*keys})
+    assert len(keys) == 6
     with pytest.raises(ValueError, match="holds results"):
         upconvolution.main(config)
 
