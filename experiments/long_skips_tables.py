@@ -27,7 +27,7 @@ def at_best_rate(folder: Path, kind: str, results: Rows) -> dict[str, np.ndarray
     found = {}
     for arm, rate in best_rates(results, tuple(ARMS)).items():
         runs = [row["learning_rate"] for row in results if row["arm"] == arm]
-        found[arm] = np.load(file_of(folder, kind, arm))[np.array(runs) == rate]
+        found[arm] = records.read_array(file_of(folder, kind, arm))[np.array(runs) == rate]
     return found
 
 

@@ -12,6 +12,7 @@ from upconvolution_config import UPS
 
 from jaxseg import data, ops, plots
 from jaxseg.nn.initializers import bilinear
+from jaxseg.training import records
 
 ROWS = ("logit of a class, drawn", "spectrum, drawn", "logit, trained", "spectrum, trained")
 
@@ -34,7 +35,7 @@ def algebra_pictures() -> tuple[np.ndarray, ...]:
 def decoder_pictures(folder: Path, shown: dict[str, Any], dataset: data.Dataset) -> Figure:
     """Logits of one validation image, and the spectrum over all, of every arm's best run."""
     paths = {arm: folder / f"{arm.replace(' ', '_')}.npy" for arm in UPS}
-    logits = {arm: np.load(path) for arm, path in paths.items() if path.exists()}
+    logits = {arm: records.read_array(path) for arm, path in paths.items() if path.exists()}
     side = shown["label"].shape[1]
     border = (side - next(iter(logits.values())).shape[2]) // 2
     inner, middle = slice(border, side - border), int(shown["label"][0, side // 2, side // 2])
