@@ -69,7 +69,7 @@ def test_from_the_command_line_to_verdicts(tmp_path, monkeypatch):
     with (out / "verdicts.csv").open(newline="") as file:
         verdicts = list(csv.DictReader(file))
     # Claims about arms that were not run are left out.
-    assert len(verdicts) == 3
+    assert len(verdicts) == 4
     assert all("no skips" not in v["theory"] for v in verdicts)
 
     monkeypatch.setattr(long_skips, "train_members", None)
@@ -85,9 +85,22 @@ def test_unevenness_and_the_bottom_are_ratios():
     np.testing.assert_allclose(tables.bottom_over_ends(updates, 2, 1), 0.1)
     share = 2 / (layers - 2)
     np.testing.assert_allclose(tables.unevenness(updates), np.sqrt(share * (1 - share)))
+    np.testing.assert_allclose(
+        tables.unevenness_of_means(updates),
+        tables.unevenness(updates),  # epochs that are alike
+    )
     # Stem and head have no say.
     updates[:, :, [0, -1]] = 50
     np.testing.assert_allclose(tables.unevenness(updates), np.sqrt(share * (1 - share)))
+
+
+def test_a_large_epoch_hides_the_others_in_means_alone():
+    layers = len(parts(2, 1))
+    updates = np.ones((3, 2, layers))
+    updates[:, 1, 1 : layers // 2] = 1e-3
+    updates[:, 0] = 100
+    assert (tables.unevenness(updates) > 0.7).all()
+    assert (tables.unevenness_of_means(updates) < 0.01).all()
 
 
 def test_verdicts_follow_the_numbers():
@@ -98,7 +111,7 @@ def test_verdicts_follow_the_numbers():
     ]  # fmt: skip
     updates = {arm: np.ones((3, 2, len(parts(2, 1)))) for arm in ARMS}
     found = [v.verdict for v in tables.verdicts(results, updates, np.log(3), 2, 1)]
-    assert found == ["agrees", "disagrees", "agrees", "agrees", "agrees", "not shown", "not shown"]
+    assert found == ["agrees", "disagrees", *["agrees"] * 3, *["not shown"] * 3]
 
 
 @pytest.mark.parametrize(
