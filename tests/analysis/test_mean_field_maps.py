@@ -253,9 +253,9 @@ def measured(phi, weight_variance, bias_variance, branch_scale, correlation, *, 
 def test_wide_nets_follow_the_maps(layer, phi):
     depth = 3
     q, c, gains = measured(
-        phi, layer.weight_variance, layer.bias_variance, layer.branch_scale, 0.3, layers=depth
+        phi, layer.weight_variance, layer.bias_variance, layer.branch_scale, 0.6, layers=depth
     )
-    expected = iterate(layer, depth, correlation=0.3)
+    expected = iterate(layer, depth, correlation=0.6)
     if layer != Layer(RELU, 2.0):
         # He's ReLU holds its variance nowhere: a log of variance 5 L / width (Hanin 2018).
         np.testing.assert_allclose(q, expected.variances[1:], rtol=0.03)
