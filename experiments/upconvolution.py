@@ -18,8 +18,12 @@ against theory; and the energy of checkerboards in logits and gradients
 It takes some three minutes on two cores, and leaves start.csv, energies.csv, results.csv,
 pictures/, verdicts.csv, summary.md, algebra.png, overlap.png, start.png, checkerboard.png and
 decoders.png in --out. A kill loses the arm in progress and no more: --resume goes on, with more
-seeds or rates too. Not looked at: decoders with skips, which hide much of this, and images that are
-generated rather than labelled.
+seeds or rates too.
+
+Orders hold only where the seeds' ranges are apart (`orders`), and are asked at each arm's own best
+rate. The summary has the energies at all rates, for what starts without a checkerboard gets one the
+sooner the faster it is trained. Not looked at: decoders with skips, which hide much of this, and
+images that are generated rather than labelled.
 """
 
 import itertools
@@ -37,7 +41,7 @@ from upconvolution_algebra import OVERLAPS, exact_verdicts, overlap
 from upconvolution_config import PRESETS, UPS, Config, Decoded
 from upconvolution_figures import algebra_pictures, decoder_pictures
 from upconvolution_start import START, start_rows
-from upconvolution_tables import ENERGIES, arm_table, curves, verdicts
+from upconvolution_tables import ENERGIES, arm_table, curves, rate_table, verdicts
 
 from jaxseg import data, nn, plots
 from jaxseg.analysis import checkerboard_energy
@@ -176,16 +180,19 @@ class Study:
                 curves(energies, chosen, "logits"),
                 curves(energies, chosen, "gradient"),
                 labels=labels,
-                title=title,
+                title=f"{title}, each arm at its own best rate",
             ),
-            "decoders": decoder_pictures(self.out / "pictures", self.shown, self.dataset),
+            "decoders": decoder_pictures(
+                self.out / "pictures", tuple(chosen), self.shown, self.dataset
+            ),
         }
         for name, figure in figures.items():
             figure.savefig(self.out / f"{name}.png", dpi=150)
         text = write_summary(
             self.out, title="Upconvolution", about=f"{title}, {how_compared(results)}",
             verdicts=[*exact_verdicts(), *verdicts(self.start.rows, energies, results, labels)],
-            figures=CAPTIONS, tables=[arm_table(energies, results, labels)],
+            figures=CAPTIONS,
+            tables=[arm_table(energies, results, labels), rate_table(energies, labels)],
         )  # fmt: skip
         print(f"\n{text}\nFigures: {', '.join(f'{name}.png' for name in figures)} in {self.out}")
 

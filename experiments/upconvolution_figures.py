@@ -1,5 +1,6 @@
 """The pictures that the study of upconvolutions draws: the algebra, and what decoders give."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 from upconvolution_algebra import phases_of
-from upconvolution_config import UPS
 
 from jaxseg import data, ops, plots
 from jaxseg.nn.initializers import bilinear
@@ -32,10 +32,11 @@ def algebra_pictures() -> tuple[np.ndarray, ...]:
         return tuple(np.asarray(a) for a in found)
 
 
-def decoder_pictures(folder: Path, shown: dict[str, Any], dataset: data.Dataset) -> Figure:
+def decoder_pictures(
+    folder: Path, arms: Sequence[str], shown: dict[str, Any], dataset: data.Dataset
+) -> Figure:
     """Logits of one validation image, and the spectrum over all, of every arm's best run."""
-    paths = {arm: folder / f"{arm.replace(' ', '_')}.npy" for arm in UPS}
-    logits = {arm: records.read_array(path) for arm, path in paths.items() if path.exists()}
+    logits = {arm: records.read_array(folder / f"{arm.replace(' ', '_')}.npy") for arm in arms}
     side = shown["label"].shape[1]
     border = (side - next(iter(logits.values())).shape[2]) // 2
     inner, middle = slice(border, side - border), int(shown["label"][0, side // 2, side // 2])

@@ -52,6 +52,24 @@ def arm_table(energies: Rows, results: Rows, labels: float) -> list[str]:
     return records.markdown_table(head, lines)
 
 
+def rate_table(energies: Rows, labels: float) -> list[str]:
+    """Energy of the trained logits at every rate: fast training leaves more of it."""
+    rates = sorted({row["learning_rate"] for row in energies})
+    lines = []
+    for arm in (a for a in UPS if any(row["arm"] == a for row in energies)):
+        own = [row for row in energies if row["arm"] == arm]
+        last = max(row["step"] for row in own)
+        values = [
+            np.array([row["logits"] for row in own
+                      if (row["step"], row["learning_rate"]) == (last, rate)])
+            for rate in rates
+        ]  # fmt: skip
+        lines.append(" | ".join([arm, *(mean_text(v, 2) if v.size else "" for v in values)]))
+    lines.append(" | ".join(["the labels", *[f"{labels:.2f}"] * len(rates)]))
+    head = ["energy of the trained logits at the rate", *(f"{rate:g}" for rate in rates)]
+    return records.markdown_table(" | ".join(head), lines)
+
+
 def _ends(energies: Rows, chosen, arm: str, column: str) -> tuple[np.ndarray, np.ndarray]:
     steps = {row["step"] for row in energies if row["arm"] == arm}
     first, last = (of_arm(energies, chosen, arm, column, step=s) for s in (min(steps), max(steps)))

@@ -14,6 +14,8 @@ from flax import nnx
 from upconvolution_config import PRESETS, UPS, Config
 from upconvolution_start import SHARE
 
+from jaxseg.training.sweep import Member
+
 FILES = {
     "config.json", "start.csv", "energies.csv", "results.csv", "verdicts.csv", "summary.md",
     "algebra.png", "overlap.png", "start.png", "checkerboard.png", "decoders.png", "pictures",
@@ -56,22 +58,27 @@ def test_from_the_command_line_to_verdicts(tmp_path, capsys, monkeypatch):
         patch.setattr(upconvolution, "train_members", None)
         upconvolution.main(replace(config, resume=True))
     assert before == ((out / "results.csv").read_bytes(), (out / "energies.csv").read_bytes())
-    # What a kill left of a run without its result is measured anew, and no other run.
-    (out / "results.csv").write_bytes(before[0].rsplit(b"\n", 2)[0] + b"\n")
-    trained = []
-    original = upconvolution.train_members
+    # What a kill left of a run without its result is written anew, and no other run.
+    lines = before[0].splitlines(keepends=True)
+    (out / "results.csv").write_bytes(b"".join(lines[:-1]))
+    study, asked = upconvolution.Study(replace(config, resume=True)), []
 
-    def spy(apply, start, optimizer, members, *args, **kwargs):
-        trained.extend(members)
-        return original(apply, start, optimizer, members, *args, **kwargs)
+    def stop(init, members):
+        asked.extend(members)
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(upconvolution, "train_members", spy)
-    with jax.numpy_dtype_promotion("standard"):
-        upconvolution.main(replace(config, resume=True))
-    assert trained == [(1, 0.01)]
-    keys = [(r["seed"], r["step"]) for r in rows(out / "energies.csv")]
-    assert sorted(keys) == sorted({*keys})
-    assert len(keys) == 6
+    monkeypatch.setattr(study, "_drawn", stop)
+    with pytest.raises(KeyboardInterrupt):
+        study.run("sub-pixel ICNR")
+    assert asked == [(1, 0.01)]
+    worse = dict(study.results.rows[0], seed=1, train_loss=9.0)
+    look = {"logits": np.ones(1), "gradient": np.ones(1), "view": np.ones((1, 2, 8, 8, 3))}
+    picture = (out / "pictures" / "sub-pixel_ICNR.npy").read_bytes()
+    study._keep("sub-pixel ICNR", [Member(1, 0.01)], [worse], {0: look, 2: look, 4: look})
+    keys = [(row["seed"], row["step"]) for row in study.energies.rows]
+    assert sorted(keys) == [(seed, step) for seed in (0, 1) for step in (0, 2, 4)]
+    assert len(study.results.rows) == 2
+    assert picture == (out / "pictures" / "sub-pixel_ICNR.npy").read_bytes()
     with pytest.raises(ValueError, match="holds results"):
         upconvolution.main(config)
 
@@ -93,6 +100,18 @@ def test_every_layer_doubles_and_equal_arms_have_equal_parameters():
     assert {arm: n // 9 for arm, n in counts.items() if n != 16 * 9} == {
         "upconv k2s2": 4, "upconv k3s2": 9,
     }  # fmt: skip
+
+
+def test_energies_by_rate_are_those_at_last():
+    energies = [
+        {"arm": "sub-pixel", "seed": seed, "learning_rate": rate, "step": step, "logits": value}
+        for rate, step, *values in ((0.1, 0, 9.0, 9.0), (0.1, 4, 1.0, 3.0), (0.2, 4, 5.0, 5.0))
+        for seed, value in enumerate(values)
+    ]
+    head, _, line, labels = tables.rate_table(energies, 0.4)
+    assert head.endswith("rate | 0.1 | 0.2 |")
+    assert line == "| sub-pixel | 2.00 ± 1.00 | 5.00 ± 0.00 |"
+    assert labels == "| the labels | 0.40 | 0.40 |"
 
 
 def test_theory_that_is_not_met_is_said_so():
