@@ -35,9 +35,12 @@ from jaxseg.training import member_mesh, over_batch, records, to_members, use_al
 
 STACK = {"blocks": int, "way": str, "median_ms": float, "fastest_ms": float, "ratio": float}
 DEPTH = {
-    "blocks": int, "checkpoint_every": int, "compile_seconds": float, "step_ms": float,
+    "blocks": int,
+    "checkpoint_every": int,
+    "compile_seconds": float,
+    "step_ms": float,
     "memory_mb": float,
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,17 @@ class Config:
 PRESETS = {
     "full": Config(),
     "tiny": Config(
-        blocks=(2,), lax_blocks=1, features=4, size=8, batch_size=2, repeats=1, net_blocks=(1, 4),
-        net_features=4, net_batch_size=2,
+        blocks=(2,),
+        lax_blocks=1,
+        features=4,
+        size=8,
+        batch_size=2,
+        repeats=1,
+        net_blocks=(1, 4),
+        net_features=4,
+        net_batch_size=2,
     ),
-}  # fmt: skip
+}
 
 
 def main(config: Config) -> None:
@@ -122,11 +132,14 @@ def compare_stacks(config: Config, blocks: int, *, plain_lax: bool = False) -> l
     base = np.median(times.get("PyTorch", times["jaxseg"]))
     return [
         {
-            "blocks": blocks, "way": way.replace(",", ""), "median_ms": float(np.median(t)),
-            "fastest_ms": min(t), "ratio": float(np.median(t) / base),
+            "blocks": blocks,
+            "way": way.replace(",", ""),
+            "median_ms": float(np.median(t)),
+            "fastest_ms": min(t),
+            "ratio": float(np.median(t) / base),
         }
         for way, t in times.items()
-    ]  # fmt: skip
+    ]
 
 
 def jax_stack(config: Config, blocks: int, devices: Sequence[Any]) -> Callable[[], None]:
@@ -161,11 +174,13 @@ def torch_stack(config: Config, blocks: int) -> Callable[[], None]:
     scale, channels = 1 / math.sqrt(blocks), config.features
     layers = torch.nn.ModuleList(
         torch.nn.Sequential(
-            torch.nn.ReLU(), torch.nn.Conv2d(channels, channels, 3, padding=1),
-            torch.nn.ReLU(), torch.nn.Conv2d(channels, channels, 3, padding=1),
+            torch.nn.ReLU(),
+            torch.nn.Conv2d(channels, channels, 3, padding=1),
+            torch.nn.ReLU(),
+            torch.nn.Conv2d(channels, channels, 3, padding=1),
         )
         for _ in range(blocks)
-    ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fmt: skip
+    ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     x = torch.randn(config.batch_size, channels, config.size, config.size)
     x = x.to(memory_format=torch.channels_last)
 
@@ -183,10 +198,14 @@ def measure_net(config: Config, blocks: int, every: int) -> dict[str, Any]:
     """Compile and run one gradient of a DeepNet."""
     init, apply = nn.functional(
         lambda rngs: models.DeepNet(
-            classes=3, inputs=1, features=config.net_features, blocks=blocks,
-            checkpoint_every=every, rngs=rngs,
+            classes=3,
+            inputs=1,
+            features=config.net_features,
+            blocks=blocks,
+            checkpoint_every=every,
+            rngs=rngs,
         )
-    )  # fmt: skip
+    )
     params, stats = jax.jit(init)(jax.random.key(0))
     images = jax.random.normal(
         jax.random.key(1), (config.net_batch_size, config.size, config.size, 1)
@@ -211,10 +230,12 @@ def measure_net(config: Config, blocks: int, every: int) -> dict[str, Any]:
         flush=True,
     )
     return {
-        "blocks": blocks, "checkpoint_every": every, "compile_seconds": seconds,
+        "blocks": blocks,
+        "checkpoint_every": every,
+        "compile_seconds": seconds,
         "step_ms": float(np.median(times)),
         "memory_mb": compiled.memory_analysis().temp_size_in_bytes / 1e6,  # type: ignore[union-attr]
-    }  # fmt: skip
+    }
 
 
 def summarise(config: Config, rows: list[dict[str, Any]], nets: list[dict[str, Any]]) -> str:

@@ -30,9 +30,14 @@ from jaxseg import analysis, cli, ops
 from jaxseg.training import member_mesh, over_members, records, to_members, use_all_cores
 
 RESULTS = {
-    "study": str, "count": int, "way": str, "median_ms": float, "fastest_ms": float,
-    "ratio": float, "to_pytorch": float,
-}  # fmt: skip
+    "study": str,
+    "count": int,
+    "way": str,
+    "median_ms": float,
+    "fastest_ms": float,
+    "ratio": float,
+    "to_pytorch": float,
+}
 TOLERANCE = 1e-3
 
 
@@ -211,11 +216,16 @@ def compare(config: Config, study: str, count: int) -> list[dict[str, Any]]:
     print(f"{study}, {count}: " + ", ".join(f"{w} {m:.2f} ms" for w, m in median.items()))
     return [
         {
-            "study": study, "count": count, "way": way.replace(",", ""), "median_ms": m,
-            "fastest_ms": min(times[way]), "ratio": m / first, "to_pytorch": m / theirs,
+            "study": study,
+            "count": count,
+            "way": way.replace(",", ""),
+            "median_ms": m,
+            "fastest_ms": min(times[way]),
+            "ratio": m / first,
+            "to_pytorch": m / theirs,
         }
         for way, m in median.items()
-    ]  # fmt: skip
+    ]
 
 
 def check(results: dict[str, Any]) -> None:

@@ -41,9 +41,13 @@ from jaxseg.analysis import backward_signal, forward_signal, leading_norms, over
 from jaxseg.training import member_mesh, records, to_members, use_all_cores
 
 RESULTS = {
-    "net": str, "seeds": int, "way": str, "median_ms": float, "fastest_ms": float,
+    "net": str,
+    "seeds": int,
+    "way": str,
+    "median_ms": float,
+    "fastest_ms": float,
     "to_pytorch": float,
-}  # fmt: skip
+}
 TOLERANCE = 1e-3
 
 
@@ -83,10 +87,18 @@ class Config:
 PRESETS = {
     "full": Config(),
     "tiny": Config(
-        seeds=4, layers=3, width=8, examples=4, blocks=2, features=4, size=6, images=1,
-        batch_size=2, repeats=1,
+        seeds=4,
+        layers=3,
+        width=8,
+        examples=4,
+        blocks=2,
+        features=4,
+        size=6,
+        images=1,
+        batch_size=2,
+        repeats=1,
     ),
-}  # fmt: skip
+}
 
 
 def main(config: Config) -> None:
@@ -261,20 +273,25 @@ def compare(config: Config, net: str, ways: Ways) -> list[dict[str, Any]]:
     print(f"{net}: " + ", ".join(f"{w} {m:.0f} ms" for w, m in median.items()), flush=True)
     return [
         {
-            "net": net, "seeds": config.seeds, "way": way.replace(",", ""), "median_ms": m,
-            "fastest_ms": min(times[way]), "to_pytorch": m / theirs,
+            "net": net,
+            "seeds": config.seeds,
+            "way": way.replace(",", ""),
+            "median_ms": m,
+            "fastest_ms": min(times[way]),
+            "to_pytorch": m / theirs,
         }
         for way, m in median.items()
-    ]  # fmt: skip
+    ]
 
 
 def check(results: dict[str, Any]) -> None:
     """All ways give the same norms, seed by seed and layer by layer."""
     found = {
-        way: np.stack([np.asarray(r) for r in result]) if isinstance(result, list)
+        way: np.stack([np.asarray(r) for r in result])
+        if isinstance(result, list)
         else np.asarray(result)
         for way, result in results.items()
-    }  # fmt: skip
+    }
     first, wanted = next(iter(found.items()))
     for way, norms in found.items():
         if norms.shape != wanted.shape or not np.allclose(norms, wanted, rtol=TOLERANCE, atol=0):

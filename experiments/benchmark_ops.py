@@ -33,9 +33,15 @@ from jaxseg import cli, ops
 from jaxseg.training import records, use_all_cores
 
 RESULTS = {
-    "family": str, "case": str, "way": str, "median_ms": float, "fastest_ms": float,
-    "ratio": float, "peak_share": float, "error": float,
-}  # fmt: skip
+    "family": str,
+    "case": str,
+    "way": str,
+    "median_ms": float,
+    "fastest_ms": float,
+    "ratio": float,
+    "peak_share": float,
+    "error": float,
+}
 TOLERANCE = 1e-3
 """Largest difference between two ways, relative to the largest entry, in float32."""
 
@@ -90,7 +96,7 @@ def depthwise(window: int, *shapes: tuple[int, int, int], **options: int) -> lis
         for case in conv(
             "depthwise", window, (batch, size, channels, channels), groups=channels, **options
         )
-    ]  # fmt: skip
+    ]
 
 
 FULL = (
@@ -191,12 +197,17 @@ def compare(case: Case, repeats: int, peak: float) -> list[dict[str, Any]]:
     print(f"{case}: " + ", ".join(f"{w} {m:.2f} ms" for w, m in median.items()), flush=True)
     return [
         {
-            "family": case.family, "case": str(case).replace(",", ""), "way": way.replace(",", ""),
-            "median_ms": m, "fastest_ms": min(times[way]), "ratio": m / base,
-            "peak_share": work / m / peak, "error": errors[way],
+            "family": case.family,
+            "case": str(case).replace(",", ""),
+            "way": way.replace(",", ""),
+            "median_ms": m,
+            "fastest_ms": min(times[way]),
+            "ratio": m / base,
+            "peak_share": work / m / peak,
+            "error": errors[way],
         }
         for way, m in median.items()
-    ]  # fmt: skip
+    ]
 
 
 def operands(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

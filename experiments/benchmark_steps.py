@@ -89,11 +89,14 @@ def compare(case: str, ways: Ways, repeats: int) -> list[dict[str, Any]]:
     print(f"{case}: " + ", ".join(f"{w} {m:.0f} ms" for w, m in median.items()), flush=True)
     return [
         {
-            "case": case.replace(",", ""), "way": way.replace(",", ""), "median_ms": m,
-            "fastest_ms": min(times[way]), "ratio": m / base,
+            "case": case.replace(",", ""),
+            "way": way.replace(",", ""),
+            "median_ms": m,
+            "fastest_ms": min(times[way]),
+            "ratio": m / base,
         }
         for way, m in median.items()
-    ]  # fmt: skip
+    ]
 
 
 def net_ways(config: Config, name: str) -> Ways:

@@ -89,12 +89,18 @@ class Config:
 
 PRESETS = {
     "tiny": Config(
-        size=(12, 12), arms=("plain", "residual"), depths=(4, 8), seeds=2,
-        learning_rates=(1e-3, 1e-2), steps=4, batch_size=2, features=4,
+        size=(12, 12),
+        arms=("plain", "residual"),
+        depths=(4, 8),
+        seeds=2,
+        learning_rates=(1e-3, 1e-2),
+        steps=4,
+        batch_size=2,
+        features=4,
     ),
     "quick": Config(),
     "full": Config(depths=(8, 16, 32, 64, 128, 256, 512, 1026), seeds=5),
     "deepest": Config(
-        arms=("residual",), depths=(1026,), seeds=2, learning_rates=(1e-3,), steps=300,
+        arms=("residual",), depths=(1026,), seeds=2, learning_rates=(1e-3,), steps=300
     ),
-}  # fmt: skip
+}

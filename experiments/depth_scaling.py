@@ -67,9 +67,18 @@ from jaxseg.training import (
 from jaxseg.training.sweep import Member, Sweep, evaluate_members, train_members
 
 MAY_DIFFER = (
-    "preset", "out", "data_dir", "camvid_dir", "devices", "resume", "overwrite",
-    "arms", "depths", "seeds", "learning_rates",
-)  # fmt: skip
+    "preset",
+    "out",
+    "data_dir",
+    "camvid_dir",
+    "devices",
+    "resume",
+    "overwrite",
+    "arms",
+    "depths",
+    "seeds",
+    "learning_rates",
+)
 """Fields that may change when a run goes on: every row says what it was made with."""
 STRIP = 6
 """Validation images that the figure shows."""
@@ -89,12 +98,17 @@ def main(config: Config) -> None:
         config.out,
         config,
         results="results.csv",
-        written=(*studies.WRITTEN, "gradients.csv", "responses.csv", "metrics.jsonl",
-                 "predictions/*.npy"),
+        written=(
+            *studies.WRITTEN,
+            "gradients.csv",
+            "responses.csv",
+            "metrics.jsonl",
+            "predictions/*.npy",
+        ),
         may_differ=MAY_DIFFER,
         resume=config.resume,
         overwrite=config.overwrite,
-    )  # fmt: skip
+    )
     study = Study(config)
     stopped = False
     try:
@@ -141,10 +155,15 @@ class Study:
         if not members:
             return
         sweep = train_members(
-            apply, jax.tree.map(lambda a: a[[m.seed for m in members]], start), self.optimizer,
-            members, self._batches, steps=self.config.steps,
-            mesh=self.mesh, name=f"{arm}, {depth} convolutions, {len(members)} runs",
-        )  # fmt: skip
+            apply,
+            jax.tree.map(lambda a: a[[m.seed for m in members]], start),
+            self.optimizer,
+            members,
+            self._batches,
+            steps=self.config.steps,
+            mesh=self.mesh,
+            name=f"{arm}, {depth} convolutions, {len(members)} runs",
+        )
         rows = self._evaluate(arm, depth, members, apply, sweep)
         self._save_curves(rows, sweep)
         if depth in (min(self.config.depths), max(self.config.depths)):
@@ -162,11 +181,15 @@ class Study:
     def net(self, arm: str, depth: int, rngs: nnx.Rngs) -> models.DeepNet:
         """The net of one arm with `depth` convolutions."""
         return models.DeepNet(
-            classes=self.dataset.classes, inputs=self.dataset.channels,
-            features=self.config.features, blocks=(depth - 2) // 2,
-            dilation=self.config.dilation, checkpoint_every=self.config.checkpoint,
-            rngs=rngs, **ARMS[arm],
-        )  # fmt: skip
+            classes=self.dataset.classes,
+            inputs=self.dataset.channels,
+            features=self.config.features,
+            blocks=(depth - 2) // 2,
+            dilation=self.config.dilation,
+            checkpoint_every=self.config.checkpoint,
+            rngs=rngs,
+            **ARMS[arm],
+        )
 
     def optimizer(self, learning_rate) -> optax.GradientTransformation:
         """Adam behind a clip of the gradient's norm; the rate falls to 0 over the second half."""
@@ -197,10 +220,15 @@ class Study:
             for arm in gradients
         }
         figure = plots.depth_scaling(
-            losses=loss_table(self.results), chance=chance, gradients=gradients, depth=deepest,
+            losses=loss_table(self.results),
+            chance=chance,
+            gradients=gradients,
+            depth=deepest,
             theory={arm: line for arm, line in expected.items() if line is not None},
-            strip=self._strip(), palette=self.dataset.palette, title=about,
-        )  # fmt: skip
+            strip=self._strip(),
+            palette=self.dataset.palette,
+            title=about,
+        )
         figure.savefig(self.out / "depth_scaling.png", dpi=150)
         curves = curve_table(self.out / "metrics.jsonl", self.results)
         plots.training_curves(curves, chance, title=about).savefig(self.out / "curves.png", dpi=150)
@@ -211,12 +239,14 @@ class Study:
             figure = plots.layer_responses(response, share, title=about)
             figure.savefig(self.out / "responses.png", dpi=150)
         text = studies.write_summary(
-            self.out, title="How deep can a segmentation net be trained?",
+            self.out,
+            title="How deep can a segmentation net be trained?",
             about=summarise(self.results, chance, about),
             verdicts=verdicts(self.results, share, chance),
-            figures={name: caption for name, caption in CAPTIONS.items()
-                     if (self.out / name).exists()},
-        )  # fmt: skip
+            figures={
+                name: caption for name, caption in CAPTIONS.items() if (self.out / name).exists()
+            },
+        )
         print(f"\n{text}\nFigures: {', '.join(CAPTIONS)} in {self.out}")
 
     def _saved(self, name: str, columns: dict[str, type]) -> Rows:
@@ -252,13 +282,16 @@ class Study:
         found = jax.device_get(measure(*start, batch))
         self.gradients += [
             {
-                "arm": arm, "depth": depth, "seed": seed, "layer": layer + 1,
+                "arm": arm,
+                "depth": depth,
+                "seed": seed,
+                "layer": layer + 1,
                 "input_gradient_norm": float(found.inputs[seed, layer]),
                 "weight_gradient_norm": float(found.weights[seed, layer]),
             }
             for seed in range(self.config.seeds)
             for layer in range(depth // 2 - 1)
-        ]  # fmt: skip
+        ]
         records.write_csv(self.out / "gradients.csv", list(GRADIENTS), self.gradients)
 
     def _measure_responses(self, arm, depth, members, apply, sweep: Sweep) -> None:
@@ -271,23 +304,34 @@ class Study:
         measure = over_members(responses, self.mesh, in_axes=(0, 0, None), few_calls=True)
         found = jax.device_get(measure(sweep.params, sweep.stats, next(self._batches(0))["image"]))
         fresh = [
-            {"arm": arm, "depth": depth, "seed": m.seed, "learning_rate": m.learning_rate,
-             "layer": layer + 1, "response": float(response), "share": float(share)}
+            {
+                "arm": arm,
+                "depth": depth,
+                "seed": m.seed,
+                "learning_rate": m.learning_rate,
+                "layer": layer + 1,
+                "response": float(response),
+                "share": float(share),
+            }
             for m, *by_layer in zip(members, *found, strict=False)
             for layer, (response, share) in enumerate(zip(*by_layer, strict=True))
-        ]  # fmt: skip
+        ]
         redone = {(r["arm"], r["depth"], r["seed"], r["learning_rate"]) for r in fresh}
         self.responses = fresh + [
-            r for r in self.responses
+            r
+            for r in self.responses
             if (r["arm"], r["depth"], r["seed"], r["learning_rate"]) not in redone
-        ]  # fmt: skip
+        ]
         records.write_csv(self.out / "responses.csv", list(RESPONSES), self.responses)
 
     def _evaluate(self, arm, depth, members, apply, sweep: Sweep) -> Rows:
         confusion, shown = evaluate_members(
-            apply, sweep, data.padded_batches(self.validation, batch_size=STRIP),
-            classes=self.dataset.classes, mesh=self.mesh,
-        )  # fmt: skip
+            apply,
+            sweep,
+            data.padded_batches(self.validation, batch_size=STRIP),
+            classes=self.dataset.classes,
+            mesh=self.mesh,
+        )
         losses, best = sweep.final_losses(), int(np.argmin(sweep.final_losses()))
         folder = self.out / "predictions"
         folder.mkdir(exist_ok=True)
@@ -299,14 +343,19 @@ class Study:
         parameters = sum(a[0].size for a in jax.tree.leaves(sweep.params))
         return [
             {
-                "arm": arm, "depth": depth, "seed": m.seed, "learning_rate": m.learning_rate,
-                "train_loss": float(losses[i]), "pixel_accuracy": float(accuracy[i]),
-                "mean_iou": float(iou[i]), "parameters": parameters,
+                "arm": arm,
+                "depth": depth,
+                "seed": m.seed,
+                "learning_rate": m.learning_rate,
+                "train_loss": float(losses[i]),
+                "pixel_accuracy": float(accuracy[i]),
+                "mean_iou": float(iou[i]),
+                "parameters": parameters,
                 "compile_seconds": round(sweep.compile_seconds, 3),
                 "step_milliseconds": round(sweep.step_milliseconds, 3),
             }
             for i, m in enumerate(members)
-        ]  # fmt: skip
+        ]
 
     def _save_curves(self, rows: Rows, sweep: Sweep) -> None:
         """About fifty points of every run's training loss, means of so many steps, a line a run."""
@@ -343,9 +392,14 @@ def load_data(config: Config) -> data.Dataset:
     # Large cells of the photographs' own grey values, shrunk so that a stone or a blade is a few
     # pixels: learned within a hundred steps, so that what fails, fails by its depth.
     return data.mosaic(
-        size=config.size[0], cells=2, scale=4, equal=False, gain=0.0, offset=0.0,
+        size=config.size[0],
+        cells=2,
+        scale=4,
+        equal=False,
+        gain=0.0,
+        offset=0.0,
         data_dir=config.data_dir,
-    )  # fmt: skip
+    )
 
 
 def command(args: Sequence[str] | None = None) -> None:

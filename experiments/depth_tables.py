@@ -12,18 +12,34 @@ from jaxseg.models.deep import DeepNetConfig
 from jaxseg.training import records
 
 RESULTS = {
-    "arm": str, "depth": int, "seed": int, "learning_rate": float, "train_loss": float,
-    "pixel_accuracy": float, "mean_iou": float, "parameters": int, "compile_seconds": float,
+    "arm": str,
+    "depth": int,
+    "seed": int,
+    "learning_rate": float,
+    "train_loss": float,
+    "pixel_accuracy": float,
+    "mean_iou": float,
+    "parameters": int,
+    "compile_seconds": float,
     "step_milliseconds": float,
-}  # fmt: skip
+}
 GRADIENTS = {
-    "arm": str, "depth": int, "seed": int, "layer": int, "input_gradient_norm": float,
+    "arm": str,
+    "depth": int,
+    "seed": int,
+    "layer": int,
+    "input_gradient_norm": float,
     "weight_gradient_norm": float,
-}  # fmt: skip
+}
 RESPONSES = {
-    "arm": str, "depth": int, "seed": int, "learning_rate": float, "layer": int, "response": float,
+    "arm": str,
+    "depth": int,
+    "seed": int,
+    "learning_rate": float,
+    "layer": int,
+    "response": float,
     "share": float,
-}  # fmt: skip
+}
 Rows = list[dict[str, Any]]
 
 

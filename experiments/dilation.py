@@ -69,12 +69,23 @@ def main(config: Config) -> None:
     """Run what is not yet in `config.out`, then write tables and figures."""
     use_all_cores(config.devices)
     records.open_run(
-        config.out, config, results="results.csv",
+        config.out,
+        config,
+        results="results.csv",
         written=(*studies.WRITTEN, "seen.csv", "arrays/*.npy"),
-        may_differ=("preset", "out", "data_dir", "camvid_dir", "devices", "resume", "overwrite",
-                    "arms"),
-        resume=config.resume, overwrite=config.overwrite,
-    )  # fmt: skip
+        may_differ=(
+            "preset",
+            "out",
+            "data_dir",
+            "camvid_dir",
+            "devices",
+            "resume",
+            "overwrite",
+            "arms",
+        ),
+        resume=config.resume,
+        overwrite=config.overwrite,
+    )
     (config.out / "arrays").mkdir(exist_ok=True)
     study = Study(config)
     for arm in config.arms:
@@ -86,8 +97,15 @@ def main(config: Config) -> None:
         f"{len(config.learning_rates)} learning rates"
     )
     apart = [same_scores(seed, config.size) for seed in range(config.seeds)]
-    text = report(config.out, study.results.rows, study.seen.rows, apart, about,
-                  study.strip(), study.dataset.palette)  # fmt: skip
+    text = report(
+        config.out,
+        study.results.rows,
+        study.seen.rows,
+        apart,
+        about,
+        study.strip(),
+        study.dataset.palette,
+    )
     print(f"\n{text}")
 
 
@@ -111,20 +129,33 @@ class Study:
 
     def run(self, arm: str) -> None:
         """Train, evaluate and look into one arm at all rates from all seeds."""
-        features = width(ARMS[arm], self.config.features, self.config.size,
-                         inputs=self.dataset.channels, classes=self.dataset.classes)  # fmt: skip
+        features = width(
+            ARMS[arm],
+            self.config.features,
+            self.config.size,
+            inputs=self.dataset.channels,
+            classes=self.dataset.classes,
+        )
         init, apply = nn.functional(
             lambda rngs: DilationNet(
-                ARMS[arm], classes=self.dataset.classes, inputs=self.dataset.channels,
-                features=features, rngs=rngs,
+                ARMS[arm],
+                classes=self.dataset.classes,
+                inputs=self.dataset.channels,
+                features=features,
+                rngs=rngs,
             )
-        )  # fmt: skip
+        )
         start = self._start(init)
         sweep = train_members(
-            apply, jax.tree.map(lambda a: a[[m.seed for m in self.members]], start),
-            self.optimizer, self.members, self._batches, steps=self.config.steps,
-            mesh=self.mesh, name=f"{arm}, {len(self.members)} runs",
-        )  # fmt: skip
+            apply,
+            jax.tree.map(lambda a: a[[m.seed for m in self.members]], start),
+            self.optimizer,
+            self.members,
+            self._batches,
+            steps=self.config.steps,
+            mesh=self.mesh,
+            name=f"{arm}, {len(self.members)} runs",
+        )
         rows = self._evaluate(arm, features, init, apply, sweep)
         rate = best_rate(rows)
         at_best = [n for n, m in enumerate(self.members) if m.learning_rate == rate]
@@ -170,9 +201,12 @@ class Study:
 
     def _evaluate(self, arm, features, init, apply, sweep: Sweep) -> list[dict[str, Any]]:
         confusion, _ = evaluate_members(
-            apply, sweep, data.padded_batches(self.validation, batch_size=16),
-            classes=self.dataset.classes, mesh=self.mesh,
-        )  # fmt: skip
+            apply,
+            sweep,
+            data.padded_batches(self.validation, batch_size=16),
+            classes=self.dataset.classes,
+            mesh=self.mesh,
+        )
         counts = jnp.asarray(confusion, jnp.int32)
         accuracy, iou = pixel_accuracy(counts), mean_iou(counts)
         state = init(jax.random.key(0))
@@ -180,23 +214,30 @@ class Study:
         whole = analysis.summary(lambda x: apply(*state, x)[0], image, depth=0)["all"]
         return [
             {
-                "arm": arm, "seed": m.seed, "learning_rate": m.learning_rate, "features": features,
+                "arm": arm,
+                "seed": m.seed,
+                "learning_rate": m.learning_rate,
+                "features": features,
                 "parameters": sum(a.size for a in jax.tree.leaves(state[0])),
-                "multiply_adds": whole.multiply_adds, "field": whole.field.size[0],
-                "train_loss": float(loss), "mean_iou": float(iou[n]),
+                "multiply_adds": whole.multiply_adds,
+                "field": whole.field.size[0],
+                "train_loss": float(loss),
+                "mean_iou": float(iou[n]),
                 "pixel_accuracy": float(accuracy[n]),
                 "step_milliseconds": round(sweep.step_milliseconds, 3),
             }
             for n, (m, loss) in enumerate(zip(self.members, sweep.final_losses(), strict=True))
-        ]  # fmt: skip
+        ]
 
     def _look(self, arm: str, apply, nets: dict[str, Any]) -> None:
         """Effective field and gridding of every seed, before and after training."""
         batch = next(data.padded_batches(self.validation, batch_size=16))["image"]
         measure = over_members(
             lambda params, stats, key, images: look(apply, params, stats, key, images, self.config),
-            self.mesh, in_axes=(0, 0, 0, None), few_calls=True,
-        )  # fmt: skip
+            self.mesh,
+            in_axes=(0, 0, 0, None),
+            few_calls=True,
+        )
         numbers = pad_members(list(range(self.config.seeds)), self.mesh)
         keys = jax.random.split(jax.random.key(1), self.config.seeds)[np.array(numbers)]
         rows, folder = [], self.out / "arrays"
@@ -205,13 +246,19 @@ class Study:
             padded = jax.tree.map(lambda a: np.asarray(a)[np.array(numbers)], tree)
             found = jax.device_get(measure(*padded, keys, batch))
             for name in ("energy", "logits", "spectrum"):
-                records.write_array(folder / f"{arm}-{stage}-{name}.npy",
-                                    found[name][: self.config.seeds])  # fmt: skip
+                records.write_array(
+                    folder / f"{arm}-{stage}-{name}.npy", found[name][: self.config.seeds]
+                )
             rows += [
-                {"arm": arm, "seed": seed, "stage": stage, "width": float(found["width"][seed]),
-                 **{f"gridding_{p}": float(found[f"gridding_{p}"][seed]) for p in PERIODS}}
+                {
+                    "arm": arm,
+                    "seed": seed,
+                    "stage": stage,
+                    "width": float(found["width"][seed]),
+                    **{f"gridding_{p}": float(found[f"gridding_{p}"][seed]) for p in PERIODS},
+                }
                 for seed in range(self.config.seeds)
-            ]  # fmt: skip
+            ]
         self.seen.add(*rows)
 
 
@@ -227,9 +274,13 @@ def look(apply, params, stats, key, images: jax.Array, config: Config) -> dict[s
 
     middle = np.array([n // 8 * 4 for n in config.size])
     field = analysis.effective_receptive_field(
-        net, images[:8], key=key, seeds=config.projections, batch_size=None,
+        net,
+        images[:8],
+        key=key,
+        seeds=config.projections,
+        batch_size=None,
         positions=(middle[None, :] + np.arange(4)[:, None]).tolist(),
-    )  # fmt: skip
+    )
     logits = net(images)
     return {
         "energy": field.energy[0],

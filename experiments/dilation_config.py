@@ -72,26 +72,34 @@ class Config:
         rates = self.learning_rates
         if len({*rates}) < len(rates) or min(rates, default=0.0) <= 0:
             raise ValueError(f"learning_rates={rates}: give positive ones, each once.")
-        counts = {n: getattr(self, n) for n in ("seeds", "steps", "batch_size", "features",
-                                                "projections")}  # fmt: skip
+        counts = {
+            n: getattr(self, n) for n in ("seeds", "steps", "batch_size", "features", "projections")
+        }
         if min(counts.values()) < 1:
             raise ValueError(f"{counts}: give at least one of each.")
 
 
 PRESETS = {
     "tiny": Config(
-        size=(29, 29), arms=("plain", "strided", "dilated", "cascade", "degridded"), seeds=2,
-        learning_rates=(1e-2,), steps=4, batch_size=2, features=4, projections=1,
+        size=(29, 29),
+        arms=("plain", "strided", "dilated", "cascade", "degridded"),
+        seeds=2,
+        learning_rates=(1e-2,),
+        steps=4,
+        batch_size=2,
+        features=4,
+        projections=1,
     ),
     "quick": Config(),
     "full": Config(
-        size=(49, 49), seeds=5, learning_rates=(2.5e-3, 5e-3, 1e-2, 2e-2, 4e-2), steps=1000,
+        size=(49, 49),
+        seeds=5,
+        learning_rates=(2.5e-3, 5e-3, 1e-2, 2e-2, 4e-2),
+        steps=1000,
         batch_size=8,
     ),
-    "camvid": Config(
-        dataset="camvid", size=(45, 61), steps=600, batch_size=8, features=16,
-    ),
-}  # fmt: skip
+    "camvid": Config(dataset="camvid", size=(45, 61), steps=600, batch_size=8, features=16),
+}
 
 
 def load_data(config: Config) -> data.Dataset:

@@ -114,10 +114,12 @@ class DilationNet(nnx.Module):
         rngs: nnx.Rngs,
     ):
         widths = (inputs, *(features,) * len(arm.rates))
-        self.layers = nnx.List([
-            nn.ConvNorm(widths[n], features, stride=stride, dilation=rate, norm=norm, rngs=rngs)
-            for n, (stride, rate) in enumerate(zip(arm.steps, arm.rates, strict=True))
-        ])  # fmt: skip
+        self.layers = nnx.List(
+            [
+                nn.ConvNorm(widths[n], features, stride=stride, dilation=rate, norm=norm, rngs=rngs)
+                for n, (stride, rate) in enumerate(zip(arm.steps, arm.rates, strict=True))
+            ]
+        )
         self.head = nn.Conv(features, classes, 1, bias=True, rngs=rngs)
 
     def scores(self, x: jax.Array, *, train: bool = False) -> jax.Array:

@@ -59,10 +59,13 @@ def report(
         f"{by_chance(len(apart)):.0%} of all cases by chance, and {asked} claims of order are made."
     )
     return studies.write_summary(
-        out, title="Plain, strided and dilated convolutions", about=f"{about}. {caution}",
+        out,
+        title="Plain, strided and dilated convolutions",
+        about=f"{about}. {caution}",
         verdicts=found,
-        figures={name: CAPTIONS[name] for name in drawn}, tables=[table(results, seen)],
-    )  # fmt: skip
+        figures={name: CAPTIONS[name] for name in drawn},
+        tables=[table(results, seen)],
+    )
 
 
 def _array(out: Path, arm: str, stage: str, name: str) -> np.ndarray:
@@ -77,11 +80,13 @@ def _brought(results: Rows, seen: Rows, about: str) -> Figure:
         return {arm: [row[name] for row in rows] for arm, rows in best.items()}
 
     return plots.rates_brought(
-        column("train_loss"), column("mean_iou"),
+        column("train_loss"),
+        column("mean_iou"),
         {arm: costs[0] for arm, costs in column("multiply_adds").items()},
         {arm: (values(seen, "width", arm, "before"), values(seen, "width", arm)) for arm in best},
-        {arm: ARMS[arm].walk for arm in best}, title=about,
-    )  # fmt: skip
+        {arm: ARMS[arm].walk for arm in best},
+        title=about,
+    )
 
 
 def _looked_at(out: Path, arms: Sequence[str], about: str) -> Figure:
@@ -101,7 +106,11 @@ def _gridding(out: Path, arms: Sequence[str], strip, palette, about: str) -> Fig
         for arm in arms
     }
     return plots.gridding(
-        strip["image"][0], strip["mask"][0],
-        {arm: _array(out, arm, "after", "logits")[0, 0] for arm in arms}, spectra, palette,
-        period=2, title=f"Gridding ({about})",
-    )  # fmt: skip
+        strip["image"][0],
+        strip["mask"][0],
+        {arm: _array(out, arm, "after", "logits")[0, 0] for arm in arms},
+        spectra,
+        palette,
+        period=2,
+        title=f"Gridding ({about})",
+    )

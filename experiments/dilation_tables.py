@@ -12,14 +12,26 @@ from jaxseg.training import records
 
 Rows = Sequence[Mapping[str, Any]]
 RESULTS = {
-    "arm": str, "seed": int, "learning_rate": float, "features": int, "parameters": int,
-    "multiply_adds": int, "field": int, "train_loss": float, "mean_iou": float,
-    "pixel_accuracy": float, "step_milliseconds": float,
-}  # fmt: skip
+    "arm": str,
+    "seed": int,
+    "learning_rate": float,
+    "features": int,
+    "parameters": int,
+    "multiply_adds": int,
+    "field": int,
+    "train_loss": float,
+    "mean_iou": float,
+    "pixel_accuracy": float,
+    "step_milliseconds": float,
+}
 SEEN = {
-    "arm": str, "seed": int, "stage": str, "width": float, "gridding_2": float,
+    "arm": str,
+    "seed": int,
+    "stage": str,
+    "width": float,
+    "gridding_2": float,
     "gridding_4": float,
-}  # fmt: skip
+}
 TOLERANCE = 0.15
 """Largest relative error of a mean width before training: a few nets of few features, on images
 that are no noise."""
@@ -59,8 +71,10 @@ def verdicts(results: Rows, seen: Rows, apart: Sequence[float]) -> list[Verdict]
 def _fields(best, seen: Rows, apart: Sequence[float]) -> list[Verdict | None]:
     """What is seen, in theory and in effect."""
     strided, dilated = ARMS["strided"], ARMS["dilated"]
-    sizes = {name: bare_field(arm, 161)[0] for name, arm in
-             (("strided", strided), ("dilated", dilated), ("plain", ARMS["plain"]))}  # fmt: skip
+    sizes = {
+        name: bare_field(arm, 161)[0]
+        for name, arm in (("strided", strided), ("dilated", dilated), ("plain", ARMS["plain"]))
+    }
     formula = 1 + 2 * sum(dilated.rates)
     exact = bool(np.max(apart) < 1e-5) and sizes["strided"] == sizes["dilated"] == formula
     return [
@@ -77,13 +91,27 @@ def _fields(best, seen: Rows, apart: Sequence[float]) -> list[Verdict | None]:
         ),
         _walk(best, seen),
         _grown(best, seen),
-        _compare(FIELDS, "After training the dilated net looks farther than the plain one",
-                 "Luo et al. 2016", "width of the effective field in pixels",
-                 lambda arm: values(seen, "width", arm), ("dilated", "plain"), best, digits=2),
-        _compare(FIELDS, "After training the strided net looks farther than the plain one",
-                 "Luo et al. 2016", "width of the effective field in pixels",
-                 lambda arm: values(seen, "width", arm), ("strided", "plain"), best, digits=2),
-    ]  # fmt: skip
+        _compare(
+            FIELDS,
+            "After training the dilated net looks farther than the plain one",
+            "Luo et al. 2016",
+            "width of the effective field in pixels",
+            lambda arm: values(seen, "width", arm),
+            ("dilated", "plain"),
+            best,
+            digits=2,
+        ),
+        _compare(
+            FIELDS,
+            "After training the strided net looks farther than the plain one",
+            "Luo et al. 2016",
+            "width of the effective field in pixels",
+            lambda arm: values(seen, "width", arm),
+            ("strided", "plain"),
+            best,
+            digits=2,
+        ),
+    ]
 
 
 def _walk(best, seen: Rows) -> Verdict:
@@ -91,14 +119,15 @@ def _walk(best, seen: Rows) -> Verdict:
     pairs = {arm: (ARMS[arm].walk, np.mean(values(seen, "width", arm, "before"))) for arm in arms}
     near = all(bool(abs(found / theory - 1) < TOLERANCE) for theory, found in pairs.values())
     return Verdict(
-        FIELDS, "Before training the effective field is that of a random walk through the taps",
+        FIELDS,
+        "Before training the effective field is that of a random walk through the taps",
         "derived; Luo et al. 2016",
         theory=f"width sqrt(2/3 sum d^2) pixels within {TOLERANCE:.0%}: "
         + ", ".join(f"{arm} {theory:.2f}" for arm, (theory, _) in pairs.items()),
         measured=", ".join(f"{arm} {found:.2f}" for arm, (_, found) in pairs.items()),
         seeds=len(next(iter(best.values()))),
         verdict=judged(near if pairs else None),
-    )  # fmt: skip
+    )
 
 
 def _grown(best, seen: Rows) -> Verdict:
@@ -108,29 +137,53 @@ def _grown(best, seen: Rows) -> Verdict:
     found = [above(after, before) for after, before in steps.values()]
     agrees = False if False in found else True if None not in found else None
     return Verdict(
-        FIELDS, "Training enlarges the effective field", "Luo et al. 2016",
+        FIELDS,
+        "Training enlarges the effective field",
+        "Luo et al. 2016",
         theory="width after > before, beyond the seeds' range, in every arm",
-        measured=", ".join(f"{arm} {np.mean(b):.2f} to {np.mean(a):.2f} pixels"
-                           for arm, (a, b) in steps.items()),
+        measured=", ".join(
+            f"{arm} {np.mean(b):.2f} to {np.mean(a):.2f} pixels" for arm, (a, b) in steps.items()
+        ),
         seeds=len(next(iter(best.values()))),
         verdict=judged(agrees),
-    )  # fmt: skip
+    )
 
 
 def _brought(best) -> list[Verdict | None]:
     """What a larger field and a finer output bring."""
     asked = (
-        ("At equal parameters and multiply-adds dilation fits better than plain convolutions",
-         "Yu & Koltun 2016", "train_loss", ("dilated", "plain")),
-        ("At equal parameters and multiply-adds dilation brings IoU over plain convolutions",
-         "Yu & Koltun 2016", "mean_iou", ("dilated", "plain")),
-        ("At equal parameters striding brings IoU over plain convolutions, at fewer multiply-adds",
-         "asked here", "mean_iou", ("strided", "plain")),
-        ("At equal parameters dilation brings IoU over striding",
-         "Yu et al. 2017", "mean_iou", ("dilated", "strided")),
-        ("At equal multiply-adds dilation brings IoU over a wider strided net",
-         "asked here", "mean_iou", ("dilated", "strided_wide")),
-    )  # fmt: skip
+        (
+            "At equal parameters and multiply-adds dilation fits better than plain convolutions",
+            "Yu & Koltun 2016",
+            "train_loss",
+            ("dilated", "plain"),
+        ),
+        (
+            "At equal parameters and multiply-adds dilation brings IoU over plain convolutions",
+            "Yu & Koltun 2016",
+            "mean_iou",
+            ("dilated", "plain"),
+        ),
+        (
+            "At equal parameters striding brings IoU over plain convolutions, "
+            "at fewer multiply-adds",
+            "asked here",
+            "mean_iou",
+            ("strided", "plain"),
+        ),
+        (
+            "At equal parameters dilation brings IoU over striding",
+            "Yu et al. 2017",
+            "mean_iou",
+            ("dilated", "strided"),
+        ),
+        (
+            "At equal multiply-adds dilation brings IoU over a wider strided net",
+            "asked here",
+            "mean_iou",
+            ("dilated", "strided_wide"),
+        ),
+    )
     return [_of_rows(claim, source, column, arms, best) for claim, source, column, arms in asked]
 
 
@@ -141,11 +194,18 @@ def _grids(best, seen: Rows) -> list[Verdict | None]:
     found: list[Verdict | None] = [_covered(there)]
     for arm in cured:
         source = "Yu et al. 2017" if arm == "degridded" else "Wang et al. 2018"
-        found.append(_compare(
-            DILATION, f"Equal rates leave more of their period in the trained logits than {arm}",
-            source, "power at 1/2 cycle a pixel over its neighbours'",
-            lambda name: values(seen, "gridding_2", name), ("cascade", arm), best, digits=2,
-        ))  # fmt: skip
+        found.append(
+            _compare(
+                DILATION,
+                f"Equal rates leave more of their period in the trained logits than {arm}",
+                source,
+                "power at 1/2 cycle a pixel over its neighbours'",
+                lambda name: values(seen, "gridding_2", name),
+                ("cascade", arm),
+                best,
+                digits=2,
+            )
+        )
     for arm in cured:
         source = "Yu et al. 2017" if arm == "degridded" else "Wang et al. 2018"
         claim = f"{arm} brings IoU over equal rates"
@@ -161,7 +221,8 @@ def _covered(there: Sequence[str]) -> Verdict | None:
     as_expected = all((theory[a].size, theory[a].seen) == found[a] for a in there)
     cured = all(theory[a].full == (a != "cascade") for a in there)
     return Verdict(
-        DILATION, "Equal rates see a grid; hybrid rates, and rates that end at 1, see every pixel",
+        DILATION,
+        "Equal rates see a grid; hybrid rates, and rates that end at 1, see every pixel",
         "Wang et al. 2018, Yu et al. 2017",
         theory=", ".join(f"{arm} {c.seen} of {c.size}" for arm, c in theory.items())
         + " pixels an axis",
@@ -169,19 +230,33 @@ def _covered(there: Sequence[str]) -> Verdict | None:
         + " (traced)",
         seeds=0,
         verdict=judged(as_expected and cured),
-    )  # fmt: skip
+    )
 
 
 def _of_rows(claim: str, source: str, column: str, arms, best) -> Verdict | None:
     quantity = {"train_loss": "training loss in nats", "mean_iou": "mean IoU"}[column]
-    return _compare(DILATION, claim, source, quantity,
-                    lambda arm: [row[column] for row in best[arm]], arms, best,
-                    larger_is_better=column != "train_loss")  # fmt: skip
+    return _compare(
+        DILATION,
+        claim,
+        source,
+        quantity,
+        lambda arm: [row[column] for row in best[arm]],
+        arms,
+        best,
+        larger_is_better=column != "train_loss",
+    )
 
 
-def _compare(heading, claim: str, source: str, quantity: str,
-             of: Callable[[str], list[float]], arms: Sequence[str], best,
-             **options: Any) -> Verdict | None:  # fmt: skip
+def _compare(
+    heading,
+    claim: str,
+    source: str,
+    quantity: str,
+    of: Callable[[str], list[float]],
+    arms: Sequence[str],
+    best,
+    **options: Any,
+) -> Verdict | None:
     """`order`, of arms that are all there."""
     if any(arm not in best for arm in arms):
         return None
@@ -198,10 +273,11 @@ def table(results: Rows, seen: Rows) -> list[str]:
             for name in ("train_loss", "mean_iou", "pixel_accuracy")
         )
         width, gridding = (
-            " → ".join(f"{np.mean(values(seen, name, arm, stage)):.2f}"
-                       for stage in ("before", "after"))
+            " → ".join(
+                f"{np.mean(values(seen, name, arm, stage)):.2f}" for stage in ("before", "after")
+            )
             for name in ("width", f"gridding_{2 if max(net.rates) < 4 else 4}")
-        )  # fmt: skip
+        )
         tried = {row["learning_rate"] for row in results if row["arm"] == arm}
         edge = " (end of the sweep)" if first["learning_rate"] in (min(tried), max(tried)) else ""
         lines.append(

@@ -78,10 +78,13 @@ def main(config: Config) -> None:
     rows = metrics.per_class_rows(counts, names)
     records.write_csv(out / "results.csv", metrics.COLUMNS, rows)
     records.write_csv(
-        out / "confusion.csv", ["label", *names],
-        [{"label": n, **dict(zip(names, row, strict=True))}
-         for n, row in zip(names, counts.tolist(), strict=True)],
-    )  # fmt: skip
+        out / "confusion.csv",
+        ["label", *names],
+        [
+            {"label": n, **dict(zip(names, row, strict=True))}
+            for n, row in zip(names, counts.tolist(), strict=True)
+        ],
+    )
     about = (
         f"{run.config['model']['name']} on {run.info.name}, {config.split} split "
         f"({len(source)} images of {run.info.size[0]}x{run.info.size[1]}), step {run.step}; "
@@ -114,8 +117,10 @@ def count(run: Run, look, source: data.Pixels, config: Config):
         edges = metrics.boundary_counts(labels, predictions, classes, tolerance=tolerance)
         return (
             metrics.confusion_matrix(labels, predictions, classes),
-            metrics.boundary_f_score(edges), predictions, entropy(found),
-        )  # fmt: skip
+            metrics.boundary_f_score(edges),
+            predictions,
+            entropy(found),
+        )
 
     every = max(1, len(source) // PANEL)
     total, scores, panel = np.zeros((classes, classes), np.int64), [], []
@@ -153,9 +158,8 @@ def _data(config: Config, run: Run) -> DataConfig:
     directory = config.data.directory or (saved["directory"] and Path(saved["directory"]))
     data_dir = config.data.data_dir or (saved["data_dir"] and Path(saved["data_dir"]))
     return replace(
-        config.data, name=saved["name"], directory=directory, data_dir=data_dir,
-        size=run.info.size,
-    )  # fmt: skip
+        config.data, name=saved["name"], directory=directory, data_dir=data_dir, size=run.info.size
+    )
 
 
 def command(args: Sequence[str] | None = None) -> None:

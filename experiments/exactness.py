@@ -28,9 +28,19 @@ from jaxseg.ops.geometry import Geometry, conv_geometry, upconv_geometry
 from jaxseg.training import records
 
 RESULTS = {
-    "case": int, "operation": str, "dtype": str, "axes": int, "groups": int, "vmap": str,
-    "y": float, "dx": float, "dk": float, "vmap_dx": float, "vmap_dk": float, "options": str,
-}  # fmt: skip
+    "case": int,
+    "operation": str,
+    "dtype": str,
+    "axes": int,
+    "groups": int,
+    "vmap": str,
+    "y": float,
+    "dx": float,
+    "dk": float,
+    "vmap_dx": float,
+    "vmap_dk": float,
+    "options": str,
+}
 ERRORS = ("y", "dx", "dk", "vmap_dx", "vmap_dk")
 DTYPES = {"float64": 1e-13, "float32": 1e-5, "float16": 2e-3, "bfloat16": 1.6e-2}
 """Largest error that is no defect, by dtype."""
@@ -137,10 +147,15 @@ def compare(number: int, draw: np.random.Generator) -> dict[str, Any]:
         wanted = [*members[0], *(np.stack(a) for a in list(zip(*members, strict=True))[1:])]
         errors = [error(a, b) for a, b in zip((*got, *mapped), wanted, strict=True)]
     return {
-        "case": number, "operation": operation, "dtype": dtype, "axes": len(size),
-        "groups": geometry.groups, "vmap": over, **dict(zip(ERRORS, errors, strict=True)),
+        "case": number,
+        "operation": operation,
+        "dtype": dtype,
+        "axes": len(size),
+        "groups": geometry.groups,
+        "vmap": over,
+        **dict(zip(ERRORS, errors, strict=True)),
         "options": f"{size} {geometry.window} {inputs}>{features} {options}".replace(",", ""),
-    }  # fmt: skip
+    }
 
 
 def error(got: Any, wanted: np.ndarray) -> float:

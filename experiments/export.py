@@ -21,8 +21,16 @@ from segmentation import load_run
 from jaxseg import cli, interop, plots
 from jaxseg.training import records
 
-COLUMNS = ("way", "batch", "height", "width", "largest", "max_difference", "rms_difference",
-           "same_class")  # fmt: skip
+COLUMNS = (
+    "way",
+    "batch",
+    "height",
+    "width",
+    "largest",
+    "max_difference",
+    "rms_difference",
+    "same_class",
+)
 KINDS = ("stablehlo", "onnx")
 
 

@@ -25,9 +25,7 @@ from flax import nnx
 from jaxseg import nn
 from jaxseg.analysis import backward_signal, forward_signal
 
-ARMS = (
-    "plain", "plain_norm", "residual", "residual_scaled", "residual_norm", "residual_zero",
-)  # fmt: skip
+ARMS = ("plain", "plain_norm", "residual", "residual_scaled", "residual_norm", "residual_zero")
 SHATTERED = ARMS[:-1]
 """The arms whose gradients change their direction."""
 Measured = dict[str, dict[str, jax.Array]]

@@ -25,9 +25,7 @@ def column(rows: Rows, part: str, arm: str, quantity: str) -> dict[float, Mappin
     return {r["at"]: r for r in rows if (r["part"], r["arm"], r["quantity"]) == keys}
 
 
-def judge(
-    found: Any, wanted: Any, tolerance: Any, error: Any, *, able: bool = True
-) -> Judgement:  # fmt: skip
+def judge(found: Any, wanted: Any, tolerance: Any, error: Any, *, able: bool = True) -> Judgement:
     """Whether all is within the tolerance; "not shown" where noise or width cannot tell.
 
     Noise cannot where a standard error is as large as the tolerance, or nothing was measured.
@@ -57,9 +55,12 @@ def claims(config: Any, rows: Rows, logs: Mapping[str, np.ndarray]) -> list[Verd
         logs: "forward" and "gradient" -> ln of the squared norm's growth, a seed each.
     """
     return [
-        *_shortcuts(config, rows), *_batch_norm(config, rows), *_shattered(config, rows),
-        *_finite_width(config, logs), _path(rows),
-    ]  # fmt: skip
+        *_shortcuts(config, rows),
+        *_batch_norm(config, rows),
+        *_shattered(config, rows),
+        *_finite_width(config, logs),
+        _path(rows),
+    ]
 
 
 def _shortcuts(config: Any, rows: Rows) -> list[Verdict]:
@@ -74,20 +75,33 @@ def _shortcuts(config: Any, rows: Rows) -> list[Verdict]:
     spread = 2 * doubled["sd"] / np.sqrt(doubled["seeds"]) / config.layers / np.log(2)
     return [
         Verdict(
-            HEADING, "A zero branch carries the gradient through every layer as it is", he,
-            "log of its growth exactly 0", f"{most:g} at most", config.seeds, judged(most == 0),
+            HEADING,
+            "A zero branch carries the gradient through every layer as it is",
+            he,
+            "log of its growth exactly 0",
+            f"{most:g} at most",
+            config.seeds,
+            judged(most == 0),
         ),
         Verdict(
-            HEADING, "Branches scaled by 1/sqrt(L): the squared gradient grows by (1 + 1/L)^L, "
-            "towards e", he, f"{_listed(scaled, wanted)} (5 %)", _listed(scaled, found),
-            config.seeds, judge(found, wanted, 0.05 * wanted, error, able=wide),
+            HEADING,
+            "Branches scaled by 1/sqrt(L): the squared gradient grows by (1 + 1/L)^L, towards e",
+            he,
+            f"{_listed(scaled, wanted)} (5 %)",
+            _listed(scaled, found),
+            config.seeds,
+            judge(found, wanted, 0.05 * wanted, error, able=wide),
         ),
         Verdict(
-            HEADING, "Unscaled branches: the squared gradient doubles at each layer", he,
-            "log2 of its growth a layer 1 (5 %)", f"{per_layer:.3f}", config.seeds,
+            HEADING,
+            "Unscaled branches: the squared gradient doubles at each layer",
+            he,
+            "log2 of its growth a layer 1 (5 %)",
+            f"{per_layer:.3f}",
+            config.seeds,
             judge(per_layer, np.array(1.0), 0.05, spread, able=wide),
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _squared(rows: Mapping[float, Mapping[str, Any]]):
@@ -102,10 +116,7 @@ def _batch_norm(config: Any, rows: Rows) -> list[Verdict]:
     """Yang et al.: explosion without shortcuts; De & Smith: linear growth with them."""
     verdicts = []
     for arm, claim in (
-        (
-            "relu",
-            "Plain with batch norm: the squared gradient explodes by pi/(pi - 1) a layer",
-        ),
+        ("relu", "Plain with batch norm: the squared gradient explodes by pi/(pi - 1) a layer"),
         ("identity", "So it does without an activation, by (B - 2)/(B - 3)"),
     ):
         by_batch = column(rows, "batches", arm, "log_growth")
@@ -116,13 +127,23 @@ def _batch_norm(config: Any, rows: Rows) -> list[Verdict]:
         seeds = next(iter(by_batch.values()))["seeds"]
         error = found * [r["sd"] / np.sqrt(seeds) for r in by_batch.values()]
         verdict = judge(
-            found, wanted, 0.02 * wanted, error,
+            found,
+            wanted,
+            0.02 * wanted,
+            error,
             able=config.batch_width >= WIDE and (arm != "relu" or largest >= 128),
-        )  # fmt: skip
-        verdicts.append(Verdict(
-            HEADING, claim, "Yang et al. 2019", f"{_listed(by_batch, wanted, 'B')} (2 %)",
-            _listed(by_batch, found, "B"), seeds, verdict,
-        ))  # fmt: skip
+        )
+        verdicts.append(
+            Verdict(
+                HEADING,
+                claim,
+                "Yang et al. 2019",
+                f"{_listed(by_batch, wanted, 'B')} (2 %)",
+                _listed(by_batch, found, "B"),
+                seeds,
+                verdict,
+            )
+        )
     moments = column(rows, "profiles", "residual_norm", "log_moment")
     powers = {at: r for at, r in moments.items() if at in (1, 2, 4, 8, 16, 32, 64)}
     wanted, found = (np.exp([r[k] for r in powers.values()]) for k in ("theory", "mean"))
@@ -135,17 +156,24 @@ def _batch_norm(config: Any, rows: Rows) -> list[Verdict]:
     return [
         *verdicts,
         Verdict(
-            HEADING, "Residual with batch norm: the second moment grows linearly, l + 1",
-            "De & Smith 2020", f"{_listed(powers, wanted, 'l')} (4 %)",
-            _listed(powers, found, "l"), config.seeds,
+            HEADING,
+            "Residual with batch norm: the second moment grows linearly, l + 1",
+            "De & Smith 2020",
+            f"{_listed(powers, wanted, 'l')} (4 %)",
+            _listed(powers, found, "l"),
+            config.seeds,
             judge(found, wanted, 0.04 * wanted, error, able=wide),
         ),
         Verdict(
-            HEADING, "so that branch l adds a share of 1/(l + 1): ever nearer to the identity",
-            "De & Smith 2020", f"{_listed(shares, due, 'l')} (4 %)", _listed(shares, got, "l"),
-            config.seeds, judge(got, due, 0.04 * due, noise, able=wide),
+            HEADING,
+            "so that branch l adds a share of 1/(l + 1): ever nearer to the identity",
+            "De & Smith 2020",
+            f"{_listed(shares, due, 'l')} (4 %)",
+            _listed(shares, got, "l"),
+            config.seeds,
+            judge(got, due, 0.04 * due, noise, able=wide),
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _shattered(config: Any, rows: Rows) -> list[Verdict]:
@@ -159,29 +187,61 @@ def _shattered(config: Any, rows: Rows) -> list[Verdict]:
         got = np.array([r["mean"] for r in chosen.values()])
         error = np.array([r["sd"] / np.sqrt(r["seeds"]) for r in chosen.values()])
         return Verdict(
-            HEADING, claim, source, f"{_listed(chosen, due)} ({tolerance:g} absolute)",
-            _listed(chosen, got), seeds, judge(got, due, tolerance, error, able=wide),
-        )  # fmt: skip
+            HEADING,
+            claim,
+            source,
+            f"{_listed(chosen, due)} ({tolerance:g} absolute)",
+            _listed(chosen, got),
+            seeds,
+            judge(got, due, tolerance, error, able=wide),
+        )
 
     deepest = sorted(tables["plain"])[-1:]
-    unscaled = np.array([
-        shattering.batch_norm_residual(int(at), centred=False)[0] for at in deepest
-    ])  # fmt: skip
+    unscaled = np.array(
+        [shattering.batch_norm_residual(int(at), centred=False)[0] for at in deepest]
+    )
     balduzzi = "Balduzzi et al. 2017"
     return [
-        verdict("Plain with batch norm: gradients shatter, their correlation over examples is 2^-L",
-                balduzzi, "plain_norm", SHALLOW, 0.02),
-        verdict("Plain without batch norm it is the product of kappa_0(c_l), far above 2^-L",
-                "derived", "plain", SHALLOW[1:], 0.02),
+        verdict(
+            "Plain with batch norm: gradients shatter, their correlation over examples is 2^-L",
+            balduzzi,
+            "plain_norm",
+            SHALLOW,
+            0.02,
+        ),
+        verdict(
+            "Plain without batch norm it is the product of kappa_0(c_l), far above 2^-L",
+            "derived",
+            "plain",
+            SHALLOW[1:],
+            0.02,
+        ),
         _power(tables["plain"], config.width, seeds),
-        verdict("Residual with batch norm it is the product of (l + 1/2)/(l + 1), ~ 2/sqrt(pi L)",
-                balduzzi, "residual_norm", deepest, 0.02, unscaled),
-        verdict("Residual with batch norm it falls faster, as L^-.73: a norm divides by a centred "
-                "variance, which grows by (pi - 1)/pi a layer and not by 1",
-                "derived", "residual_norm", (*SHALLOW, *deepest), 0.02),
-        verdict("Branches scaled by 1/sqrt(L) do not shatter: the limit is .6336", "derived",
-                "residual_scaled", deepest, 0.02, np.array([shattering.scaled_branch_limit()])),
-    ]  # fmt: skip
+        verdict(
+            "Residual with batch norm it is the product of (l + 1/2)/(l + 1), ~ 2/sqrt(pi L)",
+            balduzzi,
+            "residual_norm",
+            deepest,
+            0.02,
+            unscaled,
+        ),
+        verdict(
+            "Residual with batch norm it falls faster, as L^-.73: a norm divides by a centred "
+            "variance, which grows by (pi - 1)/pi a layer and not by 1",
+            "derived",
+            "residual_norm",
+            (*SHALLOW, *deepest),
+            0.02,
+        ),
+        verdict(
+            "Branches scaled by 1/sqrt(L) do not shatter: the limit is .6336",
+            "derived",
+            "residual_scaled",
+            deepest,
+            0.02,
+            np.array([shattering.scaled_branch_limit()]),
+        ),
+    ]
 
 
 def wide_to(width: int) -> float:
@@ -195,23 +255,32 @@ def _power(table: Mapping[float, Mapping[str, Any]], width: int, seeds: int) -> 
     claim = "that tends to a power of depth, L^-3, and is no exponential"
     if len(places) < 2:
         return Verdict(
-            HEADING, claim, "derived", "the local exponent, -3 in the end", "no two depths tried "
-            f"at which nets of width {width} are wide", seeds, judged(None),
-        )  # fmt: skip
+            HEADING,
+            claim,
+            "derived",
+            "the local exponent, -3 in the end",
+            f"no two depths tried at which nets of width {width} are wide",
+            seeds,
+            judged(None),
+        )
     near, far = places
     a, b = table[near], table[far]
     run = np.log(far / near)
-    exponents = {k: np.log(b[k] / a[k]) / run if min(a[k], b[k]) > 0 else np.nan
-                 for k in ("mean", "theory")}  # fmt: skip
+    exponents = {
+        k: np.log(b[k] / a[k]) / run if min(a[k], b[k]) > 0 else np.nan for k in ("mean", "theory")
+    }
     error = np.hypot(*(r["sd"] / np.sqrt(r["seeds"]) / abs(r["mean"]) for r in (a, b))) / run
     halving = -(far - near) * np.log(2) / run
     return Verdict(
-        HEADING, claim, "derived",
+        HEADING,
+        claim,
+        "derived",
         f"exponent {exponents['theory']:.2f} from L = {near:g} to {far:g}, where 5 L/n is small "
         f"(.3; 2^-L has {halving:.1f})",
-        f"{exponents['mean']:.2f}, standard error {error:.2f}", seeds,
+        f"{exponents['mean']:.2f}, standard error {error:.2f}",
+        seeds,
         judge(exponents["mean"], exponents["theory"], 0.3, error, able=width >= WIDE),
-    )  # fmt: skip
+    )
 
 
 def _finite_width(config: Any, logs: Mapping[str, np.ndarray]) -> list[Verdict]:
@@ -226,17 +295,24 @@ def _finite_width(config: Any, logs: Mapping[str, np.ndarray]) -> list[Verdict]:
         variance, mean = (
             (float(found.var(ddof=1)), float(found.mean())) if seeds > 1 else (np.nan, np.nan)
         )
-        verdicts.append(Verdict(
-            HEADING, f"Finite width: ln |.|^2 of {of} spreads over seeds by 5 L/n about -5 L/2n",
-            "Hanin 2018", f"variance {leading.variance:.3f}, mean {leading.mean:.3f} (10 % each; "
-            f"exact {exact.variance:.3f}, {exact.mean:.3f})",
-            f"variance {variance:.3f}, mean {mean:.3f}", seeds,
-            judge(
-                np.array([mean, variance]), np.array(leading), 0.1 * np.abs(leading),
-                np.array([np.sqrt(variance), variance * np.sqrt(2)]) / root,
-                able=n >= 64,
-            ),
-        ))  # fmt: skip
+        verdicts.append(
+            Verdict(
+                HEADING,
+                f"Finite width: ln |.|^2 of {of} spreads over seeds by 5 L/n about -5 L/2n",
+                "Hanin 2018",
+                f"variance {leading.variance:.3f}, mean {leading.mean:.3f} (10 % each; "
+                f"exact {exact.variance:.3f}, {exact.mean:.3f})",
+                f"variance {variance:.3f}, mean {mean:.3f}",
+                seeds,
+                judge(
+                    np.array([mean, variance]),
+                    np.array(leading),
+                    0.1 * np.abs(leading),
+                    np.array([np.sqrt(variance), variance * np.sqrt(2)]) / root,
+                    able=n >= 64,
+                ),
+            )
+        )
     return verdicts
 
 
@@ -248,11 +324,15 @@ def _path(rows: Rows) -> Verdict:
     }
     pre, post = (left[arm]["mean"] for arm in left)
     return Verdict(
-        HEADING, "Pre-activation: x_L - x_0 is the sum of the branches; a ReLU behind the sum "
-        "breaks the path", "He et al. 2016, eq. 4", "0 of |x_L| left over (1e-5), more than 1 %",
-        f"{pre:.1e}, {post:.1%}", left["pre-activation"]["seeds"],
+        HEADING,
+        "Pre-activation: x_L - x_0 is the sum of the branches; a ReLU behind the sum "
+        "breaks the path",
+        "He et al. 2016, eq. 4",
+        "0 of |x_L| left over (1e-5), more than 1 %",
+        f"{pre:.1e}, {post:.1%}",
+        left["pre-activation"]["seeds"],
         judged(pre < 1e-5 and post > 0.01),
-    )  # fmt: skip
+    )
 
 
 def _listed(rows: Mapping[Any, Any], values: np.ndarray, name: str = "L") -> str:

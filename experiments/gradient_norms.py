@@ -40,9 +40,15 @@ from jaxseg.analysis.mean_field import BATCH_NORM_GAIN, batch_norm_identity_gain
 from jaxseg.training import member_mesh, records, use_all_cores
 
 COLUMNS = {
-    "part": str, "arm": str, "quantity": str, "at": float, "mean": float, "sd": float,
-    "theory": float, "seeds": int,
-}  # fmt: skip
+    "part": str,
+    "arm": str,
+    "quantity": str,
+    "at": float,
+    "mean": float,
+    "sd": float,
+    "theory": float,
+    "seeds": int,
+}
 GROWTHS = {"forward": float, "gradient": float}
 WRITTEN = (*studies.WRITTEN, "log_growth.csv")
 CAPTIONS = {
@@ -111,26 +117,45 @@ class Config:
 
 PRESETS = {
     "tiny": Config(
-        layers=4, depths=(1, 2, 4), width=16, examples=8, seeds=4, neighbour_layers=2, angles=3,
-        batch_layers=5, batch_width=16, batches=(8,), narrow_width=8, narrow_layers=3,
+        layers=4,
+        depths=(1, 2, 4),
+        width=16,
+        examples=8,
+        seeds=4,
+        neighbour_layers=2,
+        angles=3,
+        batch_layers=5,
+        batch_width=16,
+        batches=(8,),
+        narrow_width=8,
+        narrow_layers=3,
         narrow_seeds=32,
     ),
     "quick": Config(),
     "full": Config(
-        layers=128, depths=(1, 2, 4, 8, 16, 32, 64, 128), width=512, seeds=512, angles=48,
-        neighbour_layers=64, narrow_seeds=65536,
+        layers=128,
+        depths=(1, 2, 4, 8, 16, 32, 64, 128),
+        width=512,
+        seeds=512,
+        angles=48,
+        neighbour_layers=64,
+        narrow_seeds=65536,
     ),
-}  # fmt: skip
+}
 
 
 def main(config: Config) -> None:
     """Measure what is not there yet, then write verdicts and figures."""
     use_all_cores()
     records.open_run(
-        config.out, config, results="results.csv", written=WRITTEN,
+        config.out,
+        config,
+        results="results.csv",
+        written=WRITTEN,
         may_differ=("preset", "out", "resume", "overwrite", "batch_size"),
-        resume=config.resume, overwrite=config.overwrite,
-    )  # fmt: skip
+        resume=config.resume,
+        overwrite=config.overwrite,
+    )
     table = studies.Table(config.out / "results.csv", COLUMNS, resume=config.resume)
     for name, part in PARTS.items():
         if not table.has(part=name):
@@ -154,15 +179,20 @@ def rows_of(found: arms.Measured, at: Callable[[str], Any], expected: Callable[[
     """Rows of the table from arm -> quantity -> (seeds, entries)."""
     return [
         {
-            "arm": arm, "quantity": quantity, "at": float(place), "mean": float(column.mean()),
-            "sd": float(column.std(ddof=1)), "theory": float(wanted), "seeds": len(column),
+            "arm": arm,
+            "quantity": quantity,
+            "at": float(place),
+            "mean": float(column.mean()),
+            "sd": float(column.std(ddof=1)),
+            "theory": float(wanted),
+            "seeds": len(column),
         }
         for arm, quantities in found.items()
         for quantity, values in quantities.items()
         for place, column, wanted in zip(
             at(quantity), np.asarray(values).T, expected(arm, quantity), strict=True
         )
-    ]  # fmt: skip
+    ]
 
 
 def profiles(config: Config):
@@ -190,9 +220,8 @@ def neighbours(config: Config):
     """By the angle between two inputs."""
     angles, layers = np.geomspace(1e-3, np.pi / 2, config.angles), config.neighbour_layers
     measure = partial(
-        arms.neighbours, layers=layers, width=config.width, examples=config.examples,
-        angles=angles,
-    )  # fmt: skip
+        arms.neighbours, layers=layers, width=config.width, examples=config.examples, angles=angles
+    )
     found = over(config, config.seeds, measure)
     expected = lambda arm, _: [  # noqa: E731
         theory.gradient_correlation(arm, layers, float(np.cos(angle)))[0] for angle in angles
@@ -205,12 +234,19 @@ def batches(config: Config):
     found = {}
     for arm, relu in (("relu", True), ("identity", False)):
         columns = [
-            over(config, max(8, config.seeds // 4), partial(
-                arms.growth, layers=config.batch_layers, width=config.batch_width,
-                examples=examples, relu=relu,
-            ))
+            over(
+                config,
+                max(8, config.seeds // 4),
+                partial(
+                    arms.growth,
+                    layers=config.batch_layers,
+                    width=config.batch_width,
+                    examples=examples,
+                    relu=relu,
+                ),
+            )
             for examples in config.batches
-        ]  # fmt: skip
+        ]
         found[arm] = {"log_growth": np.stack(columns, axis=1)}
     limits = {
         "relu": [np.log(BATCH_NORM_GAIN)] * len(config.batches),
@@ -243,9 +279,13 @@ def paths(config: Config):
 
 
 PARTS: dict[str, Callable[[Config], list[dict[str, Any]]]] = {
-    "profiles": profiles, "depths": depths, "neighbours": neighbours, "batches": batches,
-    "widths": widths, "paths": paths,
-}  # fmt: skip
+    "profiles": profiles,
+    "depths": depths,
+    "neighbours": neighbours,
+    "batches": batches,
+    "widths": widths,
+    "paths": paths,
+}
 
 
 def report(config: Config, rows: list[dict[str, Any]], growths: list[dict[str, Any]]) -> None:
@@ -266,21 +306,29 @@ def report(config: Config, rows: list[dict[str, Any]], growths: list[dict[str, A
             by_part["profiles"], title=f"Random nets layer by layer: {title}"
         ),
         "shattering": plots.shattering(
-            by_part["depths"], by_part["neighbours"], title=f"Shattered gradients: {title}",
-            layers=config.neighbour_layers, wide_to=wide_to(config.width),
+            by_part["depths"],
+            by_part["neighbours"],
+            title=f"Shattered gradients: {title}",
+            layers=config.neighbour_layers,
+            wide_to=wide_to(config.width),
         ),
         "log_norms": plots.log_growth(
-            logs, {"normal of $-5L/2n$ and $5L/n$": moments, "normal of the exact moments": exact},
+            logs,
+            {"normal of $-5L/2n$ and $5L/n$": moments, "normal of the exact moments": exact},
             title=f"Plain nets, {config.narrow_layers} layers of width {config.narrow_width}: "
             f"{len(growths)} seeds",
         ),
-    }  # fmt: skip
+    }
     for name, figure in figures.items():
         figure.savefig(config.out / f"{name}.png", dpi=150)
     text = studies.write_summary(
-        config.out, title="Residual connections: the gradient", about=about,
-        verdicts=claims(config, rows, logs), tables=tables(rows), figures=CAPTIONS,
-    )  # fmt: skip
+        config.out,
+        title="Residual connections: the gradient",
+        about=about,
+        verdicts=claims(config, rows, logs),
+        tables=tables(rows),
+        figures=CAPTIONS,
+    )
     print(f"\n{text}")
 
 

@@ -137,9 +137,15 @@ def rows(dataset: data.Dataset, found: dict[str, Counts]) -> list[dict]:
     for split, counts in found.items():
         shares = zip(counts.pixel_shares, counts.image_shares, strict=True)
         for number, (pixel_share, image_share) in enumerate(shares):
-            values = (split, number, dataset.class_names[number], int(counts.pixels[number]),
-                      float(pixel_share), int(counts.images[number]),
-                      float(image_share))  # fmt: skip
+            values = (
+                split,
+                number,
+                dataset.class_names[number],
+                int(counts.pixels[number]),
+                float(pixel_share),
+                int(counts.images[number]),
+                float(image_share),
+            )
             table.append(dict(zip(COLUMNS, values, strict=True)))
         ignored = (split, 255, "ignored", counts.ignored, counts.ignored_share, "", "")
         table.append(dict(zip(COLUMNS, ignored, strict=True)))

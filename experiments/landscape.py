@@ -105,8 +105,16 @@ class Config:
                 f"depths {wrong or '()'}: a net has a stem, blocks of two convolutions and a head; "
                 "give even numbers from 4."
             )
-        for name in ("seeds", "steps", "batch_size", "images", "size", "features", "directions",
-                     "lanczos"):  # fmt: skip
+        for name in (
+            "seeds",
+            "steps",
+            "batch_size",
+            "images",
+            "size",
+            "features",
+            "directions",
+            "lanczos",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
         if self.points < 5 or self.points % 2 == 0 or self.reach <= 0:
@@ -123,25 +131,46 @@ class Config:
 
 PRESETS = {
     "tiny": Config(
-        size=12, depths=(4,), seeds=2, learning_rates=(4e-3,), steps=3, batch_size=2, features=4,
-        images=2, points=5, directions=2, lanczos=3,
+        size=12,
+        depths=(4,),
+        seeds=2,
+        learning_rates=(4e-3,),
+        steps=3,
+        batch_size=2,
+        features=4,
+        images=2,
+        points=5,
+        directions=2,
+        lanczos=3,
     ),
     "quick": Config(),
     "full": Config(
-        size=24, depths=(8, 16, 32, 64), seeds=8, learning_rates=(5e-4, 1e-3, 2e-3, 4e-3, 8e-3),
-        steps=600, batch_size=8, features=16, images=24, points=51, lanczos=40,
+        size=24,
+        depths=(8, 16, 32, 64),
+        seeds=8,
+        learning_rates=(5e-4, 1e-3, 2e-3, 4e-3, 8e-3),
+        steps=600,
+        batch_size=8,
+        features=16,
+        images=24,
+        points=51,
+        lanczos=40,
     ),
-}  # fmt: skip
+}
 
 
 def main(config: Config) -> None:
     """Measure what is not yet in `config.out`, then write tables and figures."""
     use_all_cores(config.devices)
     records.open_run(
-        config.out, config, results="results.csv",
+        config.out,
+        config,
+        results="results.csv",
         written=(*studies.WRITTEN, "losses.csv", "surfaces/*.npy"),
-        may_differ=MAY_DIFFER, resume=config.resume, overwrite=config.overwrite,
-    )  # fmt: skip
+        may_differ=MAY_DIFFER,
+        resume=config.resume,
+        overwrite=config.overwrite,
+    )
     (config.out / "surfaces").mkdir(exist_ok=True)
     study = Study(config)
     for arm, depth in itertools.product(ARMS, config.depths):
@@ -163,9 +192,10 @@ class Study:
         self.results, self.losses = (
             studies.Table(config.out / f"{name}.csv", columns, resume=config.resume)
             for name, columns in (
-                ("results", landscape_report.RESULTS), ("losses", landscape_report.LOSSES)
+                ("results", landscape_report.RESULTS),
+                ("losses", landscape_report.LOSSES),
             )
-        )  # fmt: skip
+        )
 
     def run(self, arm: str, depth: int) -> None:
         """Train and measure one net from all seeds; one that is finished is skipped."""
@@ -176,15 +206,28 @@ class Study:
             table.rows = [r for r in table.rows if (r["arm"], r["depth"]) != (arm, depth)]
         init, apply = nn.functional(lambda rngs: self.net(arm, depth, rngs))
         trained = train_best(
-            apply, start_nets(init, config.seeds), self.train, seeds=config.seeds,
-            learning_rates=config.learning_rates, steps=config.steps,
-            batch_size=config.batch_size, clip=config.clip, name=f"{arm}, {depth} convolutions",
-        )  # fmt: skip
-        self.losses.add(*[
-            {"arm": arm, "depth": depth, "seed": m.seed, "learning_rate": m.learning_rate,
-             "train_loss": float(loss)}
-            for m, loss in zip(trained.members, trained.losses, strict=True)
-        ])  # fmt: skip
+            apply,
+            start_nets(init, config.seeds),
+            self.train,
+            seeds=config.seeds,
+            learning_rates=config.learning_rates,
+            steps=config.steps,
+            batch_size=config.batch_size,
+            clip=config.clip,
+            name=f"{arm}, {depth} convolutions",
+        )
+        self.losses.add(
+            *[
+                {
+                    "arm": arm,
+                    "depth": depth,
+                    "seed": m.seed,
+                    "learning_rate": m.learning_rate,
+                    "train_loss": float(loss),
+                }
+                for m, loss in zip(trained.members, trained.losses, strict=True)
+            ]
+        )
         look = Look(config, apply, trained.nets[1], self.batch, self.mesh)
         at_best = trained.at_best()
         for seed in tqdm(range(config.seeds), desc=f"{arm}, {depth}: surfaces", leave=False):
@@ -193,17 +236,27 @@ class Study:
             name = f"{arm}-{depth}-{seed}.npy"
             records.write_array(config.out / "surfaces" / name, surface)
             shape = landscape_report.shape(surface, config.offsets, self.chance)
-            self.results.add({
-                "arm": arm, "depth": depth, "seed": seed, "train_loss": float(at_best[seed]),
-                **shape, **numbers,
-            })  # fmt: skip
+            self.results.add(
+                {
+                    "arm": arm,
+                    "depth": depth,
+                    "seed": seed,
+                    "train_loss": float(at_best[seed]),
+                    **shape,
+                    **numbers,
+                }
+            )
 
     def net(self, arm: str, depth: int, rngs: nnx.Rngs) -> models.DeepNet:
         """The net of one arm."""
         return models.DeepNet(
-            classes=self.dataset.classes, inputs=self.dataset.channels,
-            features=self.config.features, blocks=(depth - 2) // 2, rngs=rngs, **ARMS[arm],
-        )  # fmt: skip
+            classes=self.dataset.classes,
+            inputs=self.dataset.channels,
+            features=self.config.features,
+            blocks=(depth - 2) // 2,
+            rngs=rngs,
+            **ARMS[arm],
+        )
 
 
 class Look:
@@ -241,8 +294,9 @@ class Look:
         flat, unravel = ravel_pytree(params)
         values = analysis.ritz_values(
             lambda v: ravel_pytree(self.product(params, unravel(v)))[0],
-            jax.random.normal(keys[0], flat.shape), steps=min(self.config.lanczos, flat.size),
-        )  # fmt: skip
+            jax.random.normal(keys[0], flat.shape),
+            steps=min(self.config.lanczos, flat.size),
+        )
         along = [_dot(u, self.product(params, u)) for u in directions[: self.config.directions]]
         return surface, {
             "curvature_along_filters": float(np.mean(along)),

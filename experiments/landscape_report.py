@@ -11,10 +11,20 @@ from jaxseg import analysis, plots
 from jaxseg.training import records
 
 RESULTS = {
-    "arm": str, "depth": int, "seed": int, "train_loss": float, "centre": float, "edge": float,
-    "basin": float, "negative": float, "negative_all": float, "curvature_along_filters": float,
-    "largest_eigenvalue": float, "smallest_eigenvalue": float, "norms_off": float,
-}  # fmt: skip
+    "arm": str,
+    "depth": int,
+    "seed": int,
+    "train_loss": float,
+    "centre": float,
+    "edge": float,
+    "basin": float,
+    "negative": float,
+    "negative_all": float,
+    "curvature_along_filters": float,
+    "largest_eigenvalue": float,
+    "smallest_eigenvalue": float,
+    "norms_off": float,
+}
 LOSSES = {"arm": str, "depth": int, "seed": int, "learning_rate": float, "train_loss": float}
 SHOWN = {
     "basin": "share of the surface below chance",
@@ -51,11 +61,12 @@ def shape(surface: np.ndarray, offsets: np.ndarray, chance: float) -> dict[str, 
         inner = below[1:-1, 1:-1]
         bent = curvatures[..., 0] < -0.01 * np.abs(curvatures).max(axis=-1)
     return {
-        "centre": float(surface[n, n]), "edge": float(np.median(border)),
+        "centre": float(surface[n, n]),
+        "edge": float(np.median(border)),
         "basin": float(below.mean()),
         "negative": float(bent[inner].mean()) if inner.any() else float("nan"),
         "negative_all": float(bent.mean()),
-    }  # fmt: skip
+    }
 
 
 def write(config, results: Rows, losses: Rows, chance: float) -> str:
@@ -73,18 +84,20 @@ def write(config, results: Rows, losses: Rows, chance: float) -> str:
     values = {title: collect(results, name) for name, title in SHOWN.items()}
     plots.shape_against_depth(
         values, logarithmic=[SHOWN["largest_eigenvalue"], SHOWN["edge"]], title=about
-    ).savefig(config.out / "sharpness.png", dpi=150)  # fmt: skip
+    ).savefig(config.out / "sharpness.png", dpi=150)
     figures = {
         "landscape.png": "Loss around trained nets along two filter-normalised directions",
         "sharpness.png": "Numbers of the surfaces' shape against depth, a dot a seed",
     }
     return studies.write_summary(
-        config.out, title="Loss surfaces",
+        config.out,
+        title="Loss surfaces",
         about=f"{about}; the loss is taken over {config.images} training images; "
         f"ln K = {chance:.3f}. No norm; branches scaled by 1/sqrt(L).",
-        verdicts=verdicts(config, results, chance), figures=figures,
+        verdicts=verdicts(config, results, chance),
+        figures=figures,
         tables=[shape_table(results), rate_table(losses)],
-    )  # fmt: skip
+    )
 
 
 def load_surfaces(folder: Path, results: Rows) -> dict[str, dict[int, np.ndarray]]:
@@ -109,20 +122,33 @@ def collect(results: Rows, name: str) -> dict[str, dict[int, np.ndarray]]:
 def verdicts(config, results: Rows, chance: float) -> list[studies.Verdict]:
     """Of the method first, then of the claim at the greatest depth and over all depths."""
     off = max(r["norms_off"] for r in results)
-    found = [studies.Verdict(
-        HEADING, "Each filter of a direction has the norm of the net's own filter", LI,
-        "equal, to 1e-5", f"at most {off:.1e} apart", config.seeds, studies.judged(off < 1e-5),
-    )]  # fmt: skip
+    found = [
+        studies.Verdict(
+            HEADING,
+            "Each filter of a direction has the norm of the net's own filter",
+            LI,
+            "equal, to 1e-5",
+            f"at most {off:.1e} apart",
+            config.seeds,
+            studies.judged(off < 1e-5),
+        )
+    ]
     deep = max(config.depths)
     for name, claim, more in (
         ("negative", "the surface below chance is less convex around a plain net", "plain"),
         ("basin", "less of the surface is below chance around a plain net", "residual"),
-        ("curvature_along_filters",
-         "the loss is sharper along filter-normalised directions around a plain net", "plain"),
-        ("largest_eigenvalue", "the Hessian's largest eigenvalue is larger at a plain net",
-         "plain"),
+        (
+            "curvature_along_filters",
+            "the loss is sharper along filter-normalised directions around a plain net",
+            "plain",
+        ),
+        (
+            "largest_eigenvalue",
+            "the Hessian's largest eigenvalue is larger at a plain net",
+            "plain",
+        ),
         ("edge", "the loss rises higher at the border of the grid around a plain net", "plain"),
-    ):  # fmt: skip
+    ):
         found.append(_compared(config, results, deep, name, claim, more, chance))
     for arm in ("plain", "residual") if len(config.depths) > 1 else ():
         found.append(_over_depth(config, results, arm, chance))
@@ -147,11 +173,14 @@ def _compared(config, results, depth, name, claim, more, chance) -> studies.Verd
     less = "residual" if more == "plain" else "plain"
     able, poor = _learned(results, chance, ("plain", depth), ("residual", depth))
     return studies.Verdict(
-        HEADING, f"At {depth} convolutions {claim} than around a residual one", LI,
+        HEADING,
+        f"At {depth} convolutions {claim} than around a residual one",
+        LI,
         f"{more} higher in every seed; seeds that overlap show nothing",
-        "; ".join(f"{arm} {_cell(v)}" for arm, v in values.items()) + poor, config.seeds,
+        "; ".join(f"{arm} {_cell(v)}" for arm, v in values.items()) + poor,
+        config.seeds,
         studies.judged(above(values[more], values[less]) if able else None),
-    )  # fmt: skip
+    )
 
 
 def _over_depth(config, results, arm, chance) -> studies.Verdict:
@@ -166,13 +195,17 @@ def _over_depth(config, results, arm, chance) -> studies.Verdict:
     return studies.Verdict(
         HEADING,
         "Depth sharpens plain nets" if arm == "plain" else "Depth does not sharpen residual nets",
-        LI, "filter-normalised curvature " + (
-            "higher in every seed at the greatest depth" if arm == "plain"
+        LI,
+        "filter-normalised curvature "
+        + (
+            "higher in every seed at the greatest depth"
+            if arm == "plain"
             else "at the greatest depth at most 1.5 times that at the least, medians"
         ),
         "; ".join(f"{d} convolutions {_cell(v)}" for d, v in sorted(values.items())) + poor,
-        config.seeds, studies.judged(agrees if able else None),
-    )  # fmt: skip
+        config.seeds,
+        studies.judged(agrees if able else None),
+    )
 
 
 def _cell(values: np.ndarray) -> str:
@@ -181,13 +214,23 @@ def _cell(values: np.ndarray) -> str:
 
 def shape_table(results: Rows) -> list[str]:
     """Medians and ranges of all numbers, a line a net."""
-    names = ["train_loss", "centre", "edge", "basin", "negative", "negative_all",
-             "curvature_along_filters", "largest_eigenvalue", "smallest_eigenvalue"]  # fmt: skip
+    names = [
+        "train_loss",
+        "centre",
+        "edge",
+        "basin",
+        "negative",
+        "negative_all",
+        "curvature_along_filters",
+        "largest_eigenvalue",
+        "smallest_eigenvalue",
+    ]
     columns = {name: collect(results, name) for name in names}
     lines = [
         " | ".join([arm, str(depth), *(_cell(columns[name][arm][depth]) for name in names)])
-        for arm, by_depth in columns["train_loss"].items() for depth in by_depth
-    ]  # fmt: skip
+        for arm, by_depth in columns["train_loss"].items()
+        for depth in by_depth
+    ]
     head = "net | convolutions | " + " | ".join(name.replace("_", " ") for name in names)
     return records.markdown_table(head, lines)
 
@@ -200,6 +243,8 @@ def rate_table(losses: Rows) -> list[str]:
         groups.setdefault(key, []).append(row["train_loss"])
     return records.markdown_table(
         "net | convolutions | learning rate | training loss",
-        [f"{arm} | {depth} | {rate:g} | {_cell(np.array(v))}"
-         for (arm, depth, rate), v in groups.items()],
-    )  # fmt: skip
+        [
+            f"{arm} | {depth} | {rate:g} | {_cell(np.array(v))}"
+            for (arm, depth, rate), v in groups.items()
+        ],
+    )

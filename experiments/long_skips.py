@@ -63,10 +63,14 @@ def main(config: Config) -> None:
     """Run what is not there yet, then write tables and figures."""
     use_all_cores(config.devices)
     records.open_run(
-        config.out, config, results="results.csv", written=WRITTEN,
+        config.out,
+        config,
+        results="results.csv",
+        written=WRITTEN,
         may_differ=("preset", "out", "data_dir", "devices", "resume", "overwrite", "arms"),
-        resume=config.resume, overwrite=config.overwrite,
-    )  # fmt: skip
+        resume=config.resume,
+        overwrite=config.overwrite,
+    )
     study = Study(config)
     for arm in config.arms:
         study.run(arm)
@@ -83,9 +87,15 @@ class Study:
         ]
         self.mesh = member_mesh(len(self.members))
         self.dataset = data.mosaic(
-            size=config.size, cells=3, train=config.images, scale=4, equal=False, gain=0.0,
-            offset=0.0, data_dir=config.data_dir,
-        )  # fmt: skip
+            size=config.size,
+            cells=3,
+            train=config.images,
+            scale=4,
+            equal=False,
+            gain=0.0,
+            offset=0.0,
+            data_dir=config.data_dir,
+        )
         self.train = self.dataset.source("train", cache=True)
         self.validation = self.dataset.source("validation", cache=True)
         self.results = Table(self.out / "results.csv", RESULTS, resume=config.resume)
@@ -109,10 +119,17 @@ class Study:
             before = now
 
         sweep = train_members(
-            apply, start, self.optimizer, self.members, self._batches, steps=config.steps,
-            mesh=self.mesh, name=f"{arm}, {count} runs", watch=watch,
+            apply,
+            start,
+            self.optimizer,
+            self.members,
+            self._batches,
+            steps=config.steps,
+            mesh=self.mesh,
+            name=f"{arm}, {count} runs",
+            watch=watch,
             watch_every=config.steps // config.epochs,
-        )  # fmt: skip
+        )
         rows = self._evaluate(arm, apply, sweep)
         # (members, epochs, layers); the rows come last, as a sign that all is there.
         table = np.full((config.epochs, len(before), count), np.nan, np.float32)
@@ -132,10 +149,14 @@ class Study:
     def net(self, arm: str, rngs: nnx.Rngs) -> DeepUNet:
         """The net of one arm."""
         return DeepUNet(
-            classes=self.dataset.classes, inputs=self.dataset.channels,
-            features=self.config.features, levels=self.config.levels, blocks=self.config.blocks,
-            rngs=rngs, **ARMS[arm],
-        )  # fmt: skip
+            classes=self.dataset.classes,
+            inputs=self.dataset.channels,
+            features=self.config.features,
+            levels=self.config.levels,
+            blocks=self.config.blocks,
+            rngs=rngs,
+            **ARMS[arm],
+        )
 
     def optimizer(self, learning_rate) -> optax.GradientTransformation:
         """Momentum behind a clip of the gradient; the rate falls to 0 over the second half."""
@@ -165,20 +186,27 @@ class Study:
             for arm in losses
         }
         figure = plots.skip_curves(
-            losses, ious, chance=chance, every=config.steps // config.epochs,
+            losses,
+            ious,
+            chance=chance,
+            every=config.steps // config.epochs,
             title=f"{depth} convolutions, each arm at its own best rate",
-        )  # fmt: skip
+        )
         figure.savefig(self.out / "long_skips.png", dpi=150)
         figure = plots.update_maps(
-            updates, _borders(config.levels, config.blocks),
+            updates,
+            _borders(config.levels, config.blocks),
             title="Update of each layer's kernel over an epoch, relative to the kernel",
-        )  # fmt: skip
+        )
         figure.savefig(self.out / "updates.png", dpi=150)
         text = write_summary(
-            self.out, title="Long and short skips", about=about,
+            self.out,
+            title="Long and short skips",
+            about=about,
             verdicts=verdicts(results, updates, chance, config.levels, config.blocks),
-            figures=CAPTIONS, tables=[arm_table(results, updates, config.levels, config.blocks)],
-        )  # fmt: skip
+            figures=CAPTIONS,
+            tables=[arm_table(results, updates, config.levels, config.blocks)],
+        )
         print(f"\n{text}\nFigures: {', '.join(CAPTIONS)} in {self.out}")
 
     def _drawn(self, init):
@@ -195,19 +223,28 @@ class Study:
 
     def _evaluate(self, arm: str, apply, sweep: Sweep) -> list[dict[str, Any]]:
         confusion, _ = evaluate_members(
-            apply, sweep, data.padded_batches(self.validation, batch_size=16),
-            classes=self.dataset.classes, mesh=self.mesh,
-        )  # fmt: skip
+            apply,
+            sweep,
+            data.padded_batches(self.validation, batch_size=16),
+            classes=self.dataset.classes,
+            mesh=self.mesh,
+        )
         counts = jnp.asarray(confusion, jnp.int32)
         accuracy, iou = jax.device_get((pixel_accuracy(counts), mean_iou(counts)))
         parameters = sum(a[0].size for a in jax.tree.leaves(sweep.params))
         return [
-            {"arm": arm, "seed": m.seed, "learning_rate": m.learning_rate,
-             "train_loss": float(loss), "pixel_accuracy": float(accuracy[i]),
-             "mean_iou": float(iou[i]), "parameters": parameters,
-             "step_milliseconds": round(sweep.step_milliseconds, 3)}
+            {
+                "arm": arm,
+                "seed": m.seed,
+                "learning_rate": m.learning_rate,
+                "train_loss": float(loss),
+                "pixel_accuracy": float(accuracy[i]),
+                "mean_iou": float(iou[i]),
+                "parameters": parameters,
+                "step_milliseconds": round(sweep.step_milliseconds, 3),
+            }
             for i, (m, loss) in enumerate(zip(self.members, sweep.final_losses(), strict=True))
-        ]  # fmt: skip
+        ]
 
 
 def _relative(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -220,8 +257,11 @@ def _borders(levels: int, blocks: int) -> dict[str, tuple[int, int]]:
     """Name of a stack -> its first layer, and the first behind it."""
     stack, found, at = 2 * blocks, {}, 1
     names = [f"1/{2**n}" for n in range(levels)]
-    for name in [*(f"{n} down" for n in names[:-1]), f"{names[-1]}",
-                 *(f"{n} up" for n in names[-2::-1])]:  # fmt: skip
+    for name in [
+        *(f"{n} down" for n in names[:-1]),
+        f"{names[-1]}",
+        *(f"{n} up" for n in names[-2::-1]),
+    ]:
         found[name] = (at, at + stack)
         at += stack + 1
     return found

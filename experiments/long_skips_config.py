@@ -57,17 +57,20 @@ class DeepUNet(nnx.Module):
         make, steps = functools.partial(_block, features, short), range(levels - 1)
         self.stem = Conv(inputs, features, kernel_init=he_normal(1.0), rngs=rngs)
         self.down = nnx.List([Stack(make, blocks, rngs=rngs) for _ in steps])
-        self.halve = nnx.List([Conv(features, features, 2, stride=2, kernel_init=he_normal(1.0),
-                                    rngs=rngs) for _ in steps])  # fmt: skip
+        self.halve = nnx.List(
+            [
+                Conv(features, features, 2, stride=2, kernel_init=he_normal(1.0), rngs=rngs)
+                for _ in steps
+            ]
+        )
         self.bottom = Stack(make, blocks, rngs=rngs)
         # One tap in four meets each pixel: with it, the variance stays.
-        self.double = nnx.List([UpConv(features, features, 2, kernel_init=he_normal(4.0), rngs=rngs)
-                                for _ in steps])  # fmt: skip
+        self.double = nnx.List(
+            [UpConv(features, features, 2, kernel_init=he_normal(4.0), rngs=rngs) for _ in steps]
+        )
         self.up = nnx.List([Stack(make, blocks, rngs=rngs) for _ in steps])
         self.norm = _NORM(features)
-        self.head = Conv(
-            features, classes, 1, bias=True, kernel_init=he_normal(1.0), rngs=rngs
-        )  # fmt: skip
+        self.head = Conv(features, classes, 1, bias=True, kernel_init=he_normal(1.0), rngs=rngs)
         self.long = long
 
     def __call__(self, images: jax.Array, *, train: bool = False) -> jax.Array:
@@ -211,10 +214,25 @@ class Config:
 
 PRESETS = {
     "tiny": Config(
-        size=8, images=4, levels=2, blocks=1, features=4, seeds=2, learning_rates=(0.1,), epochs=2,
+        size=8,
+        images=4,
+        levels=2,
+        blocks=1,
+        features=4,
+        seeds=2,
+        learning_rates=(0.1,),
+        epochs=2,
         batch_size=2,
     ),
     "quick": Config(),
-    "full": Config(size=48, images=256, blocks=11, features=16, seeds=5, epochs=60, levels=3,
-                   learning_rates=(0.02, 0.05, 0.2, 0.5)),
-}  # fmt: skip
+    "full": Config(
+        size=48,
+        images=256,
+        blocks=11,
+        features=16,
+        seeds=5,
+        epochs=60,
+        levels=3,
+        learning_rates=(0.02, 0.05, 0.2, 0.5),
+    ),
+}

@@ -66,13 +66,21 @@ def arm_table(results: Rows, updates: Updates, levels: int, blocks: int) -> list
     for arm in updates:
         loss, iou = (mean_text(of_arm(results, chosen, arm, c)) for c in ("train_loss", "mean_iou"))
         first = next(row for row in results if row["arm"] == arm)
-        lines.append(" | ".join([
-            arm, rate_text(results, arm, chosen[arm]), loss, iou,
-            f"{of_arm(results, chosen, arm, 'pixel_accuracy').mean():.3f}",
-            mean_text(unevenness(updates[arm]), 2),
-            mean_text(bottom_over_ends(updates[arm], levels, blocks), 2),
-            f"{first['parameters']:,}", f"{first['step_milliseconds']:.1f}",
-        ]))  # fmt: skip
+        lines.append(
+            " | ".join(
+                [
+                    arm,
+                    rate_text(results, arm, chosen[arm]),
+                    loss,
+                    iou,
+                    f"{of_arm(results, chosen, arm, 'pixel_accuracy').mean():.3f}",
+                    mean_text(unevenness(updates[arm]), 2),
+                    mean_text(bottom_over_ends(updates[arm], levels, blocks), 2),
+                    f"{first['parameters']:,}",
+                    f"{first['step_milliseconds']:.1f}",
+                ]
+            )
+        )
     head = (
         "arm | rate | training loss | mean IoU | accuracy | unevenness of updates (decades) | "
         "update at the bottom / at full resolution | parameters | ms a step and run"
@@ -96,25 +104,67 @@ def verdicts(
     loss["half of chance"] = [chance / 2] * max((len(v) for v in loss.values()), default=0)
     fit, spread = "training loss", "unevenness of the updates in decades"
     claims = (
-        ("both", "long skips", fit, loss, DROZDZAL,
-         "Short skips help a deep net that has long ones"),
-        ("both", "short skips", fit, loss, DROZDZAL,
-         "Long skips help a deep net that has short ones"),
+        (
+            "both",
+            "long skips",
+            fit,
+            loss,
+            DROZDZAL,
+            "Short skips help a deep net that has long ones",
+        ),
+        (
+            "both",
+            "short skips",
+            fit,
+            loss,
+            DROZDZAL,
+            "Long skips help a deep net that has short ones",
+        ),
         ("long skips", "no skips", fit, loss, DROZDZAL, "Long skips alone are better than none"),
         ("short skips", "no skips", fit, loss, DROZDZAL, "Short skips alone are better than none"),
-        ("half of chance", "no skips", fit, loss, "derived",
-         "Without any skip the net is not trainable: its loss stays above ln(K) / 2"),
-        ("both", "long skips", spread, uneven, DROZDZAL,
-         "Short skips even out the updates of a net with long ones, epoch by epoch"),
-        ("both", "long skips", spread, uneven_means, DROZDZAL,
-         "Short skips even out the updates of a net with long ones, averaged over the epochs"),
-        ("long skips", "both", "update at the bottom / at full resolution", behind, "derived",
-         "Without short skips the bottom, around which the long ones lead, falls farther behind "
-         "the layers at full resolution"),
-    )  # fmt: skip
+        (
+            "half of chance",
+            "no skips",
+            fit,
+            loss,
+            "derived",
+            "Without any skip the net is not trainable: its loss stays above ln(K) / 2",
+        ),
+        (
+            "both",
+            "long skips",
+            spread,
+            uneven,
+            DROZDZAL,
+            "Short skips even out the updates of a net with long ones, epoch by epoch",
+        ),
+        (
+            "both",
+            "long skips",
+            spread,
+            uneven_means,
+            DROZDZAL,
+            "Short skips even out the updates of a net with long ones, averaged over the epochs",
+        ),
+        (
+            "long skips",
+            "both",
+            "update at the bottom / at full resolution",
+            behind,
+            "derived",
+            "Without short skips the bottom, around which the long ones lead, falls farther behind "
+            "the layers at full resolution",
+        ),
+    )
     return [
-        order(HEADING, claim, source, what, {arm: table[arm] for arm in (less, more)},
-              larger_is_better=False)
+        order(
+            HEADING,
+            claim,
+            source,
+            what,
+            {arm: table[arm] for arm in (less, more)},
+            larger_is_better=False,
+        )
         for less, more, what, table, source, claim in claims
         if less in table and more in table
-    ]  # fmt: skip
+    ]

@@ -73,10 +73,13 @@ def order(
     ]
     agrees = False if False in steps else True if steps and None not in steps else None
     return Verdict(
-        heading, claim, source,
-        theory=f"{quantity}: {sign_between.join(arms)}, beyond the seeds' range" if steps
+        heading,
+        claim,
+        source,
+        theory=f"{quantity}: {sign_between.join(arms)}, beyond the seeds' range"
+        if steps
         else f"not asked: {len(arms)} of the arms were run",
         measured=", ".join(measured) or "nothing",
         seeds=min((len(values) for values in best_first.values()), default=0),
         verdict=judged(agrees),
-    )  # fmt: skip
+    )

@@ -46,9 +46,15 @@ ARMS: dict[str, ModelConfig] = {
     "fcn8s": ModelConfig(name="fcn8s"),
 }
 COLUMNS = {
-    "arm": str, "seed": int, "mean_iou": float, "pixel_accuracy": float, "parameters": int,
-    "multiply_adds": int, "field": int, "images_per_second": float,
-}  # fmt: skip
+    "arm": str,
+    "seed": int,
+    "mean_iou": float,
+    "pixel_accuracy": float,
+    "parameters": int,
+    "multiply_adds": int,
+    "field": int,
+    "images_per_second": float,
+}
 CLASSES = {"arm": str, "seed": int, "class": str, "iou": float}
 WRITTEN = (*studies.WRITTEN, "classes.csv")
 ABOUT = (
@@ -97,22 +103,38 @@ class Config:
 
 PRESETS = {
     "tiny": Config(
-        data=DataConfig(size=(32, 32)), arms=("stride 32", "stride 8", "fcn8s"), width=4,
-        steps=4, batch_size=2, seeds=1,
+        data=DataConfig(size=(32, 32)),
+        arms=("stride 32", "stride 8", "fcn8s"),
+        width=4,
+        steps=4,
+        batch_size=2,
+        seeds=1,
     ),
     "quick": Config(data=DataConfig(size=(64, 64))),
     "camvid": Config(data=DataConfig(name="camvid", size=(90, 120)), width=32, steps=800, seeds=1),
-}  # fmt: skip
+}
 
 
 def main(config: Config) -> None:
     """Run what is not there yet, then write tables and the figure."""
     records.open_run(
-        config.out, config, results="results.csv", written=WRITTEN,
-        may_differ=("preset", "out", "resume", "overwrite", "arms", "seeds", "data.directory",
-                    "data.data_dir"),
-        resume=config.resume, overwrite=config.overwrite,
-    )  # fmt: skip
+        config.out,
+        config,
+        results="results.csv",
+        written=WRITTEN,
+        may_differ=(
+            "preset",
+            "out",
+            "resume",
+            "overwrite",
+            "arms",
+            "seeds",
+            "data.directory",
+            "data.data_dir",
+        ),
+        resume=config.resume,
+        overwrite=config.overwrite,
+    )
     results, classes = (
         Table(config.out / name, columns, resume=config.resume)
         for name, columns in (("results.csv", COLUMNS), ("classes.csv", CLASSES))
@@ -134,18 +156,24 @@ def run(config: Config, arm: str, seed: int) -> tuple[dict[str, Any], list[dict[
     folder = config.out / f"{arm.replace(' ', '')}-{seed}"
     model = replace(ARMS[arm], width=config.width, dropout=0.0)
     own = train.Config(
-        model=model, data=config.data, seed=seed, steps=config.steps,
-        batch_size=config.batch_size, keep=1, out=folder,
+        model=model,
+        data=config.data,
+        seed=seed,
+        steps=config.steps,
+        batch_size=config.batch_size,
+        keep=1,
+        out=folder,
         augmentation=Augmentation(
             scale=(0.8, 1.25), brightness=0.2, contrast=0.2, crop=config.data.size
         ),
         optimizer=OptimizerConfig(
             learning_rate=config.learning_rate, warmup=config.steps // 20, weight_decay=0.01
         ),
-        evaluate_every=config.steps, save_every=max(1, config.steps // 4),
+        evaluate_every=config.steps,
+        save_every=max(1, config.steps // 4),
         resume=config.resume and (folder / "config.json").exists(),
         overwrite=config.overwrite or not config.resume,
-    )  # fmt: skip
+    )
     train.main(own)
     evaluate.main(evaluate.Config(run=folder, split=config.split, data=config.data))
     table = records.read_csv(folder / config.split / "results.csv", evaluate.RESULTS)
@@ -153,10 +181,13 @@ def run(config: Config, arm: str, seed: int) -> tuple[dict[str, Any], list[dict[
     log = records.keep_jsonl(folder / "metrics.jsonl", lambda record: True)
     rate = np.median([r["images_per_second"] for r in log if "images_per_second" in r])
     row = {
-        "arm": arm, "seed": seed, "mean_iou": by_name["mean of classes"]["iou"],
-        "pixel_accuracy": by_name["all pixels"]["accuracy"], **cost(config, model),
+        "arm": arm,
+        "seed": seed,
+        "mean_iou": by_name["mean of classes"]["iou"],
+        "pixel_accuracy": by_name["all pixels"]["accuracy"],
+        **cost(config, model),
         "images_per_second": round(float(rate), 2),
-    }  # fmt: skip
+    }
     ious = [
         {"arm": arm, "seed": seed, "class": name, "iou": r["iou"]}
         for name, r in by_name.items()
@@ -168,15 +199,14 @@ def run(config: Config, arm: str, seed: int) -> tuple[dict[str, Any], list[dict[
 def cost(config: Config, model: ModelConfig) -> dict[str, int]:
     """Parameters, multiply-adds of an image, and the receptive field's height."""
     dataset = load(config.data)
-    net = nnx.eval_shape(
-        lambda: build(model, dataset.classes, dataset.channels, nnx.Rngs(0))
-    )  # fmt: skip
+    net = nnx.eval_shape(lambda: build(model, dataset.classes, dataset.channels, nnx.Rngs(0)))
     image = jax.ShapeDtypeStruct((1, *dataset.size, dataset.channels), jnp.float32)
     whole = analysis.summary(net, image)["all"]
     return {
-        "parameters": whole.parameters, "multiply_adds": whole.multiply_adds,
+        "parameters": whole.parameters,
+        "multiply_adds": whole.multiply_adds,
         "field": whole.field.size[0],
-    }  # fmt: skip
+    }
 
 
 def report(config: Config, rows: list[dict[str, Any]], classes: list[dict[str, Any]]) -> None:
@@ -185,16 +215,24 @@ def report(config: Config, rows: list[dict[str, Any]], classes: list[dict[str, A
         sorted(r, key=lambda row: list(ARMS).index(row["arm"])) for r in (rows, classes)
     )
     about = ABOUT.format(
-        name=config.data.name, size=config.data.size, split=config.split, width=config.width,
-        steps=config.steps, batch=config.batch_size, seeds=config.seeds,
-    )  # fmt: skip
+        name=config.data.name,
+        size=config.data.size,
+        split=config.split,
+        width=config.width,
+        steps=config.steps,
+        batch=config.batch_size,
+        seeds=config.seeds,
+    )
     figure = plots.output_strides(rows, classes, title=about)
     figure.savefig(config.out / "output_stride.png", dpi=150)
     text = studies.write_summary(
-        config.out, title="Output stride", about=f"{about}.", verdicts=judge(rows),
+        config.out,
+        title="Output stride",
+        about=f"{about}.",
+        verdicts=judge(rows),
         figures={"output_stride.png": "Mean IoU against cost, and each class's IoU, by arm"},
         tables=[table(rows)],
-    )  # fmt: skip
+    )
     print(f"\n{text}\nFigure: {config.out / 'output_stride.png'}")
 
 
@@ -202,11 +240,19 @@ def judge(rows: Sequence[dict[str, Any]]) -> list[Verdict]:
     """Both orders."""
     ious = {arm: _values(rows, arm, "mean_iou") for arm in dict.fromkeys(r["arm"] for r in rows)}
     claims: tuple[tuple[studies.Heading, str, str, list[str]], ...] = (
-        ("Dilation", "At equal parameters the mean IoU falls as the output stride rises",
-         "Chen et al. 2017, Yu et al. 2017", [f"stride {s}" for s in (4, 8, 16, 32)]),
-        ("Segmentation", "The mean IoU rises with each skip from encoder to scores",
-         "Long et al. 2015", ["fcn8s", "fcn16s", "fcn32s"]),
-    )  # fmt: skip
+        (
+            "Dilation",
+            "At equal parameters the mean IoU falls as the output stride rises",
+            "Chen et al. 2017, Yu et al. 2017",
+            [f"stride {s}" for s in (4, 8, 16, 32)],
+        ),
+        (
+            "Segmentation",
+            "The mean IoU rises with each skip from encoder to scores",
+            "Long et al. 2015",
+            ["fcn8s", "fcn16s", "fcn32s"],
+        ),
+    )
     return [
         order(heading, claim, source, "mean IoU", {a: ious[a] for a in best_first if a in ious})
         for heading, claim, source, best_first in claims

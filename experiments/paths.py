@@ -48,10 +48,14 @@ def main(config: Config) -> None:
     """Measure what is not yet in `config.out`, then write tables and figures."""
     use_all_cores(config.devices)
     records.open_run(
-        config.out, config, results="results.csv",
+        config.out,
+        config,
+        results="results.csv",
         written=(*studies.WRITTEN, "paths.csv", "singles.csv", "lesions.csv"),
-        may_differ=MAY_DIFFER, resume=config.resume, overwrite=config.overwrite,
-    )  # fmt: skip
+        may_differ=MAY_DIFFER,
+        resume=config.resume,
+        overwrite=config.overwrite,
+    )
     study = Study(config)
     begun = [(arm, config.blocks) for arm in config.measured if arm in BEGUN]
     nets = begun + [(arm, blocks) for blocks, arms in config.nets.items() for arm in arms]
@@ -96,33 +100,52 @@ class Study:
         if blocks == self.config.blocks and arm in self.config.measured:
             measure = over_members(
                 measure_paths(make, lengths=self.lengths, samples=self.config.samples),
-                self.mesh, in_axes=(0, 0, None, 0), few_calls=True,
-            )  # fmt: skip
+                self.mesh,
+                in_axes=(0, 0, None, 0),
+                few_calls=True,
+            )
             self._paths(arm, measure, start, "initialisation")
         if arm in BEGUN:
             self.tables["results"].add(*paths_report.untrained(arm, blocks, self.config.seeds))
             return
         config = self.config
         trained = train_best(
-            apply, start, self.train, seeds=config.seeds, learning_rates=config.learning_rates,
-            steps=config.steps, batch_size=config.batch_size, clip=config.clip,
+            apply,
+            start,
+            self.train,
+            seeds=config.seeds,
+            learning_rates=config.learning_rates,
+            steps=config.steps,
+            batch_size=config.batch_size,
+            clip=config.clip,
             name=f"{arm}, {blocks} blocks",
-        )  # fmt: skip
+        )
         if measure:
             self._paths(arm, measure, trained.nets, "after training")
         self._lesions(arm, blocks, make, trained.nets)
-        self.tables["results"].add(*[
-            {"arm": arm, "blocks": blocks, "seed": m.seed, "learning_rate": m.learning_rate,
-             "train_loss": float(loss)}
-            for m, loss in zip(trained.members, trained.losses, strict=True)
-        ])  # fmt: skip
+        self.tables["results"].add(
+            *[
+                {
+                    "arm": arm,
+                    "blocks": blocks,
+                    "seed": m.seed,
+                    "learning_rate": m.learning_rate,
+                    "train_loss": float(loss),
+                }
+                for m, loss in zip(trained.members, trained.losses, strict=True)
+            ]
+        )
 
     def net(self, arm: str, blocks: int, rngs: nnx.Rngs) -> models.DeepNet:
         """The net of one arm."""
         return models.DeepNet(
-            classes=self.dataset.classes, inputs=self.dataset.channels,
-            features=self.config.features, blocks=blocks, rngs=rngs, **ARMS[arm],
-        )  # fmt: skip
+            classes=self.dataset.classes,
+            inputs=self.dataset.channels,
+            features=self.config.features,
+            blocks=blocks,
+            rngs=rngs,
+            **ARMS[arm],
+        )
 
     def _paths(self, arm: str, measure, nets, when: str) -> None:
         """Rows of the gradient by length, of every seed's net."""
@@ -132,15 +155,19 @@ class Study:
         )
         for seed in range(self.config.seeds):
             same = {"arm": arm, "blocks": self.config.blocks, "seed": seed, "when": when}
-            self.tables["paths"].add(*[
-                {**same, "length": k, "log_norm": float(v), "off": float(found.off[seed])}
-                for k, v in enumerate(found.parts[seed])
-            ])  # fmt: skip
-            self.tables["singles"].add(*[
-                {**same, "length": int(k), "log_norm": float(v)}
-                for k, values in zip(self.lengths, found.singles[seed], strict=True)
-                for v in values
-            ])  # fmt: skip
+            self.tables["paths"].add(
+                *[
+                    {**same, "length": k, "log_norm": float(v), "off": float(found.off[seed])}
+                    for k, v in enumerate(found.parts[seed])
+                ]
+            )
+            self.tables["singles"].add(
+                *[
+                    {**same, "length": int(k), "log_norm": float(v)}
+                    for k, values in zip(self.lengths, found.singles[seed], strict=True)
+                    for v in values
+                ]
+            )
 
     def _lesions(self, arm: str, blocks: int, make, nets) -> None:
         """Rows of loss and accuracy of every seed's net, whole and after each lesion."""
@@ -148,14 +175,23 @@ class Study:
         orders, kept = (np.stack([d[i] for d in drawn]) for i in (2, 3))
         measure = over_members(
             measure_lesions(make), self.mesh, in_axes=(0, 0, None, None, None), few_calls=True
-        )  # fmt: skip
+        )
         found = jax.device_get(measure(*nets, self.held_out, orders, kept))
-        self.tables["lesions"].add(*[
-            {"arm": arm, "blocks": blocks, "seed": seed, "kind": kind, "number": number,
-             "loss": float(found[0][seed, i]), "accuracy": float(found[1][seed, i])}
-            for seed in range(self.config.seeds)
-            for i, (kind, number, _, _) in enumerate(drawn)
-        ])  # fmt: skip
+        self.tables["lesions"].add(
+            *[
+                {
+                    "arm": arm,
+                    "blocks": blocks,
+                    "seed": seed,
+                    "kind": kind,
+                    "number": number,
+                    "loss": float(found[0][seed, i]),
+                    "accuracy": float(found[1][seed, i]),
+                }
+                for seed in range(self.config.seeds)
+                for i, (kind, number, _, _) in enumerate(drawn)
+            ]
+        )
 
 
 def lesions(blocks: int, samples: int) -> Iterator[tuple[str, int, np.ndarray, np.ndarray]]:

@@ -110,12 +110,29 @@ class Config:
 
 PRESETS = {
     "tiny": Config(
-        arms=("residual_norm", "plain_norm"), size=12, blocks=5, shallow=3, seeds=2,
-        learning_rates=(4e-3,), steps=3, batch_size=2, features=4, sampled=3, samples=2, images=2,
+        arms=("residual_norm", "plain_norm"),
+        size=12,
+        blocks=5,
+        shallow=3,
+        seeds=2,
+        learning_rates=(4e-3,),
+        steps=3,
+        batch_size=2,
+        features=4,
+        sampled=3,
+        samples=2,
+        images=2,
     ),
     "quick": Config(),
     "full": Config(
-        size=24, seeds=8, learning_rates=(5e-4, 1e-3, 2e-3, 4e-3, 8e-3), steps=600, features=16,
-        batch_size=8, sampled=28, samples=32, images=24,
+        size=24,
+        seeds=8,
+        learning_rates=(5e-4, 1e-3, 2e-3, 4e-3, 8e-3),
+        steps=600,
+        features=16,
+        batch_size=8,
+        sampled=28,
+        samples=32,
+        images=24,
     ),
-}  # fmt: skip
+}

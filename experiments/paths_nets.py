@@ -56,9 +56,8 @@ def measure_paths(
 
         parts = analysis.path_gradients(branch, layers, x, loss)
         singles = analysis.sampled_path_norms(
-            branch, layers, x, loss, jnp.asarray(lengths),
-            key=jax.random.key(seed), samples=samples,
-        )  # fmt: skip
+            branch, layers, x, loss, jnp.asarray(lengths), key=jax.random.key(seed), samples=samples
+        )
         wanted = jax.grad(whole)(x)
         off = jnp.linalg.norm((parts.total() - wanted).ravel()) / jnp.linalg.norm(wanted.ravel())
         return Gradient(parts.log_norms(), singles, off)

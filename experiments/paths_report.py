@@ -15,20 +15,39 @@ from jaxseg.training import records
 
 COLUMNS = {
     "results": {
-        "arm": str, "blocks": int, "seed": int, "learning_rate": float, "train_loss": float,
+        "arm": str,
+        "blocks": int,
+        "seed": int,
+        "learning_rate": float,
+        "train_loss": float,
     },
     "paths": {
-        "arm": str, "blocks": int, "seed": int, "when": str, "length": int, "log_norm": float,
+        "arm": str,
+        "blocks": int,
+        "seed": int,
+        "when": str,
+        "length": int,
+        "log_norm": float,
         "off": float,
     },
     "singles": {
-        "arm": str, "blocks": int, "seed": int, "when": str, "length": int, "log_norm": float,
+        "arm": str,
+        "blocks": int,
+        "seed": int,
+        "when": str,
+        "length": int,
+        "log_norm": float,
     },
     "lesions": {
-        "arm": str, "blocks": int, "seed": int, "kind": str, "number": int, "loss": float,
+        "arm": str,
+        "blocks": int,
+        "seed": int,
+        "kind": str,
+        "number": int,
+        "loss": float,
         "accuracy": float,
     },
-}  # fmt: skip
+}
 PUBLISHED = (5, 17)
 """Lengths that nearly all gradient came through for CIFAR, of 54 blocks (Veit et al. 2016)."""
 VEIT = "Veit et al. 2016"
@@ -64,17 +83,19 @@ def write(config: Config, tables: Tables, chance: float) -> str:
     plots.lesions(losses, chance=chance, title=f"Lesions. {about}").savefig(
         config.out / "lesions.png", dpi=150
     )
-    verdicts = [
-        *path_verdicts(config, tables, curves), *lesion_verdicts(config, losses, chance)
-    ]  # fmt: skip
+    verdicts = [*path_verdicts(config, tables, curves), *lesion_verdicts(config, losses, chance)]
     figures = {
         "paths.png": "The gradient by path length: measured, theory dashed",
         "lesions.png": "The loss after blocks were removed or changed about",
     }
     return studies.write_summary(
-        config.out, title="Paths", about=f"{about}; ln K = {chance:.3f}.", verdicts=verdicts,
-        figures=figures, tables=[length_table(curves), loss_table(tables["results"])],
-    )  # fmt: skip
+        config.out,
+        title="Paths",
+        about=f"{about}; ln K = {chance:.3f}.",
+        verdicts=verdicts,
+        figures=figures,
+        tables=[length_table(curves), loss_table(tables["results"])],
+    )
 
 
 def by_length(config: Config, tables: Tables, arm: str) -> dict[str, plots.ByLength]:
@@ -161,11 +182,15 @@ def path_verdicts(config: Config, tables: Tables, curves) -> list[studies.Verdic
     off = float(np.max([r["off"] for r in tables["paths"].rows]))
     found = [
         studies.Verdict(
-            HEADING, "The parts of all path lengths sum to the gradient of the whole net",
-            "derived", "relative distance below 1e-4", f"at most {off:.1e}", config.seeds,
+            HEADING,
+            "The parts of all path lengths sum to the gradient of the whole net",
+            "derived",
+            "relative distance below 1e-4",
+            f"at most {off:.1e}",
+            config.seeds,
             studies.judged(off < 1e-4),
         )
-    ]  # fmt: skip
+    ]
     words = {
         "residual_unscaled": "Unscaled branches at initialisation: lengths follow Bin(L, 1/2) but "
         "for what the border takes, and the shortest matter least",
@@ -180,13 +205,19 @@ def path_verdicts(config: Config, tables: Tables, curves) -> list[studies.Verdic
         away = means / expected - 1
         beyond = np.min(away) > 0.15 or np.max(away) < -0.15
         agrees = told_by(abs(np.mean(away)) <= 0.15, beyond)
-        found.append(studies.Verdict(
-            HEADING, claim, "derived from Veit et al. 2016 and De & Smith 2020"
-            if arm == "residual_norm" else f"derived from {VEIT}",
-            f"mean length {expected:.2f} of {config.blocks} ± 15 %",
-            f"{np.mean(means):.2f} ({means.min():.2f} to {means.max():.2f})",
-            config.seeds, studies.judged(agrees if config.seeds > 1 else None),
-        ))  # fmt: skip
+        found.append(
+            studies.Verdict(
+                HEADING,
+                claim,
+                "derived from Veit et al. 2016 and De & Smith 2020"
+                if arm == "residual_norm"
+                else f"derived from {VEIT}",
+                f"mean length {expected:.2f} of {config.blocks} ± 15 %",
+                f"{np.mean(means):.2f} ({means.min():.2f} to {means.max():.2f})",
+                config.seeds,
+                studies.judged(agrees if config.seeds > 1 else None),
+            )
+        )
     return [*found, *_short(config, curves)]
 
 
@@ -206,25 +237,36 @@ def _short(config: Config, curves) -> list[studies.Verdict]:
     for name, shown in (("exactly", exact), ("by sampled paths", sampled)):
         low = 100 * shown.trained[:, : longest + 1].sum(axis=1)
         within = 100 * shown.trained[:, PUBLISHED[0] : longest + 1].sum(axis=1)
-        found.append(studies.Verdict(
-            HEADING,
-            f"After training with batch norm most of the gradient comes through paths of at most "
-            f"{longest} of {config.blocks} branches ({fraction:.2g} % of all paths); {name}", VEIT,
-            "above 90 %; published for CIFAR: 5 to 17 of 54",
-            f"{np.median(low):.1f} % ({low.min():.1f} to {low.max():.1f}); from {PUBLISHED[0]} on "
-            f"{np.median(within):.1f} %; mean length {np.median(mean_length(shown.trained)):.1f}",
-            config.seeds, studies.judged(
-                told_by(low.min() > 90, low.max() <= 90) if config.seeds > 1 else None
-            ),
-        ))  # fmt: skip
+        found.append(
+            studies.Verdict(
+                HEADING,
+                f"After training with batch norm most of the gradient comes through paths of at "
+                f"most {longest} of {config.blocks} branches ({fraction:.2g} % of all "
+                f"paths); {name}",
+                VEIT,
+                "above 90 %; published for CIFAR: 5 to 17 of 54",
+                f"{np.median(low):.1f} % ({low.min():.1f} to {low.max():.1f}); from "
+                f"{PUBLISHED[0]} on {np.median(within):.1f} %; mean length "
+                f"{np.median(mean_length(shown.trained)):.1f}",
+                config.seeds,
+                studies.judged(
+                    told_by(low.min() > 90, low.max() <= 90) if config.seeds > 1 else None
+                ),
+            )
+        )
     means = [mean_length(s.trained) for s in (exact, sampled)]
-    found.append(studies.Verdict(
-        HEADING, "Sampled paths times their number overstate the long ones: gradients of different "
-        "paths mostly cancel, so that their sum grows as the root of their number", "derived",
-        "mean length by sampling above the exact one in every seed",
-        f"{np.median(means[1]):.1f} against {np.median(means[0]):.1f}", config.seeds,
-        studies.judged(told_by(np.all(means[1] > means[0]), np.all(means[1] <= means[0]))),
-    ))  # fmt: skip
+    found.append(
+        studies.Verdict(
+            HEADING,
+            "Sampled paths times their number overstate the long ones: gradients of different "
+            "paths mostly cancel, so that their sum grows as the root of their number",
+            "derived",
+            "mean length by sampling above the exact one in every seed",
+            f"{np.median(means[1]):.1f} against {np.median(means[0]):.1f}",
+            config.seeds,
+            studies.judged(told_by(np.all(means[1] > means[0]), np.all(means[1] <= means[0]))),
+        )
+    )
     return found
 
 
@@ -247,13 +289,18 @@ def lesion_verdicts(config: Config, losses, chance: float) -> list[studies.Verdi
             rises = np.all(less[1:] >= less[:-1] - 0.01 * chance) and less[-1] > less[0]
             told = bool(rises) if less[0] < 2 / 3 * chance else None  # else it knows too little
             told = None if np.isnan(less).any() else told
-            found.append(studies.Verdict(
-                HEADING, f"The more blocks of a {config.blocks}-block `{arm}` net are {does}, the "
-                "higher its loss, step by step", VEIT,
-                f"rises with k = {', '.join(map(str, steps))}",
-                f"{means[0]:.3f} whole; " + ", ".join(f"{m:.3f}" for m in means[1:]),
-                config.seeds, studies.judged(told),
-            ))  # fmt: skip
+            found.append(
+                studies.Verdict(
+                    HEADING,
+                    f"The more blocks of a {config.blocks}-block `{arm}` net are {does}, the "
+                    "higher its loss, step by step",
+                    VEIT,
+                    f"rises with k = {', '.join(map(str, steps))}",
+                    f"{means[0]:.3f} whole; " + ", ".join(f"{m:.3f}" for m in means[1:]),
+                    config.seeds,
+                    studies.judged(told),
+                )
+            )
     return found
 
 
@@ -271,8 +318,9 @@ def _one_block(config, arms, plain, twin, depth, chance) -> studies.Verdict:
     # In the right order or overlapping, but neither harmless nor fatal: not told.
     told = told_by(agrees, above(lost[twin], lost[plain])) if trained else None
     return studies.Verdict(
-        HEADING, f"Without one of {depth} blocks a `{plain}` net fails and a `{twin}` net hardly "
-        "notices", VEIT,
+        HEADING,
+        f"Without one of {depth} blocks a `{plain}` net fails and a `{twin}` net hardly notices",
+        VEIT,
         "of chance minus loss, the median block takes above 50 % plain, below 20 % residual, in "
         "every seed",
         "; ".join(
@@ -280,8 +328,9 @@ def _one_block(config, arms, plain, twin, depth, chance) -> studies.Verdict:
             f"{100 * lost[arm].max():.0f}; loss whole {np.median(arms[arm].whole):.2f})"
             for arm in (plain, twin)
         ),
-        config.seeds, studies.judged(None if told is None else bool(told)),
-    )  # fmt: skip
+        config.seeds,
+        studies.judged(None if told is None else bool(told)),
+    )
 
 
 def mean_length(shares_: np.ndarray) -> np.ndarray:
@@ -313,6 +362,8 @@ def loss_table(table: studies.Table) -> list[str]:
             groups.setdefault(key, []).append(row["train_loss"])
     return records.markdown_table(
         "net | blocks | learning rate | median training loss (range)",
-        [f"{arm} | {blocks} | {rate:g} | {np.median(v):.3f} ({min(v):.3f} to {max(v):.3f})"
-         for (arm, blocks, rate), v in groups.items()],
-    )  # fmt: skip
+        [
+            f"{arm} | {blocks} | {rate:g} | {np.median(v):.3f} ({min(v):.3f} to {max(v):.3f})"
+            for (arm, blocks, rate), v in groups.items()
+        ],
+    )

@@ -88,8 +88,15 @@ def effective_claim(found: Effective, seeds: int, seconds: float) -> Claim:
     """The width against the root of the variance of the walk."""
     near = abs(found.width / found.theory - 1) < TOLERANCE * math.sqrt(64 / seeds)
     case, theory, width = f"{found.kind} {found.depth} layers", found.theory, found.width
-    return Claim("effective", case, "width in pixels", round(theory, 3), round(width, 3), near,
-                 round(seconds, 2))  # fmt: skip
+    return Claim(
+        "effective",
+        case,
+        "width in pixels",
+        round(theory, 3),
+        round(width, 3),
+        near,
+        round(seconds, 2),
+    )
 
 
 CHAINS = {"20 layers": (1,) * 20, "rates 1 2 4 8 16": (1, 2, 4, 8, 16)}

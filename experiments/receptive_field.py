@@ -103,9 +103,13 @@ PRESETS = {
 def main(config: Config) -> None:
     """Answer all questions, write tables and figures, and fail where theory is missed."""
     records.open_run(
-        config.out, config, results="results.csv", written=studies.WRITTEN, resume=False,
+        config.out,
+        config,
+        results="results.csv",
+        written=studies.WRITTEN,
+        resume=False,
         overwrite=True,
-    )  # fmt: skip
+    )
     claims = [*standard_nets(), *growth(config.layers)]
     tools = other_tools()
     holes, paths = gridding()
@@ -136,11 +140,14 @@ def measure_effective(config: Config) -> list[tuple[Effective, Claim]]:
         for depth in sorted(config.depths):
             start = time.perf_counter()
             key = jax.random.key(config.seed)
-            found = effective(kind, depth, config.rates, features=config.features,
-                              seeds=config.seeds, key=key)  # fmt: skip
+            found = effective(
+                kind, depth, config.rates, features=config.features, seeds=config.seeds, key=key
+            )
             seconds = time.perf_counter() - start
-            print(f"{kind:>9} {depth:>3} convolutions: width {found.width:6.2f} pixels, "
-                  f"theory {found.theory:6.2f} ({seconds:.1f} s)")  # fmt: skip
+            print(
+                f"{kind:>9} {depth:>3} convolutions: width {found.width:6.2f} pixels, "
+                f"theory {found.theory:6.2f} ({seconds:.1f} s)"
+            )
             measured.append((found, effective_claim(found, config.seeds, seconds)))
     return measured
 
@@ -157,41 +164,62 @@ def photograph(size: int) -> np.ndarray:
 
 def _tool_rows(tools: Sequence[dict[str, str]]) -> list[dict]:
     return [
-        {"study": "tools", "case": row["net"], "quantity": f"pixels by {tool}'s documented rule",
-         "expected": row["truth"], "found": said, "holds": said == row["truth"], "seconds": 0.0}
+        {
+            "study": "tools",
+            "case": row["net"],
+            "quantity": f"pixels by {tool}'s documented rule",
+            "expected": row["truth"],
+            "found": said,
+            "holds": said == row["truth"],
+            "seconds": 0.0,
+        }
         for row in tools
-        for tool, said in row.items() if tool not in ("net", "truth")
-    ]  # fmt: skip
+        for tool, said in row.items()
+        if tool not in ("net", "truth")
+    ]
 
 
 def _figures(config: Config, claims, paths, overlaps, kinds, found: Sequence[Effective]) -> None:
     """Draw what the claims say."""
-    sizes = {way: [c.found for c in claims if (c.study, c.case) == ("growth", way)]
-             for way in GROWTH}  # fmt: skip
+    sizes = {
+        way: [c.found for c in claims if (c.study, c.case) == ("growth", way)] for way in GROWTH
+    }
     nested = nested_windows(PHOTOGRAPH)
     drawn = {
         "growth": plots.field_growth(
-            range(1, config.layers + 1), sizes, layers=r"$3 \times 3$ convolutions",
-            title="Striding and dilation see the same; dilation keeps every pixel"),
+            range(1, config.layers + 1),
+            sizes,
+            layers=r"$3 \times 3$ convolutions",
+            title="Striding and dilation see the same; dilation keeps every pixel",
+        ),
         "bottlenecks": plots.field_by_block(
-            *bottlenecks(), title="A ResNet-50 that strides on 1x1 convolutions (v1) sees farther\n"
-            "than one that strides on 3x3 (v1.5); published: Araujo et al. 2019"),
+            *bottlenecks(),
+            title="A ResNet-50 that strides on 1x1 convolutions (v1) sees farther\n"
+            "than one that strides on 3x3 (v1.5); published: Araujo et al. 2019",
+        ),
         "windows": plots.windows(
-            photograph(PHOTOGRAPH), [*nested.values()], [*nested],
-            title="What one pixel of each scale of a U-Net sees"),
+            photograph(PHOTOGRAPH),
+            [*nested.values()],
+            [*nested],
+            title="What one pixel of each scale of a U-Net sees",
+        ),
         "gridding": plots.path_counts(
-            paths, title=r"Three dilated $3 \times 3$ convolutions: paths to one output pixel"),
+            paths, title=r"Three dilated $3 \times 3$ convolutions: paths to one output pixel"
+        ),
         "checkerboard": plots.overlaps(
-            overlaps, title="Upconvolutions of stride 2: paths that meet in each output pixel"),
+            overlaps, title="Upconvolutions of stride 2: paths that meet in each output pixel"
+        ),
         "hybrid": plots.rule_of_triples(
-            kinds, title=r"Rates $(r_1, r_2, r_3)$ of three $3 \times 3$ convolutions: "
-            + _rule(kinds)),
-    }  # fmt: skip
+            kinds,
+            title=r"Rates $(r_1, r_2, r_3)$ of three $3 \times 3$ convolutions: " + _rule(kinds),
+        ),
+    }
     for window in (2, 4):
         drawn[f"phases_{window}x{window}"] = plots.output_phases(
-            phases(window), title=rf"U-Net with ${window} \times {window}$ upconvolutions: what an "
+            phases(window),
+            title=rf"U-Net with ${window} \times {window}$ upconvolutions: what an "
             "output pixel sees depends on where it stands",
-        )  # fmt: skip
+        )
     drawn |= _effective_figures(config, found)
     for name, figure in drawn.items():
         figure.savefig(config.out / f"{name}.png", dpi=150)
@@ -213,19 +241,24 @@ def _effective_figures(config: Config, found: Sequence[Effective]) -> dict[str, 
     nets = f"{config.seeds} random ReLU nets each"
     return {
         "effective": plots.effective_field(
-            [np.asarray(e.field.energy[0]) for e in shown], [e.window for e in shown],
+            [np.asarray(e.field.energy[0]) for e in shown],
+            [e.window for e in shown],
             [np.asarray(e.field.centre[0]) for e in shown],
             [np.asarray(e.field.width[0]) for e in shown],
             labels=[f"{e.kind}, {e.depth} layers" for e in shown],
-            title=f"Where the gradient of one output pixel lies ({nets})"),
+            title=f"Where the gradient of one output pixel lies ({nets})",
+        ),
         "effective_width": plots.width_growth(
             {kind: [e.depth for e in line] for kind, line in kinds.items()},
             {kind: [e.width for e in line] for kind, line in kinds.items()},
             {kind: [e.theory for e in line] for kind, line in kinds.items()},
-            {kind: [e.window[0][1] - e.window[0][0] + 1 for e in line]
-             for kind, line in kinds.items()},
-            title=f"The field grows as n, what is looked at as √n ({nets})"),
-    }  # fmt: skip
+            {
+                kind: [e.window[0][1] - e.window[0][0] + 1 for e in line]
+                for kind, line in kinds.items()
+            },
+            title=f"The field grows as n, what is looked at as √n ({nets})",
+        ),
+    }
 
 
 def command(args: Sequence[str] | None = None) -> None:

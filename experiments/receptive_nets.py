@@ -196,8 +196,14 @@ def _deeplab(layers: Layers, image, *, pooling=True, upsampling=True):
     for count, stride, dilation in ((3, 1, 1), (4, 2, 1), (6, 1, 2), (3, 1, 4)):
         for number in range(count):
             first = number == 0
-            x = _bottleneck(layers, x, stride=stride if first else 1, first=first, early=False,
-                            dilation=before if first else dilation)  # fmt: skip
+            x = _bottleneck(
+                layers,
+                x,
+                stride=stride if first else 1,
+                first=first,
+                early=False,
+                dilation=before if first else dilation,
+            )
         before = dilation
     ends["backbone"] = x
     branches = [layers.conv(x, 1), *(layers.conv(x, 3, dilation=d) for d in (12, 24, 36))]
@@ -217,11 +223,14 @@ def _resnets() -> list[Net]:
     for early, pins in known.items():
         for depth, sizes in pins.items():
             ends = [f"stage{4 - i}" for i in reversed(range(len(sizes)))]
-            nets.append(Net(
-                f"ResNet-{depth} v1" if early else f"ResNet-{depth} v1.5",
-                partial(_resnet, depths[depth], partial(_bottleneck, early=early)), 224,
-                dict(zip(ends, sizes, strict=True)),
-            ))  # fmt: skip
+            nets.append(
+                Net(
+                    f"ResNet-{depth} v1" if early else f"ResNet-{depth} v1.5",
+                    partial(_resnet, depths[depth], partial(_bottleneck, early=early)),
+                    224,
+                    dict(zip(ends, sizes, strict=True)),
+                )
+            )
     for depth, blocks, size in ((18, (2, 2, 2, 2), 435), (34, (3, 4, 6, 3), 899)):
         build = partial(_resnet, blocks, _basic)
         nets.append(Net(f"ResNet-{depth}", build, 224, {"stage4": size}))
@@ -241,8 +250,15 @@ def _unets() -> list[Net]:
     return nets
 
 
-_ALEXNET = {"conv1": 11, "pool1": 19, "conv2": 51, "conv3": 99, "conv4": 131, "conv5": 163,
-            "pool5": 195}  # fmt: skip
+_ALEXNET = {
+    "conv1": 11,
+    "pool1": 19,
+    "conv2": 51,
+    "conv3": 99,
+    "conv4": 131,
+    "conv5": 163,
+    "pool5": 195,
+}
 _CONTEXT = dict(enumerate((3, 5, 9, 17, 33, 65, 67, 67), 1))
 NETS: dict[str, Net] = {
     net.name: net
@@ -253,14 +269,22 @@ NETS: dict[str, Net] = {
         *_resnets(),
         *_unets(),
         Net("Context module", _context, 128, {f"layer{i}": n for i, n in _CONTEXT.items()}),
-        Net("Rates 1 2 4 … 64", partial(dilated, [2**i for i in range(7)]), 256,
-            {f"layer{i + 1}": 2 ** (i + 2) - 1 for i in range(7)}),
+        Net(
+            "Rates 1 2 4 … 64",
+            partial(dilated, [2**i for i in range(7)]),
+            256,
+            {f"layer{i + 1}": 2 ** (i + 2) - 1 for i in range(7)},
+        ),
         Net("Rates 2 2 2", partial(dilated, (2, 2, 2)), 32, {"layer3": 13}),
-        Net("DeepLabV3 features", partial(_deeplab, pooling=False, upsampling=False), 513,
-            {"backbone": 427, "aspp": 1003, "head": 1019}),
+        Net(
+            "DeepLabV3 features",
+            partial(_deeplab, pooling=False, upsampling=False),
+            513,
+            {"backbone": 427, "aspp": 1003, "head": 1019},
+        ),
         Net("DeepLabV3 without pooling", partial(_deeplab, pooling=False), 513, {"output": 1027}),
         Net("DeepLabV3", _deeplab, 513, {"output": 513}),
     )
-}  # fmt: skip
+}
 """By name. Pins are published (AlexNet, VGG, ResNet v1, the context module) or follow from the
 formula for chains; the counts of a U-Net's phases are those of a gradient's support in float64."""

@@ -71,8 +71,9 @@ def _sizes(phases) -> dict[int, int]:
 
 
 def _by_phase(sizes: dict[int, int]) -> str:
-    return " and ".join(f"{size} ({count} of {sum(sizes.values())})"
-                        for size, count in sizes.items())  # fmt: skip
+    return " and ".join(
+        f"{size} ({count} of {sum(sizes.values())})" for size, count in sizes.items()
+    )
 
 
 # --- other tools -------------------------------------------------------------------------------
@@ -132,8 +133,9 @@ def growth(depth: int) -> list[Claim]:
             start = time.perf_counter()
             (axis,) = receptive_field(net, image(2 ** (depth + 2), 1)).axes
             seconds = time.perf_counter() - start
-            claims.append(exact("growth", way, f"{n} layers: pixels", formula(n), axis.size,
-                                seconds))  # fmt: skip
+            claims.append(
+                exact("growth", way, f"{n} layers: pixels", formula(n), axis.size, seconds)
+            )
     return claims
 
 
@@ -157,8 +159,16 @@ def gridding() -> tuple[list[Claim], dict[str, np.ndarray]]:
         edge = slice(sum(rates), sum(rates) + extent)
         maps[f"rates {name}"] = counts[edge, edge]
         found = np.any(counts, axis=0)
-        claims.append(exact("gridding", name, "columns seen of the field", f"{seen} of {size}",
-                            f"{found.sum()} of {extent}", seconds))  # fmt: skip
+        claims.append(
+            exact(
+                "gridding",
+                name,
+                "columns seen of the field",
+                f"{seen} of {size}",
+                f"{found.sum()} of {extent}",
+                seconds,
+            )
+        )
         along = hybrid_dilation(rates).counts
         same = np.array_equal(counts[edge, edge], np.outer(along, along))
         claims.append(exact("gridding", name, "paths are the products of an axis's", True, same))
@@ -176,8 +186,16 @@ def checkerboard(block: int = 8) -> tuple[list[Claim], dict[str, np.ndarray]]:
         paths = np.array([[field.counts((i, j)).sum() for j in inside] for i in inside])
         seconds = time.perf_counter() - start
         maps[rf"${window} \times {window}$, stride 2"] = paths
-        claims.append(exact("checkerboard", f"window {window} stride 2", "most / fewest paths",
-                            ratio, float(paths.max() / paths.min()), seconds))  # fmt: skip
+        claims.append(
+            exact(
+                "checkerboard",
+                f"window {window} stride 2",
+                "most / fewest paths",
+                ratio,
+                float(paths.max() / paths.min()),
+                seconds,
+            )
+        )
     return claims, maps
 
 
@@ -217,10 +235,21 @@ def hybrid_triples(largest: int) -> tuple[list[Claim], np.ndarray]:
         kinds[tuple(r - 1 for r in triple)] = (not found.full) + 2 * (not found.passes)
     seconds = time.perf_counter() - start
     case = f"{largest**3} triples"
-    claims = [exact("hybrid", case, "pass with holes and begin with rate 1", 0,
-                    int(np.sum(kinds[0] == 1)), seconds)]  # fmt: skip
+    claims = [
+        exact(
+            "hybrid",
+            case,
+            "pass with holes and begin with rate 1",
+            0,
+            int(np.sum(kinds[0] == 1)),
+            seconds,
+        )
+    ]
     for kind, quantity in ((1, "pass with holes"), (2, "fail without a hole")):
         if largest in WRONG:
-            claims.append(exact("hybrid", case, quantity, WRONG[largest][kind - 1],
-                                int(np.sum(kinds == kind))))  # fmt: skip
+            claims.append(
+                exact(
+                    "hybrid", case, quantity, WRONG[largest][kind - 1], int(np.sum(kinds == kind))
+                )
+            )
     return claims, kinds

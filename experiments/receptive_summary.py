@@ -61,15 +61,26 @@ def summarise(
     parts = ["# What a pixel sees\n"]
     for study, (title, claim, theory) in ABOUT.items():
         rows = [c for c in claims if c.study == study]
-        cells = [(c.case, c.quantity, c.expected, c.found, "yes" if c.holds else "**NO**",
-                  f"{c.seconds:.3f}" if c.seconds else "") for c in rows]  # fmt: skip
+        cells = [
+            (
+                c.case,
+                c.quantity,
+                c.expected,
+                c.found,
+                "yes" if c.holds else "**NO**",
+                f"{c.seconds:.3f}" if c.seconds else "",
+            )
+            for c in rows
+        ]
         if study == "growth":
             cells = [cell for cell, row in zip(cells, rows, strict=True) if _last(row, rows)]
         parts += [
-            f"## {title}\n", f"**Claim.** {claim}\n", f"**Theory.** {theory}\n",
+            f"## {title}\n",
+            f"**Claim.** {claim}\n",
+            f"**Theory.** {theory}\n",
             _table(("case", "quantity", "theory", "found", "holds", "seconds"), cells),
             f"**Verdict.** {_verdict(rows)}\n",
-        ]  # fmt: skip
+        ]
         if study == "nets":
             parts += [_deepest(rows), _tools(tools), _phases()]
     parts.append(_kinds(kinds))
@@ -100,17 +111,19 @@ def _deepest(rows: Sequence[Claim]) -> str:
 def _tools(tools: Sequence[Mapping[str, str]]) -> str:
     rows = [(t["net"], t["truth"], *(t[tool] for tool in TOOLS)) for t in tools]
     right = {tool: sum(t[tool] == t["truth"] for t in tools) for tool in TOOLS}
-    return "\n".join([
-        "## What other tools say\n",
-        "By the rules that their code documents, computed here; the tools were not run "
-        "(`experiments/receptive_tools.py` says which version was read, and how).\n",
-        _table(("net", "exact", *TOOLS), rows),
-        "**Verdict.** "
-        + ", ".join(f"{tool}: {n} of {len(tools)}" for tool, n in right.items())
-        + " right. The first does not look at dilation; the second strings all modules into one "
-        "chain and is 0 from a transposed convolution on; the third counts no holes, needs a net "
-        "made linear and an image larger than the field, and sees one phase.\n",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "## What other tools say\n",
+            "By the rules that their code documents, computed here; the tools were not run "
+            "(`experiments/receptive_tools.py` says which version was read, and how).\n",
+            _table(("net", "exact", *TOOLS), rows),
+            "**Verdict.** "
+            + ", ".join(f"{tool}: {n} of {len(tools)}" for tool, n in right.items())
+            + " right. The first does not look at dilation; the second strings all modules into "
+            "one chain and is 0 from a transposed convolution on; the third counts no holes, needs "
+            "a net made linear and an image larger than the field, and sees one phase.\n",
+        ]
+    )
 
 
 def _phases() -> str:

@@ -28,9 +28,17 @@ from jaxseg.training import records
 
 HERE = Path(__file__).parent
 STUDIES = (
-    "receptive_field", "dilation", "output_stride", "upconvolution", "depth_scaling",
-    "trainability", "gradient_norms", "paths", "landscape", "long_skips",
-)  # fmt: skip
+    "receptive_field",
+    "dilation",
+    "output_stride",
+    "upconvolution",
+    "depth_scaling",
+    "trainability",
+    "gradient_norms",
+    "paths",
+    "landscape",
+    "long_skips",
+)
 """In the lecture's order; each is a script of its name and a folder of `runs`."""
 ANEW = ("receptive_field",)
 """Those that know no --resume: they measure everything again."""
@@ -166,11 +174,15 @@ def page(found: Sequence[Study], missing: Sequence[str]) -> str:
     for heading in get_args(studies.Heading):
         lines = [
             " | ".join(
-                [f"[{_cell(v['claim'])}](#{study.name}) ({_cell(v['source'])})",
-                 *(_cell(v[key]) for key in ("theory", "measured", "seeds", "verdict"))]
+                [
+                    f"[{_cell(v['claim'])}](#{study.name}) ({_cell(v['source'])})",
+                    *(_cell(v[key]) for key in ("theory", "measured", "seeds", "verdict")),
+                ]
             )
-            for study in found for v in study.verdicts if v["heading"] == heading
-        ]  # fmt: skip
+            for study in found
+            for v in study.verdicts
+            if v["heading"] == heading
+        ]
         if lines:
             head = "claim | theory | measured | seeds | verdict"
             parts += [f"### {heading}", "\n".join(records.markdown_table(head, lines))]
@@ -189,11 +201,17 @@ def _section(study: Study) -> str:
     # A name between < and > may hold blanks.
     text = "".join(f"![{Path(name).stem.replace('_', ' ')}](<{name}>)\n\n" for name in more)
     body += _html(f"{text}`{_command(study.name)}` ({study.made})")
-    body = re.sub(r'<p><img src="([^"]+)" alt="([^"]*)" ?/?></p>',
-                  lambda found: _figure(study.folder, found[1], found[2]), body)  # fmt: skip
+    body = re.sub(
+        r'<p><img src="([^"]+)" alt="([^"]*)" ?/?></p>',
+        lambda found: _figure(study.folder, found[1], found[2]),
+        body,
+    )
     # What stands within a line of text.
-    body = re.sub(r'<img src="(?!data:)([^"]+)"',
-                  lambda found: f'<img src="{_content(study.folder, found[1])}"', body)  # fmt: skip
+    body = re.sub(
+        r'<img src="(?!data:)([^"]+)"',
+        lambda found: f'<img src="{_content(study.folder, found[1])}"',
+        body,
+    )
     return f'<section id="{study.name}"><h2>{html.escape(study.title)}</h2>{body}</section>'
 
 

@@ -18,9 +18,17 @@ from jaxseg.training.checkpoints import Checkpoints
 from jaxseg.training.optimizers import OptimizerConfig, make_optimizer
 
 ModelName = Literal[
-    "unet", "fcn", "fcn32s", "fcn16s", "fcn8s", "deeplabv3", "deeplabv3plus", "encoder_unet",
-    "lraspp", "drn",
-]  # fmt: skip
+    "unet",
+    "fcn",
+    "fcn32s",
+    "fcn16s",
+    "fcn8s",
+    "deeplabv3",
+    "deeplabv3plus",
+    "encoder_unet",
+    "lraspp",
+    "drn",
+]
 NETS: dict[str, tuple[type[models.Segmenter], dict[str, Any]]] = {
     "fcn": (models.FCN, {"backbone": "resnet18"}),
     "fcn32s": (models.SkipFCN, {"backbone": "resnet18", "finest": 32}),
@@ -115,9 +123,14 @@ def build(config: ModelConfig, classes: int, channels: int, rngs: nnx.Rngs) -> A
         ValueError: as the net's own config.
     """
     common: dict[str, Any] = {
-        "classes": classes, "inputs": channels, "norm": config.norm, "dtype": config.dtype,
-        "remat": config.remat, "dropout": config.dropout, "rngs": rngs,
-    }  # fmt: skip
+        "classes": classes,
+        "inputs": channels,
+        "norm": config.norm,
+        "dtype": config.dtype,
+        "remat": config.remat,
+        "dropout": config.dropout,
+        "rngs": rngs,
+    }
     if config.name == "unet":
         if config.auxiliary:
             raise ValueError("model.auxiliary: unet has no second head: leave it out.")
@@ -138,8 +151,10 @@ def build(config: ModelConfig, classes: int, channels: int, rngs: nnx.Rngs) -> A
             )
         backbone = replace(known, width=config.width)
     asked = {
-        "backbone": backbone, "output_stride": config.output_stride, "features": config.features
-    }  # fmt: skip
+        "backbone": backbone,
+        "output_stride": config.output_stride,
+        "features": config.features,
+    }
     return net(**fields | {name: value for name, value in asked.items() if value is not None})
 
 

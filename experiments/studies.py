@@ -107,10 +107,12 @@ def write_summary(
     """
     head = "claim | theory | measured | seeds | verdict"
     lines = [
-        " | ".join(_cell(text) for text in
-                   (f"{v.claim} ({v.source})", v.theory, v.measured, str(v.seeds), v.verdict))
+        " | ".join(
+            _cell(text)
+            for text in (f"{v.claim} ({v.source})", v.theory, v.measured, str(v.seeds), v.verdict)
+        )
         for v in verdicts
-    ]  # fmt: skip
+    ]
     pictures = [[f"![{_line(caption)}]({name})"] for name, caption in (figures or {}).items()]
     parts = [[f"# {title}"], [about], records.markdown_table(head, lines), *pictures, *tables]
     text = "\n\n".join("\n".join(part) for part in parts) + "\n"

@@ -7,9 +7,15 @@ import numpy as np
 from orders import by_chance
 
 RESULTS = {
-    "arm": str, "seed": int, "learning_rate": float, "train_loss": float, "pixel_accuracy": float,
-    "mean_iou": float, "parameters": int, "step_milliseconds": float,
-}  # fmt: skip
+    "arm": str,
+    "seed": int,
+    "learning_rate": float,
+    "train_loss": float,
+    "pixel_accuracy": float,
+    "mean_iou": float,
+    "parameters": int,
+    "step_milliseconds": float,
+}
 """Columns of a run's results."""
 Rows = Sequence[Mapping[str, Any]]
 

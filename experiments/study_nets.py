@@ -94,10 +94,15 @@ def train_best(
         )
 
     sweep = train_members(
-        apply, jax.tree.map(lambda a: a[[m.seed for m in members]], start), optimizer, members,
+        apply,
+        jax.tree.map(lambda a: a[[m.seed for m in members]], start),
+        optimizer,
+        members,
         lambda seed: data.batches(source, batch_size=batch_size, seed=seed),
-        steps=steps, mesh=member_mesh(len(members)), name=name,
-    )  # fmt: skip
+        steps=steps,
+        mesh=member_mesh(len(members)),
+        name=name,
+    )
     losses = sweep.final_losses()
     medians = np.median(losses.reshape(len(learning_rates), seeds), axis=1)
     rows = [int(np.argmin(medians)) * seeds + seed for seed in padded_seeds(seeds)]

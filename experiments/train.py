@@ -26,13 +26,7 @@ from contextlib import nullcontext
 import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
-from segmentation import (
-    evaluated,
-    functions,
-    make_loss,
-    pretrained,
-    start,
-)
+from segmentation import evaluated, functions, make_loss, pretrained, start
 from segmentation_data import load
 from train_config import MAY_DIFFER, PRESETS, Config, default_preset
 from train_report import RunLog, report
@@ -73,9 +67,14 @@ def _train(config: Config, dataset: data.Dataset) -> None:
     if jax.process_index() == 0:
         _check_data(config, dataset.info)
         records.open_run(
-            config.out, config, results="metrics.jsonl", may_differ=MAY_DIFFER, written=WRITTEN,
-            resume=config.resume, overwrite=config.overwrite,
-        )  # fmt: skip
+            config.out,
+            config,
+            results="metrics.jsonl",
+            may_differ=MAY_DIFFER,
+            written=WRITTEN,
+            resume=config.resume,
+            overwrite=config.overwrite,
+        )
         records.write_text(
             config.out / "dataset.json", json.dumps(records.config_record(dataset.info)) + "\n"
         )
@@ -115,21 +114,27 @@ class Training:
         )
         self.batches = data.prefetch(
             data.batches(
-                train.pixels, batch_size=config.batch_size, seed=config.seed, with_index=True,
-                process=jax.process_index(), processes=jax.process_count(),
+                train.pixels,
+                batch_size=config.batch_size,
+                seed=config.seed,
+                with_index=True,
+                process=jax.process_index(),
+                processes=jax.process_count(),
             ),
             self.put,
-        )  # fmt: skip
+        )
         _, apply = functions(config.model, self.info.classes, self.info.channels)
         self.weights = self._class_weights(train)
         self.step = jax.jit(
             make_train_step(
-                apply, make_optimizer(config.optimizer, config.steps),
+                apply,
+                make_optimizer(config.optimizer, config.steps),
                 make_loss(config.loss, self.weights, config.model.auxiliary),
-                transform=self._transform, accumulate=config.optimizer.accumulate,
+                transform=self._transform,
+                accumulate=config.optimizer.accumulate,
                 decay=config.optimizer.average,
             )
-        )  # fmt: skip
+        )
         everywhere = NamedSharding(self.mesh, PartitionSpec())
         self.evaluate_step = jax.jit(self._evaluate_step(apply), out_shardings=everywhere)
         self.apply = apply
@@ -141,10 +146,16 @@ class Training:
         name = f"{self.config.model.name} on {self.dataset.name}"
         try:
             state, _ = fit(
-                self.step, state, self.batches, self.config.steps, name=name, start=done,
-                check_every=self.config.log_every, watch=self._watch,
+                self.step,
+                state,
+                self.batches,
+                self.config.steps,
+                name=name,
+                start=done,
+                check_every=self.config.log_every,
+                watch=self._watch,
                 progress=jax.process_index() == 0,
-            )  # fmt: skip
+            )
         except Diverged as error:
             self.checkpoints.wait()
             raise SystemExit(
@@ -206,19 +217,25 @@ class Training:
         stopping = self.stop.anywhere()
         last = count == config.steps
         schedule = make_schedule(config.optimizer, config.steps)
-        self.log.write({
-            "step": count, "loss": float(np.mean(seen["loss"])),
-            "gradient_norm": float(np.mean(seen["gradient_norm"])),
-            "learning_rate": float(np.asarray(schedule(count - 1))),
-            "images_per_second": (count - self.logged) * config.batch_size / (now - self.clock),
-        })  # fmt: skip
+        self.log.write(
+            {
+                "step": count,
+                "loss": float(np.mean(seen["loss"])),
+                "gradient_norm": float(np.mean(seen["gradient_norm"])),
+                "learning_rate": float(np.asarray(schedule(count - 1))),
+                "images_per_second": (count - self.logged) * config.batch_size / (now - self.clock),
+            }
+        )
         if (last or _passed(self.logged, count, config.evaluate_every)) and not stopping:
             confusion = self.evaluate(state)
-            self.log.write({
-                "event": "validation", "step": count,
-                "mean_iou": float(metrics.mean_iou(confusion)),
-                "pixel_accuracy": float(metrics.pixel_accuracy(confusion)),
-            })  # fmt: skip
+            self.log.write(
+                {
+                    "event": "validation",
+                    "step": count,
+                    "mean_iou": float(metrics.mean_iou(confusion)),
+                    "pixel_accuracy": float(metrics.pixel_accuracy(confusion)),
+                }
+            )
         if last or stopping or _passed(self.logged, count, config.save_every):
             self.checkpoints.save(count, state, self.batches.get_state(), wait=last or stopping)
         self.logged, self.clock = count, time.perf_counter()
@@ -227,9 +244,13 @@ class Training:
     def _transform(self, key, batch):
         """Augmentation and normalisation, on the device."""
         images, labels = data.augment(
-            key, data.to_float(batch["image"]), batch["label"].astype(np.int32),
-            self.config.augmentation, index=batch["index"], fill=self.info.mean,
-        )  # fmt: skip
+            key,
+            data.to_float(batch["image"]),
+            batch["label"].astype(np.int32),
+            self.config.augmentation,
+            index=batch["index"],
+            fill=self.info.mean,
+        )
         return {"image": data.standardise(images, self.info.mean, self.info.std), "label": labels}
 
     def _evaluate_step(self, apply):

@@ -13,10 +13,24 @@ from jaxseg.data import Augmentation
 from jaxseg.training import OptimizerConfig
 
 MAY_DIFFER = (
-    "preset", "out", "resume", "resume_step", "overwrite", "devices", "space", "coordinator",
-    "processes", "process", "log_every", "evaluate_every", "save_every", "keep", "tensorboard",
-    "data.directory", "data.data_dir",
-)  # fmt: skip
+    "preset",
+    "out",
+    "resume",
+    "resume_step",
+    "overwrite",
+    "devices",
+    "space",
+    "coordinator",
+    "processes",
+    "process",
+    "log_every",
+    "evaluate_every",
+    "save_every",
+    "keep",
+    "tensorboard",
+    "data.directory",
+    "data.data_dir",
+)
 """Fields that may change when a run goes on."""
 
 
@@ -126,9 +140,7 @@ PRESETS = {
         data=DataConfig(name="camvid", size=(180, 240)),
         augmentation=_STREET,
         loss=LossConfig(class_weights="inverse_log"),
-        optimizer=OptimizerConfig(
-            learning_rate=1e-3, warmup=50, weight_decay=0.01, average=0.99
-        ),
+        optimizer=OptimizerConfig(learning_rate=1e-3, warmup=50, weight_decay=0.01, average=0.99),
         steps=1200,
         evaluate_every=300,
         out=Path("runs/camvid"),
@@ -136,9 +148,7 @@ PRESETS = {
     "full": Config(
         model=ModelConfig(name="deeplabv3plus", backbone="resnet50", dtype="bfloat16"),
         data=DataConfig(name="camvid", size=(360, 480)),
-        augmentation=Augmentation(
-            crop=(352, 480), brightness=0.3, contrast=0.3, saturation=0.3
-        ),
+        augmentation=Augmentation(crop=(352, 480), brightness=0.3, contrast=0.3, saturation=0.3),
         optimizer=OptimizerConfig(learning_rate=5e-4, warmup=500, average=0.999),
         steps=40_000,
         evaluate_every=1000,
@@ -146,7 +156,7 @@ PRESETS = {
         batch_size=16,
         out=Path("runs/full"),
     ),
-}  # fmt: skip
+}
 
 
 def default_preset(words: Sequence[str]) -> str:

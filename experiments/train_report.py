@@ -33,11 +33,16 @@ class RunLog:
         if self.silent:
             return
         records.keep_jsonl(self.path, lambda record: record.get("step", step + 1) <= step)
-        self.write({
-            "event": "start", "step": step, "devices": jax.device_count(),
-            "platform": jax.default_backend(), "processes": jax.process_count(),
-            "revision": records.revision(Path(__file__).parent),
-        })  # fmt: skip
+        self.write(
+            {
+                "event": "start",
+                "step": step,
+                "devices": jax.device_count(),
+                "platform": jax.default_backend(),
+                "processes": jax.process_count(),
+                "revision": records.revision(Path(__file__).parent),
+            }
+        )
 
     def write(self, record: dict[str, Any]) -> None:
         """Add a record, whose numbers go to TensorBoard too."""
@@ -55,9 +60,13 @@ class RunLog:
 
 
 def report(
-    config: Config, info: data.DatasetInfo, state: TrainState, confusion: np.ndarray,
-    validation: data.Pixels, apply: Any,
-) -> None:  # fmt: skip
+    config: Config,
+    info: data.DatasetInfo,
+    state: TrainState,
+    confusion: np.ndarray,
+    validation: data.Pixels,
+    apply: Any,
+) -> None:
     """Tables and figures of the validation split and of the run.
 
     Args:
@@ -103,6 +112,11 @@ def _panel(
 
     predictions, uncertainty = jax.device_get(look(images))
     return plots.prediction_panel(
-        images, np.stack([example["label"] for example in shown]), predictions, uncertainty,
-        palette=info.palette, class_names=info.class_names, title=title,
-    )  # fmt: skip
+        images,
+        np.stack([example["label"] for example in shown]),
+        predictions,
+        uncertainty,
+        palette=info.palette,
+        class_names=info.class_names,
+        title=title,
+    )

@@ -53,39 +53,76 @@ def main(config: Config) -> None:
     """Run what is not there yet, then write tables and figures."""
     use_all_cores(config.devices)
     records.open_run(
-        config.out, config, results="results.csv",
+        config.out,
+        config,
+        results="results.csv",
         written=("results.csv", "verdicts.csv", "summary.md", "*.png"),
-        may_differ=("preset", "out", "data_dir", "devices", "resume", "overwrite", "depths",
-                    "blocks", "chains"),
-        resume=config.resume, overwrite=config.overwrite,
-    )  # fmt: skip
+        may_differ=(
+            "preset",
+            "out",
+            "data_dir",
+            "devices",
+            "resume",
+            "overwrite",
+            "depths",
+            "blocks",
+            "chains",
+        ),
+        resume=config.resume,
+        overwrite=config.overwrite,
+    )
     table = Table(config.out / "results.csv", COLUMNS, resume=config.resume)
     x, labels = neighbourhoods(config, config.examples)
     for depth in config.depths:
         shape = nets.Shape(depth, 1, config.width, x.shape[1], CLASSES)
         train_all(
-            "phase", table, shape, phase_members(config, depth), x, labels, phi=jax.numpy.tanh,
-            steps=config.steps, batch_size=config.batch_size, momentum=0.9, clip=1.0,
-        )  # fmt: skip
+            "phase",
+            table,
+            shape,
+            phase_members(config, depth),
+            x,
+            labels,
+            phi=jax.numpy.tanh,
+            steps=config.steps,
+            batch_size=config.batch_size,
+            momentum=0.9,
+            clip=1.0,
+        )
     x, labels = neighbourhoods(config, config.block_examples)
     for chain in config.chains:
         for depth in config.blocks:
             shape = nets.Shape(depth, chain, config.block_width, x.shape[1], CLASSES)
             # Without momentum or a clip: where descent diverges is a part of the answer.
             train_all(
-                "transfer", table, shape, transfer_members(config, depth), x, labels,
-                phi=jax.nn.relu, steps=config.block_steps, batch_size=config.batch_size,
-                momentum=0.0, clip=np.inf,
-            )  # fmt: skip
+                "transfer",
+                table,
+                shape,
+                transfer_members(config, depth),
+                x,
+                labels,
+                phi=jax.nn.relu,
+                steps=config.block_steps,
+                batch_size=config.batch_size,
+                momentum=0.0,
+                clip=np.inf,
+            )
     report(config, table)
 
 
 def neighbourhoods(config: Config, examples: int) -> tuple[np.ndarray, np.ndarray]:
     """(examples, window**2) pixels about random ones, of mean 0 and variance 1 in all; labels."""
     dataset = data.mosaic(
-        size=max(20, config.window + 4), cells=2, scale=4, equal=False, gain=0.0, offset=0.0,
-        train=IMAGES, validation=1, test=1, data_dir=config.data_dir,
-    )  # fmt: skip
+        size=max(20, config.window + 4),
+        cells=2,
+        scale=4,
+        equal=False,
+        gain=0.0,
+        offset=0.0,
+        train=IMAGES,
+        validation=1,
+        test=1,
+        data_dir=config.data_dir,
+    )
     batch = next(data.batches(dataset.source("train"), batch_size=IMAGES, seed=0))
     window, edge = config.window, config.window // 2
     views = np.lib.stride_tricks.sliding_window_view(
@@ -98,9 +135,17 @@ def neighbourhoods(config: Config, examples: int) -> tuple[np.ndarray, np.ndarra
 
 
 def train_all(
-    part: str, table: Table, shape: nets.Shape, runs, x, labels, *, steps: int, batch_size: int,
+    part: str,
+    table: Table,
+    shape: nets.Shape,
+    runs,
+    x,
+    labels,
+    *,
+    steps: int,
+    batch_size: int,
     **options,
-) -> None:  # fmt: skip
+) -> None:
     """Train every run of one depth at once and add a row for each; nothing if they are there."""
     rows, members = zip(*runs, strict=True)
     same = {"part": part, "chain": shape.chain, "depth": shape.depth}
@@ -113,17 +158,20 @@ def train_all(
     start = over_members(
         functools.partial(nets.draw, shape=shape), mesh, in_axes=(0,), few_calls=True
     )(padded)
-    picks = np.stack([
-        np.random.default_rng(seed).integers(len(x), size=(steps, batch_size))
-        for seed in padded.seed
-    ])  # fmt: skip
+    picks = np.stack(
+        [
+            np.random.default_rng(seed).integers(len(x), size=(steps, batch_size))
+            for seed in padded.seed
+        ]
+    )
     # One after the other on each device: parameters of one run stay in its cache, which those of
     # all together do not; vmap took half as long again.
     one = functools.partial(nets.train, **options)
     train = over_members(
         lambda runs, x, labels: jax.lax.map(lambda run: one(*run, x, labels), runs),
-        mesh, in_axes=(0, None, None),
-    )  # fmt: skip
+        mesh,
+        in_axes=(0, None, None),
+    )
     inputs = jax.tree.map(
         lambda a: to_members(np.reshape(a, (mesh.size, -1, *a.shape[1:])), mesh),
         (jax.device_get(start), padded, picks.astype(np.int32)),
@@ -135,11 +183,12 @@ def train_all(
     seconds = time.perf_counter() - middle
     losses = nets.final_losses(found.losses.reshape(-1, steps))
     moved = found.moved.ravel()
-    table.add(*(
-        {**same, **row,
-         "train_loss": float(losses[i]), "moved": float(moved[i])}
-        for i, row in enumerate(rows)
-    ))  # fmt: skip
+    table.add(
+        *(
+            {**same, **row, "train_loss": float(losses[i]), "moved": float(moved[i])}
+            for i, row in enumerate(rows)
+        )
+    )
     print(
         f"{part:>8} {shape.depth:>4} x {shape.chain} layers: {len(rows)} runs in {seconds:.1f} s, "
         f"compiled in {middle - began:.1f} s; best loss {losses.min():.3f}"
@@ -164,11 +213,15 @@ def report(config: Config, table: Table) -> None:
         figure.savefig(config.out / f"{name}.png", dpi=150)
         print(f"Figure: {config.out / name}.png")
     text = write_summary(
-        config.out, title="Trainability", about=about,
-        verdicts=[*phase_verdicts(config, table.rows, chance),
-                  *transfer_verdicts(config, table.rows, chance)],
+        config.out,
+        title="Trainability",
+        about=about,
+        verdicts=[
+            *phase_verdicts(config, table.rows, chance),
+            *transfer_verdicts(config, table.rows, chance),
+        ],
         tables=[boundary_table(config, table.rows, chance)],
-    )  # fmt: skip
+    )
     print(f"\n{text}")
 
 

@@ -89,21 +89,56 @@ class Config:
 
 PRESETS = {
     "tiny": Config(
-        preset="tiny", examples=64, block_examples=64, window=5, batch_size=16,
-        weight_variances=(0.5, 1.76, 3.0), depths=(2, 6), width=16, steps=20, seeds=2,
-        log2_rates=(-5, -3), blocks=(2, 4),
-        chains=(1,), block_width=8, block_steps=10, block_seeds=2, block_log2_rates=(-6, -3, 0),
+        preset="tiny",
+        examples=64,
+        block_examples=64,
+        window=5,
+        batch_size=16,
+        weight_variances=(0.5, 1.76, 3.0),
+        depths=(2, 6),
+        width=16,
+        steps=20,
+        seeds=2,
+        log2_rates=(-5, -3),
+        blocks=(2, 4),
+        chains=(1,),
+        block_width=8,
+        block_steps=10,
+        block_seeds=2,
+        block_log2_rates=(-6, -3, 0),
     ),
     "quick": Config(),
     "full": Config(
-        preset="full", depths=(8, 16, 32, 64, 128, 256), width=128, steps=400, seeds=5,
+        preset="full",
+        depths=(8, 16, 32, 64, 128, 256),
+        width=128,
+        steps=400,
+        seeds=5,
         weight_variances=(
-            0.7, 0.9, 1.05, 1.2, 1.35, 1.5, 1.6, 1.7, 1.76, 1.85, 2.0, 2.2, 2.5, 2.9, 3.4, 4.0,
+            0.7,
+            0.9,
+            1.05,
+            1.2,
+            1.35,
+            1.5,
+            1.6,
+            1.7,
+            1.76,
+            1.85,
+            2.0,
+            2.2,
+            2.5,
+            2.9,
+            3.4,
+            4.0,
         ),
-        log2_rates=(-10, -8, -6, -4), blocks=(4, 8, 16, 32, 64, 128), block_width=64,
-        block_steps=300, block_seeds=5,
+        log2_rates=(-10, -8, -6, -4),
+        blocks=(4, 8, 16, 32, 64, 128),
+        block_width=64,
+        block_steps=300,
+        block_seeds=5,
     ),
-}  # fmt: skip
+}
 
 
 def layer(config: Config, weight_variance: float) -> mean_field.Layer:
@@ -124,9 +159,15 @@ def phase_members(config: Config, depth: int) -> list[tuple[dict, Member]]:
         skip, scale = (0.0, 1.0) if arm == "plain" else (1.0, depth**-0.5)
         row = {"arm": arm, "weight_variance": variance, "seed": seed, "log2_rate": log2}
         member = Member(
-            seed=seed, weight_variance=variance, bias_variance=config.bias_variance,
-            input_variance=q, skip=skip, scale=scale, learn_scale=0.0, rate=2.0**log2,
-        )  # fmt: skip
+            seed=seed,
+            weight_variance=variance,
+            bias_variance=config.bias_variance,
+            input_variance=q,
+            skip=skip,
+            scale=scale,
+            learn_scale=0.0,
+            rate=2.0**log2,
+        )
         found.append((row, member))
     return found
 
@@ -140,8 +181,14 @@ def transfer_members(config: Config, depth: int) -> list[tuple[dict, Member]]:
         scale = {"1/sqrt(L)": 1 / math.sqrt(depth), "unscaled": 1.0, "zero": 0.0}[arm]
         row = {"arm": arm, "weight_variance": HE, "seed": seed, "log2_rate": log2}
         member = Member(
-            seed=seed, weight_variance=HE, bias_variance=0.0, input_variance=1.0, skip=1.0,
-            scale=scale, learn_scale=float(arm == "zero"), rate=2.0**log2,
-        )  # fmt: skip
+            seed=seed,
+            weight_variance=HE,
+            bias_variance=0.0,
+            input_variance=1.0,
+            skip=1.0,
+            scale=scale,
+            learn_scale=float(arm == "zero"),
+            rate=2.0**log2,
+        )
         found.append((row, member))
     return found

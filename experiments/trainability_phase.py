@@ -23,9 +23,9 @@ def phase_losses(config: Config, rows: Rows, arm: str) -> np.ndarray:
     found = np.full((*_shape(config), config.seeds), np.inf)
     for i, depth in enumerate(config.depths):
         for j, variance in enumerate(config.weight_variances):
-            runs = by_rate([
-                r for r in kept if (r["depth"], r["weight_variance"]) == (depth, variance)
-            ])  # fmt: skip
+            runs = by_rate(
+                [r for r in kept if (r["depth"], r["weight_variance"]) == (depth, variance)]
+            )
             found[i, j] = min(runs, key=np.median)
     return found
 
@@ -102,8 +102,10 @@ def phase_verdicts(config: Config, rows: Rows, chance: float) -> list[Verdict]:
     deep = middle[expected > config.depths[-1]]
     capped = ""
     if len(deep):
-        capped = (f"; where 6 xi_c is above {config.depths[-1]}, nets train to "
-                  f"{deep.min():.0f} to {deep.max():.0f}")  # fmt: skip
+        capped = (
+            f"; where 6 xi_c is above {config.depths[-1]}, nets train to "
+            f"{deep.min():.0f} to {deep.max():.0f}"
+        )
     residual = np.median(phase_losses(config, rows, "residual"), axis=-1)
     ratio = "none"
     if len(ratios):
@@ -120,23 +122,25 @@ def phase_verdicts(config: Config, rows: Rows, chance: float) -> list[Verdict]:
             claim="Plain tanh nets train to about 6 depth scales, deepest between order and chaos",
             source="Schoenholz et al. 2017",
             theory=f"depth / 6 xi_c = 1 (within a factor 2), rank correlation of the two >= .8; "
-                   f"deepest beside sigma_w^2 = {critical:.3f}",
+            f"deepest beside sigma_w^2 = {critical:.3f}",
             measured=f"depth / 6 xi_c over {len(ratios)} weight variances where both lie between "
-                     f"the depths tried: {ratio}; rank correlation {rank:.2f}; deepest "
-                     f"({middle.max():.0f}) at sigma_w^2 = "
-                     f"{', '.join(f'{v:g}' for v in deepest)}{capped}",
-            seeds=config.seeds, verdict=judged(None if agrees is None else bool(agrees)),
+            f"the depths tried: {ratio}; rank correlation {rank:.2f}; deepest "
+            f"({middle.max():.0f}) at sigma_w^2 = "
+            f"{', '.join(f'{v:g}' for v in deepest)}{capped}",
+            seeds=config.seeds,
+            verdict=judged(None if agrees is None else bool(agrees)),
         ),
         Verdict(
             heading="Residual connections",
             claim="The same layers as residual branches over sqrt(L) train at every weight "
-                  "variance and depth",
+            "variance and depth",
             source="after Yang & Schoenholz 2017",
             theory=f"loss below ln(K) / 2 = {chance / 2:.3f} nats everywhere",
             measured=f"largest median loss {residual.max():.3f} nats, of {residual.size}",
-            seeds=config.seeds, verdict=all_train(residual, chance),
+            seeds=config.seeds,
+            verdict=all_train(residual, chance),
         ),
-    ]  # fmt: skip
+    ]
 
 
 def boundary_table(config: Config, rows: Rows, chance: float) -> list[str]:
@@ -164,10 +168,12 @@ def phase_figure(config: Config, rows: Rows, chance: float) -> Figure:
     where = where[where > 0.05]
     return plots.phase_diagram(
         losses={names[arm]: np.median(v, axis=-1) for arm, v in losses.items()},
-        weight_variances=variances, depths=config.depths, chance=chance,
+        weight_variances=variances,
+        depths=config.depths,
+        chance=chance,
         boundary={names[a]: boundaries(config, v, chance) for a, v in losses.items()},
         theory=(where, reach(config, where.tolist())),
         critical=mean_field.critical_weight_variance(config.bias_variance),
         title=f"Which depths train?  tanh nets of width {config.width}, biases of variance "
-              f"{config.bias_variance:g}, {config.steps} steps, {config.seeds} seeds",
-    )  # fmt: skip
+        f"{config.bias_variance:g}, {config.steps} steps, {config.seeds} seeds",
+    )

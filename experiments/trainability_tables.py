@@ -7,9 +7,16 @@ import numpy as np
 from studies import Judgement, judged
 
 COLUMNS = {
-    "part": str, "chain": int, "depth": int, "arm": str, "weight_variance": float, "seed": int,
-    "log2_rate": int, "train_loss": float, "moved": float,
-}  # fmt: skip
+    "part": str,
+    "chain": int,
+    "depth": int,
+    "arm": str,
+    "weight_variance": float,
+    "seed": int,
+    "log2_rate": int,
+    "train_loss": float,
+    "moved": float,
+}
 Rows = Sequence[Mapping[str, Any]]
 
 

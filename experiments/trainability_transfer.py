@@ -50,12 +50,14 @@ def _moves(config: Config, rows: Rows, chain: int, arm: str) -> Verdict:
         theory = "best log2 rate within +-1 at all depths, none at an end of those tried"
         holds = _stays(best, best_rates(config, runs), config.block_log2_rates)
     return Verdict(
-        heading="Residual connections", claim=claim,
+        heading="Residual connections",
+        claim=claim,
         source="Bordelon et al. 2023; Yang et al. 2023",
-        theory=theory, measured=f"{_by_depth(config, best)}{_price(config, losses)}",
+        theory=theory,
+        measured=f"{_by_depth(config, best)}{_price(config, losses)}",
         seeds=config.block_seeds,
         verdict=judged(holds if min(len(config.blocks), config.block_seeds) > 1 else None),
-    )  # fmt: skip
+    )
 
 
 def _stays(best: np.ndarray, by_seed: np.ndarray, tried: Sequence[int]) -> bool | None:
@@ -97,12 +99,13 @@ def _zero(config: Config, rows: Rows, chain: int, chance: float) -> Verdict:
     return Verdict(
         heading="Residual connections",
         claim=f"Behind a learned scale that starts at 0 a stack is the identity at step 0, and "
-              f"trains at every depth ({chain}-layer blocks)",
+        f"trains at every depth ({chain}-layer blocks)",
         source="De & Smith 2020; Bachlechner et al. 2020",
         theory=f"|stack(x) - x| = 0 exactly; loss below ln(K) / 2 = {chance / 2:.3f} nats",
         measured=f"{moved:g}; largest loss {least.max():.3f} nats; {best}",
-        seeds=config.block_seeds, verdict=verdict,
-    )  # fmt: skip
+        seeds=config.block_seeds,
+        verdict=verdict,
+    )
 
 
 def _by_depth(config: Config, best: np.ndarray) -> str:
@@ -137,9 +140,10 @@ def transfer_figure(config: Config, rows: Rows, chance: float) -> Figure:
             kind: {arm: best_rates(config, v) for arm, v in by_arm.items()}
             for kind, by_arm in losses.items()
         },
-        log2_rates=sorted(config.block_log2_rates), depths=config.blocks,
+        log2_rates=sorted(config.block_log2_rates),
+        depths=config.blocks,
         chance=chance,
         title=f"Does the best learning rate move with depth?  ReLU nets of width "
-              f"{config.block_width}, {config.block_steps} steps, median and range of "
-              f"{config.block_seeds} seeds",
-    )  # fmt: skip
+        f"{config.block_width}, {config.block_steps} steps, median and range of "
+        f"{config.block_seeds} seeds",
+    )

@@ -80,11 +80,24 @@ def main(config: Config) -> None:
     """Run what is not there yet, then write tables and figures."""
     use_all_cores(config.devices)
     records.open_run(
-        config.out, config, results="results.csv", written=WRITTEN,
-        may_differ=("preset", "out", "data_dir", "devices", "resume", "overwrite", "arms",
-                    "seeds", "learning_rates"),
-        resume=config.resume, overwrite=config.overwrite,
-    )  # fmt: skip
+        config.out,
+        config,
+        results="results.csv",
+        written=WRITTEN,
+        may_differ=(
+            "preset",
+            "out",
+            "data_dir",
+            "devices",
+            "resume",
+            "overwrite",
+            "arms",
+            "seeds",
+            "learning_rates",
+        ),
+        resume=config.resume,
+        overwrite=config.overwrite,
+    )
     study = Study(config)
     for arm in config.arms:
         study.run(arm)
@@ -98,18 +111,25 @@ class Study:
         self.config, self.out = config, config.out
         self.mesh = member_mesh(config.seeds * len(config.learning_rates))
         self.dataset = data.mosaic(
-            size=config.size, cells=config.cells, scale=4, equal=False, gain=0.0, offset=0.0,
+            size=config.size,
+            cells=config.cells,
+            scale=4,
+            equal=False,
+            gain=0.0,
+            offset=0.0,
             data_dir=config.data_dir,
-        )  # fmt: skip
+        )
         self.train = self.dataset.source("train", cache=True)
         self.validation = self.dataset.source("validation", cache=True)
         self.shown = next(data.padded_batches(self.validation, batch_size=SHOWN))
         self.start, self.results, self.energies = (
             Table(self.out / name, columns, resume=config.resume)
             for name, columns in (
-                ("start.csv", START), ("results.csv", RESULTS), ("energies.csv", ENERGIES)
+                ("start.csv", START),
+                ("results.csv", RESULTS),
+                ("energies.csv", ENERGIES),
             )
-        )  # fmt: skip
+        )
         if not self.start.rows:
             self.start.add(*start_rows(config))
 
@@ -117,20 +137,27 @@ class Study:
         """Train and measure one arm; runs that are recorded already are left out."""
         wanted = itertools.product(range(self.config.seeds), self.config.learning_rates)
         members = [
-            Member(seed, rate) for seed, rate in wanted
+            Member(seed, rate)
+            for seed, rate in wanted
             if not self.results.has(arm=arm, seed=seed, learning_rate=rate)
-        ]  # fmt: skip
+        ]
         if not members:
             return
         init, apply = nn.functional(lambda rngs: self.net(arm, rngs))
         start, measure = self._drawn(init, members), self._measure(apply)
         looks: dict[int, Any] = {0: measure(*start, self.shown)}
         sweep = train_members(
-            apply, start, self.optimizer, members, self._batches, steps=self.config.steps,
-            mesh=self.mesh, name=f"{arm}, {len(members)} runs",
+            apply,
+            start,
+            self.optimizer,
+            members,
+            self._batches,
+            steps=self.config.steps,
+            mesh=self.mesh,
+            name=f"{arm}, {len(members)} runs",
             watch=lambda step, *at: looks.update({step: measure(*at, self.shown)}),
             watch_every=self.config.steps // self.config.looks,
-        )  # fmt: skip
+        )
         rows = self._evaluate(arm, members, apply, sweep)
         self._keep(arm, members, rows, jax.device_get(looks))
         best = min(rows, key=lambda row: row["train_loss"])
@@ -143,9 +170,12 @@ class Study:
     def net(self, arm: str, rngs: nnx.Rngs) -> Decoded:
         """The net of one arm."""
         return Decoded(
-            UPS[arm], classes=self.dataset.classes, inputs=self.dataset.channels,
-            features=self.config.features, rngs=rngs,
-        )  # fmt: skip
+            UPS[arm],
+            classes=self.dataset.classes,
+            inputs=self.dataset.channels,
+            features=self.config.features,
+            rngs=rngs,
+        )
 
     def optimizer(self, learning_rate) -> optax.GradientTransformation:
         """Adam behind a clip of the gradient's norm; the rate falls to 0 over the second half."""
@@ -189,11 +219,13 @@ class Study:
         for name, figure in figures.items():
             figure.savefig(self.out / f"{name}.png", dpi=150)
         text = write_summary(
-            self.out, title="Upconvolution", about=f"{title}, {how_compared(results)}",
+            self.out,
+            title="Upconvolution",
+            about=f"{title}, {how_compared(results)}",
             verdicts=[*exact_verdicts(), *verdicts(self.start.rows, energies, results, labels)],
             figures=CAPTIONS,
             tables=[arm_table(energies, results, labels), rate_table(energies, labels)],
-        )  # fmt: skip
+        )
         print(f"\n{text}\nFigures: {', '.join(f'{name}.png' for name in figures)} in {self.out}")
 
     def label_energy(self) -> float:
@@ -232,19 +264,28 @@ class Study:
 
     def _evaluate(self, arm: str, members, apply, sweep: Sweep) -> list[dict[str, Any]]:
         confusion, _ = evaluate_members(
-            apply, sweep, data.padded_batches(self.validation, batch_size=SHOWN),
-            classes=self.dataset.classes, mesh=self.mesh,
-        )  # fmt: skip
+            apply,
+            sweep,
+            data.padded_batches(self.validation, batch_size=SHOWN),
+            classes=self.dataset.classes,
+            mesh=self.mesh,
+        )
         counts = jnp.asarray(confusion, jnp.int32)
         accuracy, iou = jax.device_get((pixel_accuracy(counts), mean_iou(counts)))
         parameters = sum(a[0].size for a in jax.tree.leaves(sweep.params))
         return [
-            {"arm": arm, "seed": m.seed, "learning_rate": m.learning_rate,
-             "train_loss": float(loss), "pixel_accuracy": float(accuracy[i]),
-             "mean_iou": float(iou[i]), "parameters": parameters,
-             "step_milliseconds": round(sweep.step_milliseconds, 3)}
+            {
+                "arm": arm,
+                "seed": m.seed,
+                "learning_rate": m.learning_rate,
+                "train_loss": float(loss),
+                "pixel_accuracy": float(accuracy[i]),
+                "mean_iou": float(iou[i]),
+                "parameters": parameters,
+                "step_milliseconds": round(sweep.step_milliseconds, 3),
+            }
             for i, (m, loss) in enumerate(zip(members, sweep.final_losses(), strict=True))
-        ]  # fmt: skip
+        ]
 
     def _keep(self, arm: str, members, rows, looks: dict[int, Any]) -> None:
         """Write what was found of an arm: pictures of its best run, energies, and results last.
@@ -260,17 +301,24 @@ class Study:
             records.write_array(folder / f"{arm.replace(' ', '_')}.npy", views.astype(np.float32))
         # What a kill left of these runs is written anew.
         self.energies.rows = [
-            row for row in self.energies.rows
+            row
+            for row in self.energies.rows
             if row["arm"] != arm or Member(row["seed"], row["learning_rate"]) not in members
-        ]  # fmt: skip
+        ]
         self.energies.add(
             *(
-                {"arm": arm, "seed": m.seed, "learning_rate": m.learning_rate, "step": step,
-                 "logits": float(found["logits"][i]), "gradient": float(found["gradient"][i])}
+                {
+                    "arm": arm,
+                    "seed": m.seed,
+                    "learning_rate": m.learning_rate,
+                    "step": step,
+                    "logits": float(found["logits"][i]),
+                    "gradient": float(found["gradient"][i]),
+                }
                 for step, found in looks.items()
                 for i, m in enumerate(members)
             )
-        )  # fmt: skip
+        )
         self.results.add(*rows)
 
 

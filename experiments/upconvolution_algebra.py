@@ -32,10 +32,14 @@ def exact_verdicts() -> list[Verdict]:
 
 def _equal(claim: str, source: str, theory: str, error: float) -> Verdict:
     return Verdict(
-        heading="Upconvolution", claim=claim, source=source, theory=theory,
-        measured=f"relative error {error:.1e} in float64", seeds=1,
+        heading="Upconvolution",
+        claim=claim,
+        source=source,
+        theory=theory,
+        measured=f"relative error {error:.1e} in float64",
+        seeds=1,
         verdict=judged(error <= TOLERANCE),
-    )  # fmt: skip
+    )
 
 
 def _draw(*shape: int, seed: int = 0) -> jax.Array:
@@ -179,21 +183,50 @@ def bilinear_ramps() -> jax.Array:
 
 
 IDENTITIES: Sequence[tuple[str, str, str, Callable[[], jax.Array]]] = (
-    ("The input gradient of a strided convolution is an upconvolution: its input dilated, its "
-     "kernel flipped", DUMOULIN, "equal", input_gradient),
-    ("The upconvolution is the adjoint of the convolution", DUMOULIN, "<Ax, y> = <x, A'y>",
-     adjoint),
-    ("The kernel's gradient of a strided convolution is a convolution dilated by the stride",
-     "derived", "equal", kernel_gradient),
-    ("A 4x4 upconvolution of stride 2 is the pixel shuffle of four 2x2 convolutions", SHI,
-     "equal", pixel_shuffle_of_four),
-    ("Initialised by ICNR a sub-pixel convolution is nearest-neighbour upsampling",
-     "Aitken et al. 2017", "equal", icnr_is_nearest),
-    ("The bilinear kernel of 2s - (s mod 2) taps has phases that sum to 1", "Long et al. 2015",
-     "1 in every phase", bilinear_phases),
-    ("It upsamples constants and slopes exactly in the interior", "Long et al. 2015", "equal",
-     bilinear_ramps),
-)  # fmt: skip
+    (
+        "The input gradient of a strided convolution is an upconvolution: its input dilated, its "
+        "kernel flipped",
+        DUMOULIN,
+        "equal",
+        input_gradient,
+    ),
+    (
+        "The upconvolution is the adjoint of the convolution",
+        DUMOULIN,
+        "<Ax, y> = <x, A'y>",
+        adjoint,
+    ),
+    (
+        "The kernel's gradient of a strided convolution is a convolution dilated by the stride",
+        "derived",
+        "equal",
+        kernel_gradient,
+    ),
+    (
+        "A 4x4 upconvolution of stride 2 is the pixel shuffle of four 2x2 convolutions",
+        SHI,
+        "equal",
+        pixel_shuffle_of_four,
+    ),
+    (
+        "Initialised by ICNR a sub-pixel convolution is nearest-neighbour upsampling",
+        "Aitken et al. 2017",
+        "equal",
+        icnr_is_nearest,
+    ),
+    (
+        "The bilinear kernel of 2s - (s mod 2) taps has phases that sum to 1",
+        "Long et al. 2015",
+        "1 in every phase",
+        bilinear_phases,
+    ),
+    (
+        "It upsamples constants and slopes exactly in the interior",
+        "Long et al. 2015",
+        "equal",
+        bilinear_ramps,
+    ),
+)
 
 
 def _not_a_gradient() -> Verdict:
@@ -219,10 +252,12 @@ def _not_a_gradient() -> Verdict:
         heading="Upconvolution",
         claim="jax.lax.conv_transpose is the gradient of a convolution only where it is told "
         "transpose_kernel=True",
-        source="derived", theory="different by default, else equal",
-        measured=f"relative error {plain:.1f} by default, {told:.1e} if told", seeds=1,
+        source="derived",
+        theory="different by default, else equal",
+        measured=f"relative error {plain:.1f} by default, {told:.1e} if told",
+        seeds=1,
         verdict=judged(plain > 0.1 and told <= TOLERANCE),
-    )  # fmt: skip
+    )
 
 
 def _sizes() -> Verdict:
@@ -235,20 +270,26 @@ def _sizes() -> Verdict:
         small = (i + 2 * p - k) // s + 1
         down = jax.eval_shape(
             lambda x, k, s=s, p=p: ops.conv(x, k, stride=s, padding=p),
-            jax.ShapeDtypeStruct((1, i, 1), jnp.float32), kernel,
-        )  # fmt: skip
+            jax.ShapeDtypeStruct((1, i, 1), jnp.float32),
+            kernel,
+        )
         up = jax.eval_shape(
             lambda x, k, s=s, p=p, a=rest: ops.upconv(x, k, stride=s, padding=p, output_padding=a),
-            jax.ShapeDtypeStruct((1, small, 1), jnp.float32), kernel,
-        )  # fmt: skip
+            jax.ShapeDtypeStruct((1, small, 1), jnp.float32),
+            kernel,
+        )
         cases += 1
         right += down.shape[1] == small and up.shape[1] == s * (small - 1) + rest + k - 2 * p == i
     return Verdict(
         heading="Upconvolution",
-        claim="Output sizes, and the remainder a that makes the way back unique", source=DUMOULIN,
+        claim="Output sizes, and the remainder a that makes the way back unique",
+        source=DUMOULIN,
         theory="o = floor((i + 2p - k) / s) + 1; o' = s(i' - 1) + a + k - 2p, a = (i + 2p - k) "
-        "mod s", measured=f"{right} of {cases} geometries", seeds=0, verdict=judged(right == cases),
-    )  # fmt: skip
+        "mod s",
+        measured=f"{right} of {cases} geometries",
+        seeds=0,
+        verdict=judged(right == cases),
+    )
 
 
 def overlap(window: int, *, pixels: int = 4, stride: int = 2) -> np.ndarray:
@@ -268,6 +309,7 @@ def _overlap() -> Verdict:
         claim="Where the stride does not divide the window, more taps meet in some pixels",
         source="Odena et al. 2016",
         theory=", ".join(f"{name}: {ratio:g} to 1" for name, (_, ratio) in OVERLAPS.items()),
-        measured=", ".join(f"{ratio:g}" for ratio in ratios.values()), seeds=0,
+        measured=", ".join(f"{ratio:g}" for ratio in ratios.values()),
+        seeds=0,
         verdict=judged(ratios == {name: ratio for name, (_, ratio) in OVERLAPS.items()}),
-    )  # fmt: skip
+    )

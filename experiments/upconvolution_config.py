@@ -34,9 +34,7 @@ class SubPixel(nnx.Module):
 
     def __init__(self, features: int, *, equal: bool, rngs: nnx.Rngs):
         init = icnr(FACTOR, he_normal()) if equal else he_normal()
-        self.conv = Conv(
-            features, FACTOR**2 * features, 2, bias=True, kernel_init=init, rngs=rngs
-        )  # fmt: skip
+        self.conv = Conv(features, FACTOR**2 * features, 2, bias=True, kernel_init=init, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """(batch, *space, features) -> (batch, *(2 * space), features)."""
@@ -97,9 +95,7 @@ class Decoded(nnx.Module):
         )
         self.middle = Conv(features, features, 3, bias=True, rngs=rngs)
         self.ups = nnx.List([up(features, rngs) for _ in range(2)])
-        self.head = Conv(
-            features, classes, 1, bias=True, kernel_init=he_normal(1.0), rngs=rngs
-        )  # fmt: skip
+        self.head = Conv(features, classes, 1, bias=True, kernel_init=he_normal(1.0), rngs=rngs)
 
     def __call__(self, images: jax.Array, *, train: bool = False) -> jax.Array:
         """(batch, height, width, inputs) -> logits; height and width are multiples of 4."""
@@ -179,10 +175,27 @@ class Config:
 
 PRESETS = {
     "tiny": Config(
-        size=16, arms=("upconv k4s2", "sub-pixel ICNR"), features=4, seeds=2,
-        learning_rates=(1e-2,), steps=4, batch_size=2, looks=2, draws=8, windows=(3,),
+        size=16,
+        arms=("upconv k4s2", "sub-pixel ICNR"),
+        features=4,
+        seeds=2,
+        learning_rates=(1e-2,),
+        steps=4,
+        batch_size=2,
+        looks=2,
+        draws=8,
+        windows=(3,),
     ),
     "quick": Config(),
-    "full": Config(size=64, cells=8, features=32, seeds=8, steps=2000, batch_size=16, looks=20,
-                   learning_rates=(1e-3, 3e-3, 1e-2, 3e-2), draws=512),
-}  # fmt: skip
+    "full": Config(
+        size=64,
+        cells=8,
+        features=32,
+        seeds=8,
+        steps=2000,
+        batch_size=16,
+        looks=20,
+        learning_rates=(1e-3, 3e-3, 1e-2, 3e-2),
+        draws=512,
+    ),
+}

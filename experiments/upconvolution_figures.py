@@ -41,17 +41,23 @@ def decoder_pictures(
     border = (side - next(iter(logits.values())).shape[2]) // 2
     inner, middle = slice(border, side - border), int(shown["label"][0, side // 2, side // 2])
     views = {
-        arm: (drawn[0, :, :, middle], _spectrum(drawn), trained[0, :, :, middle],
-              _spectrum(trained))
+        arm: (
+            drawn[0, :, :, middle],
+            _spectrum(drawn),
+            trained[0, :, :, middle],
+            _spectrum(trained),
+        )
         for arm, (drawn, trained) in logits.items()
-    }  # fmt: skip
+    }
     grey = shown["image"][0] * np.array(dataset.std) + np.array(dataset.mean)
     return plots.decoders(
         plots.to_rgb(grey[inner, inner], dataset.palette),
-        plots.to_rgb(shown["label"][0, inner, inner], dataset.palette), views, ROWS,
+        plots.to_rgb(shown["label"][0, inner, inner], dataset.palette),
+        views,
+        ROWS,
         title="What decoders give: logits, each on its own scale; spectra over six decades, "
         "frequency 0 in the middle and 1/2 at the edges",
-    )  # fmt: skip
+    )
 
 
 def _spectrum(logits: np.ndarray) -> np.ndarray:

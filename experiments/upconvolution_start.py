@@ -20,8 +20,13 @@ from jaxseg.analysis import phase_power
 from jaxseg.training import member_mesh, over_members
 
 START = {
-    "quantity": str, "case": str, "theory": float, "measured": float, "error": float, "draws": int,
-}  # fmt: skip
+    "quantity": str,
+    "case": str,
+    "theory": float,
+    "measured": float,
+    "error": float,
+    "draws": int,
+}
 SHARE = "share of the power at the stride's frequencies, of a flat image"
 POWER = "power where most taps meet over power where fewest do, of white noise"
 GRADIENT = "the same of the gradient in the image, behind two strided convolutions"
@@ -47,17 +52,17 @@ def start_rows(config: Config) -> list[dict]:
 def _row(quantity: str, case: str, theory, measured, error, config: Config) -> dict:
     numbers = {"theory": theory, "measured": measured, "error": error}
     return {
-        "quantity": quantity, "case": case, **{k: float(v) for k, v in numbers.items()},
+        "quantity": quantity,
+        "case": case,
+        **{k: float(v) for k, v in numbers.items()},
         "draws": config.draws,
-    }  # fmt: skip
+    }
 
 
 def _over_draws(one: Callable, draws: int):
     """`one(key)` of so many keys, an even number, shared out among the devices."""
     mesh = member_mesh(draws)
-    draw = over_members(
-        lambda seed: one(jax.random.key(seed)), mesh, in_axes=(0,), few_calls=True
-    )  # fmt: skip
+    draw = over_members(lambda seed: one(jax.random.key(seed)), mesh, in_axes=(0,), few_calls=True)
     return jax.device_get(draw(jnp.arange(draws, dtype=jnp.uint32)))
 
 

@@ -51,11 +51,13 @@ def draw_chain(depth, kernel, stride, padding):
     links, places = rows([layer(kernel, stride, padding)] * depth, SIZE)
     size = field_by_formula([kernel] * depth, [stride] * depth)
     return plots.chain(
-        links, places, ["image", *(f"layer {n + 1}" for n in range(depth))],
+        links,
+        places,
+        ["image", *(f"layer {n + 1}" for n in range(depth))],
         index=len(places[-1]) // 2,
         title=f"r = 1 + {kernel - 1} · ({' + '.join(str(stride**n) for n in range(depth))})"
-              f" = {size} pixels (clipped where the image ends); {len(places[-1])} outputs",
-    )  # fmt: skip
+        f" = {size} pixels (clipped where the image ends); {len(places[-1])} outputs",
+    )
 
 
 sliders(
@@ -103,12 +105,25 @@ plots.field_growth(
 
 # %%
 VGG16 = [
-    (3, 1), (3, 1), (2, 2),
-    (3, 1), (3, 1), (2, 2),
-    (3, 1), (3, 1), (3, 1), (2, 2),
-    (3, 1), (3, 1), (3, 1), (2, 2),
-    (3, 1), (3, 1), (3, 1), (2, 2),
-]  # fmt: skip
+    (3, 1),
+    (3, 1),
+    (2, 2),
+    (3, 1),
+    (3, 1),
+    (2, 2),
+    (3, 1),
+    (3, 1),
+    (3, 1),
+    (2, 2),
+    (3, 1),
+    (3, 1),
+    (3, 1),
+    (2, 2),
+    (3, 1),
+    (3, 1),
+    (3, 1),
+    (2, 2),
+]
 """(kernel, stride) of convolutions and poolings, from the image on."""
 
 kernels, strides = zip(*VGG16, strict=True)
@@ -116,8 +131,10 @@ sizes = [field_by_formula(kernels[:n], strides[:n]) for n in range(1, len(VGG16)
 assert sizes[-1] == measured_field(kernels, strides)
 for number, ((_, stride), size) in enumerate(zip(VGG16, sizes, strict=True), 1):
     kind = "pooling" if stride > 1 else "3 × 3"
-    print(f"{number:2d} {kind:>8}: sees {size:3d} pixels, one output every "
-          f"{math.prod(strides[:number]):2d}")  # fmt: skip
+    print(
+        f"{number:2d} {kind:>8}: sees {size:3d} pixels, one output every "
+        f"{math.prod(strides[:number]):2d}"
+    )
 
 # %% [markdown]
 # The published field of its last pooling is 212 (Araujo et al. 2019): the list gives the same.
@@ -164,13 +181,22 @@ def draw_paths(depth):
     bell = np.exp(-0.5 * (along / deviation) ** 2) / (deviation * np.sqrt(2 * np.pi))
     figure = Figure(figsize=(7.4, 3.2), layout="constrained")
     axes = figure.subplots()
-    axes.bar(place, shares, width=1, color="#9ecae1", edgecolor="white", linewidth=0.3,
-             label="share of the paths")  # fmt: skip
+    axes.bar(
+        place,
+        shares,
+        width=1,
+        color="#9ecae1",
+        edgecolor="white",
+        linewidth=0.3,
+        label="share of the paths",
+    )
     axes.plot(along, bell, "--", color="#e4572e", label=r"normal, $\sigma^2 = 2n/3$")
     axes.set(xlim=(-depth - 1, depth + 1), xlabel="pixels from the middle of the field", yticks=[])
-    axes.set_title(f"{depth} layers: the field has {2 * depth + 1} pixels, the middle {within} of "
-                   f"them hold {shares[np.abs(place) <= within // 2].sum():.0%} of the paths",
-                   fontsize=9)  # fmt: skip
+    axes.set_title(
+        f"{depth} layers: the field has {2 * depth + 1} pixels, the middle {within} of "
+        f"them hold {shares[np.abs(place) <= within // 2].sum():.0%} of the paths",
+        fontsize=9,
+    )
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.legend(fontsize=8, frameon=False)
     return figure
@@ -213,12 +239,16 @@ def random_nets(depth):
 found = {depth: random_nets(depth) for depth in LAYERS}
 for depth, field in found.items():
     rows_width, columns_width = field.width[0]
-    print(f"{depth:2d} layers: σ = {rows_width:.2f} and {columns_width:.2f} pixels, "
-          f"√(2n/3) = {np.sqrt(2 * depth / 3):.2f}; field {2 * depth + 1}")  # fmt: skip
+    print(
+        f"{depth:2d} layers: σ = {rows_width:.2f} and {columns_width:.2f} pixels, "
+        f"√(2n/3) = {np.sqrt(2 * depth / 3):.2f}; field {2 * depth + 1}"
+    )
 
 # %%
-reach = {depth: (field.energy.shape[1] // 2 - depth, field.energy.shape[1] // 2 + depth)
-         for depth, field in found.items()}  # fmt: skip
+reach = {
+    depth: (field.energy.shape[1] // 2 - depth, field.energy.shape[1] // 2 + depth)
+    for depth, field in found.items()
+}
 plots.effective_field(
     [np.asarray(field.energy[0]) for field in found.values()],
     [(reach[depth], reach[depth]) for depth in found],

@@ -65,8 +65,9 @@ def draw_resolution(output_stride, method):
     figure.suptitle(
         f"one answer every {output_stride} pixels: mean IoU "
         f"{float(metrics.mean_iou(confusion)):.3f}, accuracy "
-        f"{float(metrics.pixel_accuracy(confusion)):.3f}", fontsize=10,
-    )  # fmt: skip
+        f"{float(metrics.pixel_accuracy(confusion)):.3f}",
+        fontsize=10,
+    )
     return figure
 
 
@@ -103,8 +104,13 @@ def draw_imbalance(rare_share, found):
     for line in (accuracy, iou):
         value = np.interp(rare_share, shares, line)
         axes.plot([rare_share], [value], "o", color="#e4572e")
-        axes.annotate(f"{value:.3f}", (rare_share, value), xytext=(7, -12),
-                      textcoords="offset points", fontsize=9)  # fmt: skip
+        axes.annotate(
+            f"{value:.3f}",
+            (rare_share, value),
+            xytext=(7, -12),
+            textcoords="offset points",
+            fontsize=9,
+        )
     axes.set(xlabel="share of the rare class", ylim=(0.2, 1.05), xlim=(0, 0.52))
     axes.set_title(f"a net that finds {found:.0%} of the rare class", fontsize=9)
     axes.legend(fontsize=8, frameon=False, loc="lower right")
@@ -180,8 +186,9 @@ def fitted(kernel, dilations):
     def train(state, images, labels):
         return jax.lax.scan(
             lambda state, pick: step(state, {"image": images[pick], "label": labels[pick]}),
-            state, order,
-        )  # fmt: skip
+            state,
+            order,
+        )
 
     state, history = train(state, jnp.asarray(train_images), jnp.asarray(train_labels))
     scores = jax.jit(lambda p, x: predict(p, x, dilations=dilations))(state.params, test_images)
@@ -193,10 +200,12 @@ for name, options in NETS.items():
     curves[name], answers[name] = fitted(**options)
     confusion = metrics.confusion_matrix(test_labels, answers[name], 3)
     reach = 1 + (options["kernel"] - 1) * sum(options["dilations"])
-    print(f"{name:>16}: sees {reach:2d} pixels; loss {curves[name][-25:].mean():.3f}; test "
-          f"accuracy "
-          f"{float(metrics.pixel_accuracy(confusion)):.3f}, "
-          f"mean IoU {float(metrics.mean_iou(confusion)):.3f}")  # fmt: skip
+    print(
+        f"{name:>16}: sees {reach:2d} pixels; loss {curves[name][-25:].mean():.3f}; test "
+        f"accuracy "
+        f"{float(metrics.pixel_accuracy(confusion)):.3f}, "
+        f"mean IoU {float(metrics.mean_iou(confusion)):.3f}"
+    )
 
 # %%
 figure = Figure(figsize=(8.4, 6.0), layout="constrained")

@@ -44,16 +44,16 @@ def draw_kernel(kernel, dilation, padding):
             image[row, column] = 1
     axes.pcolormesh(image, cmap="Blues", vmin=0, vmax=1.4, edgecolors="#cccccc", linewidth=0.5)
     axes.set(aspect="equal", xticks=[], yticks=[])
-    axes.set_title(f"{kernel} × {kernel} taps reach {dilation * (kernel - 1) + 1} pixels;\n"
-                   f"{PIXELS} pixels padded by {padding} give {size}", fontsize=9)  # fmt: skip
+    axes.set_title(
+        f"{kernel} × {kernel} taps reach {dilation * (kernel - 1) + 1} pixels;\n"
+        f"{PIXELS} pixels padded by {padding} give {size}",
+        fontsize=9,
+    )
     return figure
 
 
 sliders(
-    draw_kernel,
-    kernel=IntSlider(3, 1, 5),
-    dilation=IntSlider(3, 1, 8),
-    padding=IntSlider(3, 0, 10),
+    draw_kernel, kernel=IntSlider(3, 1, 5), dilation=IntSlider(3, 1, 8), padding=IntSlider(3, 0, 10)
 )
 
 # %% [markdown]
@@ -79,10 +79,13 @@ def draw_chain(first, second, third, kernel):
     links, places = rows([layer(kernel, d) for d in rates], SIZE)
     found = analysis.hybrid_dilation(rates, kernel)
     return plots.chain(
-        links, places, ["image", *(f"rate {d}" for d in rates)], index=SIZE // 2,
+        links,
+        places,
+        ["image", *(f"rate {d}" for d in rates)],
+        index=SIZE // 2,
         title=f"1 + {kernel - 1} · ({first} + {second} + {third}) = {found.size} pixels, of which "
-              f"{found.seen} are seen",
-    )  # fmt: skip
+        f"{found.seen} are seen",
+    )
 
 
 sliders(
@@ -161,16 +164,11 @@ def draw_grid(first, second, third):
     return plots.path_counts(
         {f"rates {first}, {second}, {third}": np.outer(counts, counts)},
         title=f"M₂ = {found.max_distance}: the rule {'passes' if found.passes else 'fails'};"
-              f" {'no' if found.full else 'with'} holes",
-    )  # fmt: skip
+        f" {'no' if found.full else 'with'} holes",
+    )
 
 
-sliders(
-    draw_grid,
-    first=IntSlider(2, 1, 9),
-    second=IntSlider(2, 1, 9),
-    third=IntSlider(2, 1, 9),
-)
+sliders(draw_grid, first=IntSlider(2, 1, 9), second=IntSlider(2, 1, 9), third=IntSlider(2, 1, 9))
 
 # %% [markdown]
 # How often is the rule wrong? Of all triples of rates up to 9, with three taps:
@@ -181,8 +179,10 @@ triples = {
 }
 passing_with_holes = [r for r, found in triples.items() if found.passes and not found.full]
 failing_without = [r for r, found in triples.items() if found.full and not found.passes]
-print(f"{len(triples)} triples: {len(passing_with_holes)} pass and have holes, "
-      f"{len(failing_without)} fail and have none")  # fmt: skip
+print(
+    f"{len(triples)} triples: {len(passing_with_holes)} pass and have holes, "
+    f"{len(failing_without)} fail and have none"
+)
 print(f"of those that pass with holes, {sum(r[0] == 1 for r in passing_with_holes)} begin with 1")
 
 # %% [markdown]
@@ -210,8 +210,10 @@ def net(x, *, stride):
 
 strided, dilated = net(image, stride=2), net(image, stride=1)
 difference = jnp.abs(strided - dilated[:, ::2, ::2]).max()
-print(f"strided {strided.shape[1:3]}, dilated {dilated.shape[1:3]}: "
-      f"largest difference {difference:.1e} of {jnp.abs(strided).max():.1f}")  # fmt: skip
+print(
+    f"strided {strided.shape[1:3]}, dilated {dilated.shape[1:3]}: "
+    f"largest difference {difference:.1e} of {jnp.abs(strided).max():.1f}"
+)
 
 # %% [markdown]
 # **Try it**: leave the dilation of the second layer at 1. The difference is then as large as the

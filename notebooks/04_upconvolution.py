@@ -46,8 +46,16 @@ def draw_dilated(kernel, stride, padding, output_padding):
         for column in range(max(whole, 0)):
             at = (row - around, column - around)
             pixel = all(0 <= n < inside and n % stride == 0 for n in at)
-            left.add_patch(Rectangle((column, row), 1, 1, edgecolor="#cccccc", linewidth=0.6,
-                                     facecolor="#6baed6" if pixel else "white"))  # fmt: skip
+            left.add_patch(
+                Rectangle(
+                    (column, row),
+                    1,
+                    1,
+                    edgecolor="#cccccc",
+                    linewidth=0.6,
+                    facecolor="#6baed6" if pixel else "white",
+                )
+            )
     left.add_patch(Rectangle((0, 0), kernel, kernel, fill=False, edgecolor="#e4572e", linewidth=2))
     left.set(xlim=(-0.3, max(whole, kernel) + 0.3), ylim=(max(whole, kernel) + 0.3, -0.3))
     left.set_title(f"{PIXELS} pixels, dilated by {stride}, {around} zeros around", fontsize=9)
@@ -64,9 +72,12 @@ def draw_dilated(kernel, stride, padding, output_padding):
 def overlaps(pixels, kernel, stride, padding, output_padding=0):
     """How many products each output sums: the upconvolution of ones by ones."""
     row = ops.upconv(
-        jnp.ones((1, pixels, 1)), jnp.ones((kernel, 1, 1)), stride=stride, padding=padding,
+        jnp.ones((1, pixels, 1)),
+        jnp.ones((kernel, 1, 1)),
+        stride=stride,
+        padding=padding,
         output_padding=output_padding,
-    )[0, :, 0]  # fmt: skip
+    )[0, :, 0]
     return jnp.outer(row, row)
 
 
@@ -136,10 +147,12 @@ def draw_phases(kernel, depth, output_pixel):
     up = [lambda x: ops.upconv(x, jnp.ones((kernel, 1, 1)), stride=2)] * depth
     links, places = rows(up, 5)
     return plots.chain(
-        links, places, ["image", *(f"upconv {n + 1}" for n in range(depth))],
+        links,
+        places,
+        ["image", *(f"upconv {n + 1}" for n in range(depth))],
         index=min(output_pixel, len(places[-1]) - 1),
         title=f"{len(places[-1])} outputs of 5 pixels",
-    )  # fmt: skip
+    )
 
 
 sliders(
@@ -176,8 +189,10 @@ for stride in (2, 3, 4):
     tent = nn.initializers.bilinear()(jax.random.key(0), (taps, 1, 1))
     line = ops.upconv(jnp.ones((1, 8, 1)), tent, stride=stride)[0, :, 0]
     inner = line[stride:-stride]
-    print(f"stride {stride}: kernel {np.asarray(tent[:, 0, 0]).round(3).tolist()}, "
-          f"inner values {inner.min():.4f} to {inner.max():.4f}")  # fmt: skip
+    print(
+        f"stride {stride}: kernel {np.asarray(tent[:, 0, 0]).round(3).tolist()}, "
+        f"inner values {inner.min():.4f} to {inner.max():.4f}"
+    )
 
 # %% [markdown]
 # **Sub-pixel.** An upconvolution with kernel 4, stride 2 is four convolutions of 2 × 2, one for

@@ -98,10 +98,22 @@ def draw_variance(depth, scale_times_root_depth):
     figure = Figure(figsize=(7.4, 3.4), layout="constrained")
     axes = figure.subplots()
     for seed in range(SEEDS):
-        axes.plot(layers, forward(depth, scale, seed=seed), ".", color="#0b5fa5", markersize=4,
-                  label="residual, as drawn" if seed == 0 else None)  # fmt: skip
-        axes.plot(layers, forward(depth, scale, plain=True, seed=seed), "-", color="#999999",
-                  linewidth=0.8, label="plain, as drawn" if seed == 0 else None)  # fmt: skip
+        axes.plot(
+            layers,
+            forward(depth, scale, seed=seed),
+            ".",
+            color="#0b5fa5",
+            markersize=4,
+            label="residual, as drawn" if seed == 0 else None,
+        )
+        axes.plot(
+            layers,
+            forward(depth, scale, plain=True, seed=seed),
+            "-",
+            color="#999999",
+            linewidth=0.8,
+            label="plain, as drawn" if seed == 0 else None,
+        )
     layer = mean_field.Layer(mean_field.RELU, 2.0, branch_scale=scale)
     theory = mean_field.iterate(layer, depth).variances
     axes.plot(layers, theory, "--", color="#e4572e", label=r"$(1 + \alpha^2)^l$")
@@ -143,8 +155,9 @@ def draw_paths(depth, branch_scale):
     axes.bar(lengths, weighed, width=0.5, color="#0b5fa5", label="share of the squared gradient")
     axes.set(xlabel="length of the path (blocks)", xlim=(-1, depth + 1))
     mean = float(lengths @ weighed)
-    axes.set_title(f"{depth} blocks: {depth / 2:g} blocks long by number, {mean:.1f} by gradient",
-                   fontsize=9)  # fmt: skip
+    axes.set_title(
+        f"{depth} blocks: {depth / 2:g} blocks long by number, {mean:.1f} by gradient", fontsize=9
+    )
     axes.legend(fontsize=8, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
@@ -190,8 +203,10 @@ def alike(a, b):
 
 DEPTH = 16
 for name, plain, scale in (
-    ("plain", True, 1.0), ("residual, α = 1", False, 1.0), ("residual, α = 1/√L", False, 0.25),
-):  # fmt: skip
+    ("plain", True, 1.0),
+    ("residual, α = 1", False, 1.0),
+    ("residual, α = 1/√L", False, 0.25),
+):
     whole = outputs(DEPTH, scale, plain=plain)
     cosines = [
         alike(whole, outputs(DEPTH, scale, plain=plain, without=block)) for block in range(DEPTH)
@@ -219,8 +234,13 @@ def draw_fields(blocks):
         for _ in range(blocks):
             shares = np.convolve(shares, kernel)
         deviation = np.sqrt(shares @ place**2)
-        axes.step(place, shares, where="mid", color=colours[name],
-                  label=f"{name}: σ = {deviation:.2f} pixels")  # fmt: skip
+        axes.step(
+            place,
+            shares,
+            where="mid",
+            color=colours[name],
+            label=f"{name}: σ = {deviation:.2f} pixels",
+        )
     theory = f"√(2n/3) = {np.sqrt(2 * blocks / 3):.2f}, √(n/3) = {np.sqrt(blocks / 3):.2f}"
     axes.set_title(f"{blocks} blocks, a field of {2 * blocks + 1} pixels; {theory}", fontsize=9)
     axes.set(xlabel="pixels from the middle", yticks=[])

@@ -189,8 +189,10 @@ for depth in DEPTHS:
         final = found[..., -STEPS // 10 :].mean(-1)
         best = np.argmin(np.where(np.isfinite(final), final, np.inf).mean(0))
         curves[arm, depth] = found[:, best]
-        print(f"{arm:>11} {depth:3d} convolutions: loss {np.median(final[:, best]):.3f} "
-              f"at rate {float(RATES[best]):g}")  # fmt: skip
+        print(
+            f"{arm:>11} {depth:3d} convolutions: loss {np.median(final[:, best]):.3f} "
+            f"at rate {float(RATES[best]):g}"
+        )
 
 
 # %%
@@ -201,12 +203,17 @@ def smooth(line, reach=12):
 
 
 figure = Figure(figsize=(8.4, 3.2), layout="constrained")
-for axes, depth in zip(figure.subplots(1, len(DEPTHS), sharey=True, squeeze=False)[0], DEPTHS,
-                       strict=True):  # fmt: skip
+for axes, depth in zip(
+    figure.subplots(1, len(DEPTHS), sharey=True, squeeze=False)[0], DEPTHS, strict=True
+):
     for arm in ARMS:
         for number, line in enumerate(curves[arm, depth]):
-            axes.plot(smooth(line), color=plots.ARM_COLOURS[arm], linewidth=1.3,
-                      label=None if number else arm)  # fmt: skip
+            axes.plot(
+                smooth(line),
+                color=plots.ARM_COLOURS[arm],
+                linewidth=1.3,
+                label=None if number else arm,
+            )
     axes.axhline(np.log(3), color="black", linestyle=":", linewidth=1, label="chance, ln 3")
     axes.set(xlabel="step", ylim=(0.5, 1.3))
     axes.set_title(f"{depth} convolutions", fontsize=9)

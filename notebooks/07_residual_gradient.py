@@ -68,11 +68,22 @@ def draw_gradients(depth, branch_times_root_depth, shortcut):
     for seed in range(SEEDS):
         with np.errstate(divide="ignore", invalid="ignore"):
             found = log_gradients(depth, branch, shortcut, seed)
-        axes.plot(layers, found, color="#0b5fa5", linewidth=0.9,
-                  label="random nets of width 128" if seed == 0 else None)  # fmt: skip
+        axes.plot(
+            layers,
+            found,
+            color="#0b5fa5",
+            linewidth=0.9,
+            label="random nets of width 128" if seed == 0 else None,
+        )
     gain = np.log10(max(shortcut**2 + branch**2, 1e-30)) / 2
-    axes.plot(layers, gain * (depth - layers), "--", color="#e4572e", linewidth=1.6,
-              label=r"$\sqrt{\lambda^2 + \alpha^2}^{\,L-l}$")  # fmt: skip
+    axes.plot(
+        layers,
+        gain * (depth - layers),
+        "--",
+        color="#e4572e",
+        linewidth=1.6,
+        label=r"$\sqrt{\lambda^2 + \alpha^2}^{\,L-l}$",
+    )
     axes.axhline(0, color="black", linewidth=0.5)
     axes.set(xlabel="block l", ylabel="log10 of |gradient at l| / |at L|")
     axes.set_title(f"α = {branch:.3f}, λ = {shortcut:.2f}, {depth} blocks", fontsize=9)

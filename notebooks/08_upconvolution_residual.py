@@ -93,9 +93,11 @@ def draw_field(levels):
     side = field.input_size[0]
     phases = [(side // 2, side // 2), (side // 2 + 2 ** (levels - 1) // 2,) * 2]
     return plots.windows(
-        (side, side), [field.window(p) for p in phases], [f"pixel {p[0]}" for p in phases],
+        (side, side),
+        [field.window(p) for p in phases],
+        [f"pixel {p[0]}" for p in phases],
         title=f"{levels} levels, {levels - 1} long skips: up to {field.size[0]} pixels an axis",
-    )  # fmt: skip
+    )
 
 
 sliders(draw_field, levels=SelectionSlider(options=[1, 2, 3, 4, 5], value=3))
@@ -181,11 +183,14 @@ for kind, norms in found.items():
     logs = np.log10(norms / norms[:, -1:])
     place = np.arange(1, logs.shape[1] + 1)
     axes.plot(place, np.median(logs, axis=0), "o-", color=COLOURS[kind], label=kind, markersize=4)
-    axes.fill_between(place, logs.min(axis=0), logs.max(axis=0), color=COLOURS[kind], alpha=0.15,
-                      linewidth=0)  # fmt: skip
+    axes.fill_between(
+        place, logs.min(axis=0), logs.max(axis=0), color=COLOURS[kind], alpha=0.15, linewidth=0
+    )
 axes.axvspan(2 * LEVELS - 1.5, 2 * LEVELS + 0.5, color="#eeeeee", zorder=0, label="lowest level")
-axes.set(xlabel="3 × 3 convolution, from the image to the answer",
-         ylabel="log10 of gradient / the last one's")  # fmt: skip
+axes.set(
+    xlabel="3 × 3 convolution, from the image to the answer",
+    ylabel="log10 of gradient / the last one's",
+)
 axes.legend(fontsize=8, frameon=False)
 axes.spines[["top", "right"]].set_visible(False)
 figure
@@ -248,10 +253,12 @@ for kind in [k for k in KINDS if k != "long and short"]:
     curve, answers[kind] = train(kind)
     confusion = metrics.confusion_matrix(test_labels, answers[kind], 3)
     right = answers[kind] == np.asarray(test_labels)
-    print(f"{kind:>9}: loss {curve[-25:].mean():.3f}; test accuracy "
-          f"{float(metrics.pixel_accuracy(confusion)):.3f} (at borders "
-          f"{right[borders].mean():.3f}, inside {right[~borders].mean():.3f}), mean IoU "
-          f"{float(metrics.mean_iou(confusion)):.3f}")  # fmt: skip
+    print(
+        f"{kind:>9}: loss {curve[-25:].mean():.3f}; test accuracy "
+        f"{float(metrics.pixel_accuracy(confusion)):.3f} (at borders "
+        f"{right[borders].mean():.3f}, inside {right[~borders].mean():.3f}), mean IoU "
+        f"{float(metrics.mean_iou(confusion)):.3f}"
+    )
 
 # %%
 PALETTE = ((200, 80, 60), (80, 170, 70), (120, 120, 180))

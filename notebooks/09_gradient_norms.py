@@ -50,10 +50,14 @@ def log_gradient(key):
 many = jax.jit(jax.vmap(log_gradient))
 logs = np.asarray(many(jax.random.split(jax.random.key(0), SEEDS)))
 print(f"{SEEDS} nets, width {WIDTH}, depth {DEPTH}")
-print(f"mean of ln q     {logs.mean():+.3f} ± {logs.std() / SEEDS**0.5:.3f}, "
-      f"theory {-2.5 * DEPTH / WIDTH:+.3f}")  # fmt: skip
-print(f"variance of ln q  {logs.var():.3f} ± {logs.var() * (2 / SEEDS) ** 0.5:.3f}, "
-      f"theory  {5 * DEPTH / WIDTH:.3f}")  # fmt: skip
+print(
+    f"mean of ln q     {logs.mean():+.3f} ± {logs.std() / SEEDS**0.5:.3f}, "
+    f"theory {-2.5 * DEPTH / WIDTH:+.3f}"
+)
+print(
+    f"variance of ln q  {logs.var():.3f} ± {logs.var() * (2 / SEEDS) ** 0.5:.3f}, "
+    f"theory  {5 * DEPTH / WIDTH:.3f}"
+)
 print(f"mean of q {np.exp(logs).mean():.2f}, median of q {np.exp(np.median(logs)):.2f}")
 
 # %% [markdown]
@@ -88,8 +92,9 @@ def draw_spread(width, depth):
     axes.set(xlabel="ln q: log of the squared gradient's gain", yticks=[])
     axes.set_title(
         f"L/n = {depth / width:.2f}: mean {logs.mean():.2f} (theory {mean:.2f}), "
-        f"variance {logs.var():.2f} (theory {deviation**2:.2f})", fontsize=9,
-    )  # fmt: skip
+        f"variance {logs.var():.2f} (theory {deviation**2:.2f})",
+        fontsize=9,
+    )
     axes.legend(fontsize=8, frameon=False)
     axes.spines[["top", "right", "left"]].set_visible(False)
     return figure
@@ -139,8 +144,10 @@ def batch_loss(params):
 
 together = jax.jit(jax.grad(batch_loss))(params)
 gaps = jax.tree.map(lambda a, b: float(jnp.abs(a.mean(0) - b).max()), own, together)
-print("mean of the examples' gradients - gradient of the mean, at most",
-      f"{max(jax.tree.leaves(gaps)):.1e}")  # fmt: skip
+print(
+    "mean of the examples' gradients - gradient of the mean, at most",
+    f"{max(jax.tree.leaves(gaps)):.1e}",
+)
 
 # %%
 norms = jax.jit(lambda p, b: analysis.layer_gradient_norms(net_loss, p, b))(

@@ -61,9 +61,11 @@ def test_only_ops_calls_the_convolution_of_lax():
         p.relative_to(ROOT).parts[0]
         for p in modules()
         if any(
-            isinstance(node, ast.Attribute) and node.attr.startswith("conv_")
-            and isinstance(node.value, ast.Name) and node.value.id == "lax"
+            isinstance(node, ast.Attribute)
+            and node.attr.startswith("conv_")
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "lax"
             for node in ast.walk(ast.parse(p.read_text()))
         )
-    }  # fmt: skip
+    }
     assert callers == {"ops"}

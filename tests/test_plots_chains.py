@@ -25,8 +25,10 @@ def test_extent_and_paths_of_two_layers():
     # Two kernels of ones, one upon the other: 1 2 3 2 1.
     assert texts(figure) == ["5 pixels", "1", "2", "3", "2", "1"]
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
-        "image", "first", "second",
-    ]  # fmt: skip
+        "image",
+        "first",
+        "second",
+    ]
     figure.canvas.draw()
 
 

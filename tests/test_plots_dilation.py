@@ -16,9 +16,11 @@ def test_arms_stand_in_columns_and_a_lost_run_is_left_out(tmp_path):
     ious = {"a": [0.3, 0.4, 0.5], "b": [0.1, 0.1]}
     widths = {arm: ([2.0, 2.2], [3.0, 3.4]) for arm in losses}
     figure = save(
-        plots.rates_brought(losses, ious, {"a": 10**6, "b": 5 * 10**6}, widths,
-                            {"a": 2.1, "b": 2.1}, title="t"), tmp_path,
-    )  # fmt: skip
+        plots.rates_brought(
+            losses, ious, {"a": 10**6, "b": 5 * 10**6}, widths, {"a": 2.1, "b": 2.1}, title="t"
+        ),
+        tmp_path,
+    )
     left, middle, right = figure.axes
     labels = [tick.get_text() for tick in middle.get_xticklabels()]
     assert labels == ["a (1.0)", "b (5.0)"]
@@ -39,9 +41,17 @@ def test_a_net_is_a_column_of_prediction_logit_and_spectrum(tmp_path):
     logits[:, 4:, 1] = 1
     spectra = np.ones((2, 5)), np.arange(1.0, 11.0).reshape(2, 5)
     figure = save(
-        plots.gridding(np.zeros((8, 8, 1)), np.zeros((8, 8), int), {"a": logits}, {"a": spectra},
-                       ((0, 0, 0), (255, 0, 0)), period=2, title="t"), tmp_path,
-    )  # fmt: skip
+        plots.gridding(
+            np.zeros((8, 8, 1)),
+            np.zeros((8, 8), int),
+            {"a": logits},
+            {"a": spectra},
+            ((0, 0, 0), (255, 0, 0)),
+            period=2,
+            title="t",
+        ),
+        tmp_path,
+    )
     grid = np.array(figure.axes).reshape(3, 2)
     shown = grid[0, 1].images[0].get_array()
     assert np.array_equal(shown[..., 0], logits[..., 1])

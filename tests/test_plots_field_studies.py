@@ -15,9 +15,10 @@ def test_output_phases_count_their_pixels(tmp_path):
     figure = plots.output_phases(np.array([[-1, 1], [-2, 2], [-2, 2], [-1, 1]]), title="t")
     left, right = figure.axes
     assert texts(left) == [
-        "$3 \\times 3$\n(4 of 16)", "$3 \\times 5$ or $5 \\times 3$\n(8 of 16)",
+        "$3 \\times 3$\n(4 of 16)",
+        "$3 \\times 5$ or $5 \\times 3$\n(8 of 16)",
         "$5 \\times 5$\n(4 of 16)",
-    ]  # fmt: skip
+    ]
     bars = [(bar.get_x(), bar.get_width()) for bar in right.patches]
     assert bars == [(-1.5, 3), (-2.5, 5), (-2.5, 5), (-1.5, 3)]
     figure.savefig(tmp_path / "f.png", dpi=40)
@@ -52,9 +53,11 @@ def test_rule_of_triples_counts_its_verdicts(largest, tmp_path):
 
 def test_width_growth_draws_three_lines_a_kind(tmp_path):
     figure = plots.width_growth(
-        {"uniform": [5, 10], "other": [5]}, {"uniform": [1.8, 2.6], "other": [2.0]},
-        {"uniform": [1.83, 2.58], "other": [2.1]}, {"uniform": [11, 21], "other": [9]},
-    )  # fmt: skip
+        {"uniform": [5, 10], "other": [5]},
+        {"uniform": [1.8, 2.6], "other": [2.0]},
+        {"uniform": [1.83, 2.58], "other": [2.1]},
+        {"uniform": [11, 21], "other": [9]},
+    )
     (axes,) = figure.axes
     drawn = [list(line.get_ydata()) for line in axes.lines]
     assert drawn == [[11, 21], [1.83, 2.58], [1.8, 2.6], [9], [2.1], [2.0]]

@@ -114,10 +114,7 @@ def test_effective_field(tmp_path):
     assert [axes.get_title() for axes in (heat, other)] == ["a", "b"]
     assert frames(heat, fields.WINDOW) == [(-0.5, 4.5, 41, 21)]
     ellipses = [p for p in heat.patches if isinstance(p, Ellipse)]
-    assert [(*p.center, p.width, p.height) for p in ellipses] == [
-        (20, 15, 10, 6),
-        (20, 15, 20, 12),
-    ]
+    assert [(*p.center, p.width, p.height) for p in ellipses] == [(20, 15, 10, 6), (20, 15, 20, 12)]
     # The bell is the density of what is drawn as steps.
     steps, bell, *edges = profile.lines
     np.testing.assert_allclose(steps.get_ydata().sum(), 1)

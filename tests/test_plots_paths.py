@@ -25,9 +25,11 @@ def test_gradients_by_length_are_drawn_with_their_theory(tmp_path):
 
 def test_lesions_show_medians_and_chance(tmp_path):
     found = plots.Lesions(
-        np.array([0.5, 0.7]), np.array([[0.6, 0.8, 1.0], [0.8, 1.0, 1.2]]),
-        {1: np.array([0.6, 0.8]), 2: np.array([1.0, 3.0])}, {2: np.array([0.9])},
-    )  # fmt: skip
+        np.array([0.5, 0.7]),
+        np.array([[0.6, 0.8, 1.0], [0.8, 1.0, 1.2]]),
+        {1: np.array([0.6, 0.8]), 2: np.array([1.0, 3.0])},
+        {2: np.array([0.9])},
+    )
     figure = plots.lesions([{"plain": found}, {"residual": found}], chance=1.1, title="t")
     single, many, moved = figure.axes[:3]
     np.testing.assert_allclose(single.lines[0].get_ydata(), [0.7, 0.9, 1.1])
@@ -43,12 +45,18 @@ def test_contours_share_their_levels_and_stand_what_is_not_finite(tmp_path):
     broken = surface.copy()
     broken[0, 0], broken[0, 1] = np.nan, np.inf
     figure = plots.loss_contours(
-        {"plain": {8: surface, 16: broken}, "residual": {8: surface}}, offsets,
-        levels=[0.125, 1.0, 2.0], chance=1.1, title="t",
-    )  # fmt: skip
+        {"plain": {8: surface, 16: broken}, "residual": {8: surface}},
+        offsets,
+        levels=[0.125, 1.0, 2.0],
+        chance=1.1,
+        title="t",
+    )
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles[:3] == ["plain, 8 convolutions", "plain, 16 convolutions",
-                          "residual, 8 convolutions"]  # fmt: skip
+    assert titles[:3] == [
+        "plain, 8 convolutions",
+        "plain, 16 convolutions",
+        "residual, 8 convolutions",
+    ]
     # The first direction, along which the surface rises least, lies to the right.
     chance = figure.axes[0].collections[-1].get_paths()[0].vertices
     assert np.ptp(chance[:, 0]) > np.ptp(chance[:, 1])

@@ -13,17 +13,20 @@ NAMES = ("one", "two", "three")
 def test_curves_show_losses_rates_and_the_validation():
     log = [
         {"event": "start", "step": 0},
-        *({"step": t, "loss": 1 / t, "gradient_norm": 2.0, "learning_rate": 0.1 * t}
-          for t in range(1, 6)),
+        *(
+            {"step": t, "loss": 1 / t, "gradient_norm": 2.0, "learning_rate": 0.1 * t}
+            for t in range(1, 6)
+        ),
         {"event": "validation", "step": 5, "mean_iou": 0.4, "pixel_accuracy": 0.7},
-    ]  # fmt: skip
+    ]
     left, middle, right, rate = plots.run_curves(log, title="a run").axes
     np.testing.assert_allclose(left.lines[0].get_ydata(), [1 / t for t in range(1, 6)])
     np.testing.assert_allclose(rate.lines[0].get_ydata(), [0.1, 0.2, 0.3, 0.4, 0.5])
     assert middle.lines[0].get_ydata()[0] == 2
     assert {line.get_label(): line.get_ydata()[0] for line in right.lines} == {
-        "mean IoU": 0.4, "pixel accuracy": 0.7
-    }  # fmt: skip
+        "mean IoU": 0.4,
+        "pixel accuracy": 0.7,
+    }
 
 
 def test_a_run_without_a_step_has_empty_curves():
@@ -40,9 +43,14 @@ def test_smoothing_keeps_lines_and_does_not_lag():
 def test_the_panel_has_a_row_an_image(channels):
     labels = np.array([[[0, 1], [2, 255]], [[0, 0], [1, 1]]])
     figure = plots.prediction_panel(
-        np.full((2, 2, 2, channels), 7, np.uint8), labels, labels % 3, np.zeros((2, 2, 2)),
-        palette=PALETTE, class_names=NAMES, title="",
-    )  # fmt: skip
+        np.full((2, 2, 2, channels), 7, np.uint8),
+        labels,
+        labels % 3,
+        np.zeros((2, 2, 2)),
+        palette=PALETTE,
+        class_names=NAMES,
+        title="",
+    )
     shown = [axes.images[0].get_array() for axes in figure.axes if axes.images]
     assert len(shown) >= 8
     np.testing.assert_allclose(shown[1], [[[1, 0, 0], [0, 1, 0]], [[0, 0, 1], [1, 1, 1]]])

@@ -7,10 +7,19 @@ from jaxseg import plots
 
 def rows(arms, quantities, places):
     return [
-        {"arm": arm, "quantity": q, "at": at, "mean": 0.5 / (i + at), "sd": 0.01,
-         "theory": 0.4 / (i + at), "seeds": 4}
-        for i, arm in enumerate(arms, 1) for q in quantities for at in places
-    ]  # fmt: skip
+        {
+            "arm": arm,
+            "quantity": q,
+            "at": at,
+            "mean": 0.5 / (i + at),
+            "sd": 0.01,
+            "theory": 0.4 / (i + at),
+            "seeds": 4,
+        }
+        for i, arm in enumerate(arms, 1)
+        for q in quantities
+        for at in places
+    ]
 
 
 def test_profiles_are_drawn_with_their_theory(tmp_path):

@@ -12,10 +12,14 @@ def test_phase_diagram(tmp_path):
     middle = np.array([8.0, 16.0])
     figure = plots.phase_diagram(
         losses={"plain": np.zeros((3, 2)), "residual": np.full((3, 2), np.inf)},
-        weight_variances=variances, depths=depths, chance=CHANCE,
+        weight_variances=variances,
+        depths=depths,
+        chance=CHANCE,
         boundary=dict.fromkeys(("plain", "residual"), np.array([middle / 2, middle, middle])),
-        theory=(np.array([1.0, 1.5, 2.0]), np.array([6.0, np.inf, 9.0])), critical=1.5, title="t",
-    )  # fmt: skip
+        theory=(np.array([1.0, 1.5, 2.0]), np.array([6.0, np.inf, 9.0])),
+        critical=1.5,
+        title="t",
+    )
     plain, residual, _ = figure.axes
     lines = {line.get_label(): line.get_xydata().tolist() for line in plain.lines}
     assert lines["measured: loss reaches ½ ln K (range over seeds)"] == [[1, 8]]
@@ -33,8 +37,11 @@ def test_depth_transfer(tmp_path):
     figure = plots.depth_transfer(
         losses={"1-layer blocks": {"a": losses}},
         best={"1-layer blocks": {"a": np.array([[-2.0, -1.0], [np.nan, np.nan]])}},
-        log2_rates=(-3, -2, -1), depths=(4, 8), chance=CHANCE, title="t",
-    )  # fmt: skip
+        log2_rates=(-3, -2, -1),
+        depths=(4, 8),
+        chance=CHANCE,
+        title="t",
+    )
     rates, best = figure.axes
     by_label = {line.get_label(): line for line in rates.lines}
     np.testing.assert_allclose(by_label["4 blocks"].get_ydata(), [0.6, 0.3, np.nan])

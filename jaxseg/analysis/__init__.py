@@ -2,22 +2,13 @@
 
 from jaxseg.analysis import finite_width, mean_field, shattering
 from jaxseg.analysis.checkerboard import checkerboard_energy, phase_power
-from jaxseg.analysis.cosines import (
-    autocorrelation,
-    cosine_matrix,
-    gradient_cosines,
-    mean_cosine,
-)
+from jaxseg.analysis.cosines import autocorrelation, cosine_matrix, gradient_cosines, mean_cosine
 from jaxseg.analysis.curvature import hessian_eigenvalues, hessian_vector_product, ritz_values
 from jaxseg.analysis.effective_field import EffectiveField, effective_receptive_field
 from jaxseg.analysis.gradients import StackNorms, leading_norms, stack_gradient_norms
 from jaxseg.analysis.gridding import axis_spectrum, gridding_energy
 from jaxseg.analysis.hybrid_dilation import HybridDilation, hybrid_dilation
-from jaxseg.analysis.landscape import (
-    filter_normalised_direction,
-    loss_surface,
-    surface_curvatures,
-)
+from jaxseg.analysis.landscape import filter_normalised_direction, loss_surface, surface_curvatures
 from jaxseg.analysis.noise_scale import NoiseScale, gradient_noise_scale
 from jaxseg.analysis.paths import (
     PathGradients,

@@ -82,8 +82,12 @@ def layer_gradient_norms(
 
 def _per_example(
     summary: Callable[[jax.Array], Float[Array, "..."]],
-    loss: Loss, params: Any, batch: Any, batch_size: int | None, mesh: Mesh | None,
-) -> Any:  # fmt: skip
+    loss: Loss,
+    params: Any,
+    batch: Any,
+    batch_size: int | None,
+    mesh: Mesh | None,
+) -> Any:
     """`summary` of each leaf of each example's gradient."""
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size={batch_size} must be at least 1, or None for all at once.")

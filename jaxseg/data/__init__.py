@@ -3,11 +3,7 @@
 from jaxseg.data.augment import Augmentation, augment
 from jaxseg.data.batching import batches, padded_batches
 from jaxseg.data.datasets import ade20k, camvid, cityscapes, mosaic, oxford_pet, voc
-from jaxseg.data.frequencies import (
-    class_frequencies,
-    inverse_log_weights,
-    median_frequency_weights,
-)
+from jaxseg.data.frequencies import class_frequencies, inverse_log_weights, median_frequency_weights
 from jaxseg.data.mosaic_builder import MosaicConfig, TextureMosaic, mosaic_example
 from jaxseg.data.pair_folder import folder
 from jaxseg.data.pixels import standardise, to_float

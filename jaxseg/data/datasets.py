@@ -16,11 +16,7 @@ _Path = str | os.PathLike[str]
 
 
 def mosaic(
-    *,
-    size: int = 32,
-    cells: int = 6,
-    data_dir: _Path | None = None,
-    **options: Any,
+    *, size: int = 32, cells: int = 6, data_dir: _Path | None = None, **options: Any
 ) -> Dataset:
     """The embedded default: Voronoi mosaics of brick, grass and gravel, grey, three classes.
 

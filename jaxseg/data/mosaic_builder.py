@@ -88,10 +88,7 @@ class MosaicConfig:
 
 
 def mosaic_example(
-    config: MosaicConfig,
-    split: str,
-    index: int,
-    photographs: Sequence[np.ndarray] | None = None,
+    config: MosaicConfig, split: str, index: int, photographs: Sequence[np.ndarray] | None = None
 ) -> tuple[UInt8[np.ndarray, "size size"], UInt8[np.ndarray, "size size"]]:
     """Draws one example. It depends on the config's fields, the split and the index only.
 

@@ -32,10 +32,7 @@ _STALE_SECONDS = 24 * 60 * 60  # for partial directories whose process cannot be
 
 
 def prepare(
-    builder: type[MaskBuilder],
-    recipe: Recipe,
-    *,
-    data_dir: str | os.PathLike[str] | None = None,
+    builder: type[MaskBuilder], recipe: Recipe, *, data_dir: str | os.PathLike[str] | None = None
 ) -> Path:
     """Makes sure that the data set is prepared and undamaged, and says where it lies.
 

@@ -7,9 +7,7 @@ import numpy as np
 
 
 def compare(
-    fn: Callable[[Any], Any],
-    exported: Mapping[str, Callable[[Any], Any]],
-    images: Iterable[Any],
+    fn: Callable[[Any], Any], exported: Mapping[str, Callable[[Any], Any]], images: Iterable[Any]
 ) -> list[dict[str, Any]]:
     """Run a net and its exports on the same images.
 

@@ -19,8 +19,10 @@ from jaxseg.models.segmenter import FCNHead
 _NORM = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 _COUNTERS = "num_batches_tracked"
 _DILATED_MOBILENET: dict[str, Any] = {
-    "backbone": "mobilenet_v3_large", "output_stride": 16, "dilation_rule": "whole_stage"
-}  # fmt: skip
+    "backbone": "mobilenet_v3_large",
+    "output_stride": 16,
+    "dilation_rule": "whole_stage",
+}
 TORCHVISION_NETS: dict[str, Callable[..., Segmenter]] = {
     "fcn_resnet50": functools.partial(FCN, backbone="resnet50", output_stride=8),
     "fcn_resnet101": functools.partial(FCN, backbone="resnet101", output_stride=8),

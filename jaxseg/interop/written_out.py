@@ -75,8 +75,16 @@ def _equation(equation: Any, operands: list[Any]) -> Sequence[Any]:
     return results if primitive.multiple_results else [results]
 
 
-_CALLS = ("jit", "pjit", "closed_call", "core_call", "remat2", "checkpoint", "custom_jvp_call",
-          "custom_vjp_call")  # fmt: skip
+_CALLS = (
+    "jit",
+    "pjit",
+    "closed_call",
+    "core_call",
+    "remat2",
+    "checkpoint",
+    "custom_jvp_call",
+    "custom_vjp_call",
+)
 
 
 def _unrolled(params: Any, operands: list[Any]) -> list[Any]:
@@ -159,8 +167,10 @@ def _padded(x: jax.Array, value: jax.Array, *, padding_config) -> jax.Array:
         start, stop = max(-before, 0), x.shape[axis] - max(-after, 0)
         if before < 0 or after < 0:
             x = lax.slice_in_dim(x, start, stop, axis=axis)
-        sides = [lax.broadcast(value, (*x.shape[:axis], max(n, 0), *x.shape[axis + 1 :]))
-                 for n in (before, after)]  # fmt: skip
+        sides = [
+            lax.broadcast(value, (*x.shape[:axis], max(n, 0), *x.shape[axis + 1 :]))
+            for n in (before, after)
+        ]
         parts = [p for p in (sides[0], x, sides[1]) if p.shape[axis] != 0]
         x = lax.concatenate(parts, axis) if len(parts) > 1 else x
     return x

@@ -34,12 +34,7 @@ def per_class_rows(confusion: Any, names: Sequence[str]) -> list[dict[str, Any]]
     columns = (ratios.class_accuracy, ratios.intersection_over_union, ratios.dice, ratios.precision)
     each = np.stack([f(counts) for f in columns], -1)
     pixels = counts.sum(1, dtype=np.int64)
-    means = (
-        ratios.mean_class_accuracy,
-        ratios.mean_iou,
-        ratios.mean_dice,
-        ratios.mean_precision,
-    )
+    means = (ratios.mean_class_accuracy, ratios.mean_iou, ratios.mean_dice, ratios.mean_precision)
     total = int(pixels.sum())
     overall = [ratios.pixel_accuracy(counts), ratios.frequency_weighted_iou(counts)]
     lines = [

@@ -63,8 +63,10 @@ class DeepNetConfig:
     def __post_init__(self):
         """Refuse names and numbers that make no net."""
         for field, known in (
-            ("norm", _NORMS), ("activation", _ACTIVATIONS), ("kernel_init", _INITIALIZERS),
-        ):  # fmt: skip
+            ("norm", _NORMS),
+            ("activation", _ACTIVATIONS),
+            ("kernel_init", _INITIALIZERS),
+        ):
             if getattr(self, field) not in known:
                 raise ValueError(
                     f"DeepNet: {field}={getattr(self, field)!r} is unknown: give one of "
@@ -104,9 +106,11 @@ class DeepNet(nnx.Module):
         norm = _NORMS[config.norm]
         self.stem = Conv(config.inputs, config.features, kernel_init=he_normal(1.0), rngs=rngs)
         self.stack = Stack(
-            functools.partial(_block, config), config.blocks,
-            checkpoint_every=config.checkpoint_every, rngs=rngs,
-        )  # fmt: skip
+            functools.partial(_block, config),
+            config.blocks,
+            checkpoint_every=config.checkpoint_every,
+            rngs=rngs,
+        )
         self.norm = norm(config.features)
         self.activation = _ACTIVATIONS[config.activation]
         self.head = Conv(

@@ -47,10 +47,13 @@ class DeepLabConfig(SegmenterConfig):
     def pyramid(self, inputs: int, rngs: nnx.Rngs) -> ASPP:
         """The pyramid on features of so many channels."""
         return ASPP(
-            inputs, self.features,
+            inputs,
+            self.features,
             rates=aspp_rates(self.output_stride) if self.rates is None else self.rates,
-            dropout=self.pyramid_dropout, norm=self.make_norm, rngs=rngs,
-        )  # fmt: skip
+            dropout=self.pyramid_dropout,
+            norm=self.make_norm,
+            rngs=rngs,
+        )
 
 
 class DeepLabV3(Segmenter):

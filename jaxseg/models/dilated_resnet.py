@@ -124,9 +124,13 @@ class DRNEncoder(Encoder):
         ):
             if 3 <= level <= 6:
                 blocks = residual_stage(
-                    inputs, features, shape.blocks[level - 3], stage,
-                    bottleneck=shape.bottleneck, **options,
-                )  # fmt: skip
+                    inputs,
+                    features,
+                    shape.blocks[level - 3],
+                    stage,
+                    bottleneck=shape.bottleneck,
+                    **options,
+                )
             elif shape.variant == "C" and level < 3:
                 blocks = [ResNetBlock(inputs, features, stride=stage.stride, **options)]
             else:
@@ -158,8 +162,9 @@ class DRNEncoder(Encoder):
 def _plain(inputs: int, features: int, count: int, stage: Stage, options: Any) -> list[ConvNorm]:
     """Convolutions without shortcuts, of which the first strides."""
     first = ConvNorm(inputs, features, stride=stage.stride, dilation=stage.dilation, **options)
-    rest = [ConvNorm(features, features, dilation=stage.dilation, **options)
-            for _ in range(count - 1)]  # fmt: skip
+    rest = [
+        ConvNorm(features, features, dilation=stage.dilation, **options) for _ in range(count - 1)
+    ]
     return [first, *rest]
 
 

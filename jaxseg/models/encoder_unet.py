@@ -63,9 +63,11 @@ class EncoderUNet(Segmenter):
         skips = (found.layer3, found.layer2, found.layer1, found.stem, 0)
         inputs = (found.layer4, *config.decoder)
         self.steps = nnx.List(
-            [StepUp(i, s, o, norm=norm, rngs=rngs)
-             for i, s, o in zip(inputs, skips, config.decoder, strict=False)]
-        )  # fmt: skip
+            [
+                StepUp(i, s, o, norm=norm, rngs=rngs)
+                for i, s, o in zip(inputs, skips, config.decoder, strict=False)
+            ]
+        )
         self.classifier = Conv(
             config.decoder[-1], config.classes, bias=True, kernel_init=he_normal(1.0), rngs=rngs
         )

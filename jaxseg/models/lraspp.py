@@ -57,9 +57,7 @@ class LRASPP(Segmenter):
         super().__init__(config, rngs)
         widths = self.backbone.widths
         self.unit = ConvNorm(widths.layer4, config.features, 1, norm=config.make_norm, rngs=rngs)
-        self.gate = Conv(
-            widths.layer4, config.features, 1, kernel_init=he_normal(1.0), rngs=rngs
-        )  # fmt: skip
+        self.gate = Conv(widths.layer4, config.features, 1, kernel_init=he_normal(1.0), rngs=rngs)
         self.low_classifier = classifier(widths.low, config.classes, rngs)
         self.high_classifier = classifier(config.features, config.classes, rngs)
 

@@ -74,13 +74,18 @@ _LARGE = MobileNetSize(
         _rows("relu", (3, 64, 24, False), (3, 72, 24, False)),
         _rows("relu", (5, 72, 40, True), (5, 120, 40, True), (5, 120, 40, True)),
         _rows(
-            "hard_swish", (3, 240, 80, False), (3, 200, 80, False), (3, 184, 80, False),
-            (3, 184, 80, False), (3, 480, 112, True), (3, 672, 112, True),
+            "hard_swish",
+            (3, 240, 80, False),
+            (3, 200, 80, False),
+            (3, 184, 80, False),
+            (3, 184, 80, False),
+            (3, 480, 112, True),
+            (3, 672, 112, True),
         ),
         _rows("hard_swish", (5, 672, 160, True), (5, 960, 160, True), (5, 960, 160, True)),
     ),
     last=960,
-)  # fmt: skip
+)
 MOBILENETS = {"mobilenet_v3_large": _LARGE}
 """Howard et al. 2019, table 1 (arXiv:1905.02244)."""
 
@@ -226,12 +231,15 @@ def _layer(
         strides = place == 0 and not first
         made.append(
             InvertedResidual(
-                inputs, block,
+                inputs,
+                block,
                 stride=stage.stride if place == 0 else 1,
                 dilation=stage.first_dilation if place == 0 else stage.dilation,
-                residual=not strides and inputs == block.features, norm=norm, rngs=rngs,
+                residual=not strides and inputs == block.features,
+                norm=norm,
+                rngs=rngs,
             )
-        )  # fmt: skip
+        )
         inputs = block.features
     return nnx.List(made)
 

@@ -99,13 +99,12 @@ class ResNet(Encoder):
     def __init__(self, *, rngs: nnx.Rngs, **fields: Any):
         config = ResNetConfig(**fields)
         norm = NORMS[config.norm]
-        self.stem = ConvNorm(
-            config.inputs, config.shape.width, 7, stride=2, norm=norm, rngs=rngs
-        )  # fmt: skip
+        self.stem = ConvNorm(config.inputs, config.shape.width, 7, stride=2, norm=norm, rngs=rngs)
         widths, bottleneck = config.shape.features, config.shape.bottleneck
         plan = zip(widths, widths[1:], config.shape.blocks, config.stages, strict=False)
-        layers = [residual_stage(*sizes, bottleneck=bottleneck, norm=norm, rngs=rngs)
-                  for sizes in plan]  # fmt: skip
+        layers = [
+            residual_stage(*sizes, bottleneck=bottleneck, norm=norm, rngs=rngs) for sizes in plan
+        ]
         self.layer1, self.layer2, self.layer3, self.layer4 = layers
         self.config = config
 
@@ -167,9 +166,7 @@ class ResNetBlock(nnx.Module):
             ]
         self.units = nnx.List(units)
         changes = stride > 1 or inputs != features
-        self.shortcut = (
-            ConvNorm(inputs, features, 1, stride=stride, **last) if changes else None
-        )  # fmt: skip
+        self.shortcut = ConvNorm(inputs, features, 1, stride=stride, **last) if changes else None
 
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """(batch, height, width, inputs) -> (batch, height', width', features)."""
@@ -191,8 +188,11 @@ def residual_stage(
 ) -> nnx.List:
     """So many blocks, of which the first strides, or would."""
     options: Any = {
-        "bottleneck": bottleneck, "dilation": stage.dilation, "norm": norm, "rngs": rngs
-    }  # fmt: skip
+        "bottleneck": bottleneck,
+        "dilation": stage.dilation,
+        "norm": norm,
+        "rngs": rngs,
+    }
     first = ResNetBlock(
         inputs, features, stride=stage.stride, first_dilation=stage.first_dilation, **options
     )

@@ -59,16 +59,19 @@ class SegmenterConfig:
     def encoder(self, rngs: nnx.Rngs) -> Encoder:
         """The encoder."""
         return make_encoder(
-            self.backbone, inputs=self.inputs, output_stride=self.output_stride,
-            dilation_rule=self.dilation_rule, norm=self.norm, dtype=self.dtype, remat=self.remat,
+            self.backbone,
+            inputs=self.inputs,
+            output_stride=self.output_stride,
+            dilation_rule=self.dilation_rule,
+            norm=self.norm,
+            dtype=self.dtype,
+            remat=self.remat,
             rngs=rngs,
-        )  # fmt: skip
+        )
 
     def head(self, inputs: int, rngs: nnx.Rngs) -> "FCNHead":
         """An `FCNHead` on features of so many channels."""
-        return FCNHead(
-            inputs, self.classes, dropout=self.dropout, norm=self.make_norm, rngs=rngs
-        )  # fmt: skip
+        return FCNHead(inputs, self.classes, dropout=self.dropout, norm=self.make_norm, rngs=rngs)
 
     @property
     def make_norm(self) -> NormFactory:

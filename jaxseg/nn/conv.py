@@ -53,9 +53,13 @@ class Conv(nnx.Module):
         """(batch, *space, inputs) -> (batch, *size, features)."""
         x, kernel, bias = _promote(self.dtype, x, self.kernel[...], self.bias)
         y = ops.conv(
-            x, kernel,
-            stride=self.stride, dilation=self.dilation, padding=self.padding, groups=self.groups,
-        )  # fmt: skip
+            x,
+            kernel,
+            stride=self.stride,
+            dilation=self.dilation,
+            padding=self.padding,
+            groups=self.groups,
+        )
         return y if bias is None else shift(y, bias)
 
 
@@ -88,10 +92,14 @@ class UpConv(nnx.Module):
         """(batch, *space, inputs) -> (batch, *size, features)."""
         x, kernel, bias = _promote(self.dtype, x, self.kernel[...], self.bias)
         y = ops.upconv(
-            x, kernel,
-            stride=self.stride, dilation=self.dilation, padding=self.padding,
-            output_padding=self.output_padding, groups=self.groups,
-        )  # fmt: skip
+            x,
+            kernel,
+            stride=self.stride,
+            dilation=self.dilation,
+            padding=self.padding,
+            output_padding=self.output_padding,
+            groups=self.groups,
+        )
         return y if bias is None else shift(y, bias)
 
 
@@ -101,12 +109,7 @@ def shift(x: jax.Array, bias: jax.Array) -> jax.Array:
 
 
 def _kernel(
-    inputs: int,
-    features: int,
-    window: Sizes,
-    groups: int,
-    init: Initializer | None,
-    rngs: nnx.Rngs,
+    inputs: int, features: int, window: Sizes, groups: int, init: Initializer | None, rngs: nnx.Rngs
 ) -> nnx.Param:
     if inputs < 1 or features < 1 or groups < 1 or inputs % groups or features % groups:
         raise ValueError(

@@ -44,10 +44,16 @@ class ConvNorm(nnx.Module):
         rngs: nnx.Rngs,
     ):
         self.conv = Conv(
-            inputs, features, window, stride=stride, dilation=dilation,
+            inputs,
+            features,
+            window,
+            stride=stride,
+            dilation=dilation,
             padding=dilation * (window - 1) // 2 if padding is None else padding,
-            groups=groups, kernel_init=kernel_init, rngs=rngs,
-        )  # fmt: skip
+            groups=groups,
+            kernel_init=kernel_init,
+            rngs=rngs,
+        )
         self.norm = norm(features)
         self.activation = activation
 

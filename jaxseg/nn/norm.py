@@ -38,9 +38,13 @@ class BatchNorm(nnx.BatchNorm):
         self, features: int, *, scale: bool = True, momentum: float = 0.9, epsilon: float = 1e-5
     ):
         super().__init__(
-            features, momentum=momentum, epsilon=epsilon, use_scale=scale,
-            use_fast_variance=False, rngs=nnx.Rngs(_NO_RNGS),
-        )  # fmt: skip
+            features,
+            momentum=momentum,
+            epsilon=epsilon,
+            use_scale=scale,
+            use_fast_variance=False,
+            rngs=nnx.Rngs(_NO_RNGS),
+        )
 
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:  # type: ignore[override]
         """(batch, *space, features) -> the same shape; updates the statistics if `train`."""
@@ -63,9 +67,13 @@ class GroupNorm(nnx.GroupNorm):
                 "choose a divisor."
             )
         super().__init__(
-            features, num_groups=groups, epsilon=1e-5, use_scale=scale,
-            use_fast_variance=False, rngs=nnx.Rngs(_NO_RNGS),
-        )  # fmt: skip
+            features,
+            num_groups=groups,
+            epsilon=1e-5,
+            use_scale=scale,
+            use_fast_variance=False,
+            rngs=nnx.Rngs(_NO_RNGS),
+        )
 
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:  # type: ignore[override]
         """(batch, *space, features) -> the same shape."""

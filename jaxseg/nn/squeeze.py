@@ -23,9 +23,7 @@ class SqueezeExcitation(nnx.Module):
 
     def __init__(self, features: int, squeezed: int, *, rngs: nnx.Rngs):
         self.first = Conv(features, squeezed, 1, bias=True, rngs=rngs)
-        self.second = Conv(
-            squeezed, features, 1, bias=True, kernel_init=he_normal(1.0), rngs=rngs
-        )  # fmt: skip
+        self.second = Conv(squeezed, features, 1, bias=True, kernel_init=he_normal(1.0), rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """(batch, height, width, features) -> the same shape."""

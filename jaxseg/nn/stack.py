@@ -73,8 +73,9 @@ class Stack(nnx.Module):
             y = block(x, train=train)
             return y, (nnx.state(block, nnx.Not(nnx.Param)), x if collect else None)
 
-        x, (rest, inputs) = _scan(step, x, (params, rest, nudges), self.depth,
-                                  self.checkpoint_every)  # fmt: skip
+        x, (rest, inputs) = _scan(
+            step, x, (params, rest, nudges), self.depth, self.checkpoint_every
+        )
         nnx.update(self.blocks, rest)
         return x, inputs
 

@@ -61,9 +61,14 @@ def upconvolution(y: jax.Array, kernel: jax.Array, *, geometry: Geometry) -> jax
     """
     padding = []
     for i, k, o, s, d, lo in zip(
-        geometry.input, geometry.window, geometry.output,
-        geometry.stride, geometry.dilation, geometry.low, strict=True,
-    ):  # fmt: skip
+        geometry.input,
+        geometry.window,
+        geometry.output,
+        geometry.stride,
+        geometry.dilation,
+        geometry.low,
+        strict=True,
+    ):
         before = (k - 1) * d - lo
         after = i + (k - 1) * d - ((o - 1) * s + 1) - before
         padding.append((before, after))

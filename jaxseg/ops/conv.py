@@ -52,9 +52,13 @@ def conv(
             x, kernel, stride=stride, dilation=dilation, padding=padding, groups=groups
         )
     whole = conv_geometry(
-        x.shape[1:-1], kernel.shape[:-2],
-        stride=stride, dilation=dilation, padding=padding, groups=groups,
-    )  # fmt: skip
+        x.shape[1:-1],
+        kernel.shape[:-2],
+        stride=stride,
+        dilation=dilation,
+        padding=padding,
+        groups=groups,
+    )
     geometry, unseen, blind = without_excess(whole)
     form = current_form()
     if 0 in geometry.output:

@@ -40,10 +40,15 @@ class Geometry:
         return tuple(
             (lo, (o - 1) * s + (k - 1) * d + 1 - i - lo)
             for i, k, o, s, d, lo in zip(
-                self.input, self.window, self.output, self.stride, self.dilation, self.low,
+                self.input,
+                self.window,
+                self.output,
+                self.stride,
+                self.dilation,
+                self.low,
                 strict=True,
             )
-        )  # fmt: skip
+        )
 
 
 def per_axis(name: str, value: Sizes, axes: int, *, least: int = 1) -> tuple[int, ...]:
@@ -161,9 +166,14 @@ def without_excess(geometry: Geometry) -> tuple[Geometry, Edges, Edges]:
     """
     rest, of_input, of_output = [], [], []
     for i, k, o, s, d, lo in zip(
-        geometry.input, geometry.window, geometry.output,
-        geometry.stride, geometry.dilation, geometry.low, strict=True,
-    ):  # fmt: skip
+        geometry.input,
+        geometry.window,
+        geometry.output,
+        geometry.stride,
+        geometry.dilation,
+        geometry.low,
+        strict=True,
+    ):
         first = min(max(0, -(((k - 1) * d - lo) // s)), o)  # whose last tap is on the input
         last = min(o - 1, (i - 1 + lo) // s)  # whose first tap is
         count, unseen = max(last + 1 - first, 0), max(0, first * s - lo)
@@ -175,12 +185,7 @@ def without_excess(geometry: Geometry) -> tuple[Geometry, Edges, Edges]:
 
 
 def conv_output_size(
-    size: Sizes,
-    window: Sizes,
-    *,
-    stride: Sizes = 1,
-    dilation: Sizes = 1,
-    padding: Padding = "same",
+    size: Sizes, window: Sizes, *, stride: Sizes = 1, dilation: Sizes = 1, padding: Padding = "same"
 ) -> int | tuple[int, ...]:
     """Size after `ops.conv`: an integer for an integer `size`, else a tuple.
 
@@ -214,9 +219,13 @@ def upconv_output_size(
     """
     sizes, windows = _size_and_window(size, window)
     found = upconv_geometry(
-        sizes, windows, stride=stride, dilation=dilation, padding=padding,
+        sizes,
+        windows,
+        stride=stride,
+        dilation=dilation,
+        padding=padding,
         output_padding=output_padding,
-    )  # fmt: skip
+    )
     return found.input[0] if _is_int(size) else found.input
 
 

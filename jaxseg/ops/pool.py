@@ -121,11 +121,15 @@ def avg_pool(
     y = widened(x)
     for axis, (i, k, o, s, low) in enumerate(
         zip(
-            geometry.input, geometry.window, geometry.output, geometry.stride, geometry.low,
+            geometry.input,
+            geometry.window,
+            geometry.output,
+            geometry.stride,
+            geometry.low,
             strict=True,
         ),
         start=1,
-    ):  # fmt: skip
+    ):
         y = taps(y, _mean(i, k, o, s, low, bool(count_include_pad)), axis)
     return y.astype(x.dtype)
 
@@ -173,10 +177,14 @@ def _largest_along(x: jax.Array, axis: int, geometry: Geometry) -> jax.Array:
     k, s, d, _, low = _entries(geometry, axis)
     after = max(geometry.padding[axis - 1][1], 0)  # what a stride leaves over needs no crop
     return lax.reduce_window(
-        x, _lowest(x.dtype), lax.max,
-        window_dimensions=here(k, 1), window_strides=here(s, 1), window_dilation=here(d, 1),
+        x,
+        _lowest(x.dtype),
+        lax.max,
+        window_dimensions=here(k, 1),
+        window_strides=here(s, 1),
+        window_dilation=here(d, 1),
         padding=here((low, after), (0, 0)),
-    )  # fmt: skip
+    )
 
 
 _along = jax.custom_jvp(_largest_along, nondiff_argnums=(1, 2))
@@ -249,15 +257,23 @@ def _lowest(dtype) -> np.ndarray:
 def _geometry(name: str, x, window, stride, padding, dilation) -> Geometry:
     windows = per_axis("window", window, x.ndim - 2)
     geometry = conv_geometry(
-        x.shape[1:-1], windows,
-        stride=windows if stride is None else stride, padding=padding, dilation=dilation,
-    )  # fmt: skip
+        x.shape[1:-1],
+        windows,
+        stride=windows if stride is None else stride,
+        padding=padding,
+        dilation=dilation,
+    )
     if not all(
         map(
-            _sees_a_pixel, geometry.input, geometry.window, geometry.output,
-            geometry.stride, geometry.dilation, geometry.low,
+            _sees_a_pixel,
+            geometry.input,
+            geometry.window,
+            geometry.output,
+            geometry.stride,
+            geometry.dilation,
+            geometry.low,
         )
-    ):  # fmt: skip
+    ):
         raise ValueError(
             f"{name}: a window of {windows} on images of {geometry.input} would see nothing but "
             f"padding with padding={padding!r}: pad less than a window on each side."

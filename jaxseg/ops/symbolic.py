@@ -166,10 +166,14 @@ def _reduced(x, window, stride, padding, dilation, start, reduction) -> jax.Arra
             "less than a window on each side."
         )
     return lax.reduce_window(
-        x, start, reduction,
-        window_dimensions=(1, *windows, 1), window_strides=(1, *strides, 1),
-        window_dilation=(1, *dilations, 1), padding=[(0, 0), *pairs, (0, 0)],
-    )  # fmt: skip
+        x,
+        start,
+        reduction,
+        window_dimensions=(1, *windows, 1),
+        window_strides=(1, *strides, 1),
+        window_dilation=(1, *dilations, 1),
+        padding=[(0, 0), *pairs, (0, 0)],
+    )
 
 
 # --- resizing ------------------------------------------------------------------------------------

@@ -32,8 +32,9 @@ class Taps:
 
     def __init__(self, outputs: int, inputs: int, rows, columns, weights):
         """List entries (rows, columns, weights), all (entries,); zeros are dropped."""
-        rows, columns, weights = (np.asarray(a)[np.asarray(weights) != 0]
-                                  for a in (rows, columns, weights))  # fmt: skip
+        rows, columns, weights = (
+            np.asarray(a)[np.asarray(weights) != 0] for a in (rows, columns, weights)
+        )
         order = np.argsort(rows, kind="stable")
         rows, columns, weights = rows[order], columns[order], weights[order]
         start = np.searchsorted(rows, np.arange(outputs))

@@ -151,8 +151,9 @@ def _unfold(a: jax.Array, axis: int, count: int, groups: int) -> jax.Array:
 def _write(rewrite: Callable[[str], bool]) -> Callable[..., jax.Array]:
     def written(lhs, rhs, *, mode, geometry, form):
         if math.prod(lhs.shape) == 0 or math.prod(rhs.shape) == 0:
-            shape = _abstract(jax.typeof(lhs), jax.typeof(rhs), mode=mode, geometry=geometry,
-                              form=form).shape  # fmt: skip
+            shape = _abstract(
+                jax.typeof(lhs), jax.typeof(rhs), mode=mode, geometry=geometry, form=form
+            ).shape
             return jnp.zeros(shape, lhs.dtype)
         if rewrite(form):
             return forms.fast(mode, geometry, lhs, rhs)

@@ -50,10 +50,14 @@ def upconv(
     """
     check_operands("upconv", x, kernel, groups)
     whole = upconv_geometry(
-        x.shape[1:-1], kernel.shape[:-2],
-        stride=stride, dilation=dilation, padding=padding,
-        output_padding=output_padding, groups=groups,
-    )  # fmt: skip
+        x.shape[1:-1],
+        kernel.shape[:-2],
+        stride=stride,
+        dilation=dilation,
+        padding=padding,
+        output_padding=output_padding,
+        groups=groups,
+    )
     if symbolic.symbolic(x.shape[1:-1]):
         return symbolic.upconv(x, kernel, whole)
     geometry, unseen, blind = without_excess(whole)

@@ -31,12 +31,7 @@ from jaxseg.plots.signals import log_growth, shattering, signal_profiles
 from jaxseg.plots.skips import skip_curves, update_maps
 from jaxseg.plots.strides import output_strides
 from jaxseg.plots.trainability import depth_transfer, phase_diagram
-from jaxseg.plots.upsampling import (
-    checkerboards,
-    decoders,
-    drawn_checkerboards,
-    upconvolution,
-)
+from jaxseg.plots.upsampling import checkerboards, decoders, drawn_checkerboards, upconvolution
 
 __all__ = [
     "ARM_COLOURS",

@@ -51,8 +51,15 @@ def chain(
         shade = np.where(count > 0, 0.35 + 0.65 * count / max(count.max(), 1), 0)
         colours = np.where((count > 0)[:, None], colormaps["Blues"](shade), colormaps["Greys"](0.1))
         edges = [_SEEN if seen else "#bbbbbb" for seen in count > 0]
-        axes.scatter(place, np.full(len(place), row), s=_area(places), c=colours,
-                     edgecolors=edges, linewidths=0.8, zorder=3)  # fmt: skip
+        axes.scatter(
+            place,
+            np.full(len(place), row),
+            s=_area(places),
+            c=colours,
+            edgecolors=edges,
+            linewidths=0.8,
+            zorder=3,
+        )
     _field(axes, np.asarray(places[0]), counts[0])
     axes.set_yticks(range(len(places)), names)
     axes.set_ylim(-0.85, len(links) + 0.35)
@@ -73,10 +80,13 @@ def _area(places: Sequence[np.ndarray]) -> float:
 def _lines(axes: Axes, matrix, used: np.ndarray, low, high, row: int) -> None:
     """What every pixel of a row sees, in grey, and what those on a path see."""
     outputs, inputs = np.nonzero(matrix)
-    ends = np.stack([
-        np.stack([np.asarray(low)[inputs], np.full(len(inputs), row)], -1),
-        np.stack([np.asarray(high)[outputs], np.full(len(outputs), row + 1)], -1),
-    ], axis=1)  # fmt: skip
+    ends = np.stack(
+        [
+            np.stack([np.asarray(low)[inputs], np.full(len(inputs), row)], -1),
+            np.stack([np.asarray(high)[outputs], np.full(len(outputs), row + 1)], -1),
+        ],
+        axis=1,
+    )
     on_path = used[outputs]
     axes.add_collection(LineCollection([*ends[~on_path]], colors=_IDLE, linewidths=0.5, zorder=1))
     axes.add_collection(LineCollection([*ends[on_path]], colors=_SEEN, linewidths=0.9, zorder=2))
@@ -89,15 +99,29 @@ def _field(axes: Axes, place: np.ndarray, count: np.ndarray) -> None:
         return
     first, last = seen[0], seen[-1]
     axes.hlines(-0.62, place[first] - 0.4, place[last] + 0.4, color=WINDOW, linewidth=2.5)
-    axes.annotate(f"{last - first + 1} pixels", ((place[first] + place[last]) / 2, -0.62),
-                  xytext=(0, -4), textcoords="offset points", ha="center", va="top", fontsize=8,
-                  color=WINDOW)  # fmt: skip
+    axes.annotate(
+        f"{last - first + 1} pixels",
+        ((place[first] + place[last]) / 2, -0.62),
+        xytext=(0, -4),
+        textcoords="offset points",
+        ha="center",
+        va="top",
+        fontsize=8,
+        color=WINDOW,
+    )
     holes = first + np.flatnonzero(count[first : last + 1] == 0)
     axes.scatter(place[holes], np.zeros(len(holes)), marker="x", s=22, color=HOLE, zorder=4)
     if len(place) <= 48:
         for p, n in zip(place[seen], count[seen], strict=True):
-            axes.annotate(f"{n:g}", (p, 0), xytext=(0, -8), textcoords="offset points",
-                          ha="center", va="top", fontsize=6)  # fmt: skip
+            axes.annotate(
+                f"{n:g}",
+                (p, 0),
+                xytext=(0, -8),
+                textcoords="offset points",
+                ha="center",
+                va="top",
+                fontsize=6,
+            )
 
 
 def _check(links, places, names, index: int) -> None:

@@ -69,6 +69,11 @@ def ratios(rows: Sequence[Mapping[str, Any]], reference: str = "PyTorch") -> Fig
     axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
     axes.set_xticks([], minor=True)
     axes.set_xlabel(f"time over {reference}'s (left is faster)")
-    figure.legend(*axes.get_legend_handles_labels(), ncols=4, loc="outside upper center",
-                  fontsize=8, frameon=False)  # fmt: skip
+    figure.legend(
+        *axes.get_legend_handles_labels(),
+        ncols=4,
+        loc="outside upper center",
+        fontsize=8,
+        frameon=False,
+    )
     return figure

@@ -148,9 +148,14 @@ def layer_responses(
     for axes in (left, right):
         axes.set(xlabel="place in the net (0 is next to the image)", yscale="log")
         axes.legend(
-            fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3,
-            title="arm, convolutions", title_fontsize=8,
-        )  # fmt: skip
+            fontsize=8,
+            frameon=False,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.14),
+            ncols=3,
+            title="arm, convolutions",
+            title_fontsize=8,
+        )
     return figure
 
 
@@ -163,10 +168,7 @@ def _by_block(axes: Axes, values: np.ndarray, colour: str, style: str, label: st
 
 
 def gradient_profile(
-    axes: Axes,
-    gradients: Mapping[str, np.ndarray],
-    theory: Mapping[str, np.ndarray],
-    depth: int,
+    axes: Axes, gradients: Mapping[str, np.ndarray], theory: Mapping[str, np.ndarray], depth: int
 ) -> None:
     """Gradient norm of each block's input over the last one's: measured lines, theory dashed."""
     for arm, norms in gradients.items():

@@ -37,9 +37,7 @@ def rates_brought(
     figure.suptitle(title, fontsize=9)
     left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.15))
     arms = list(losses)
-    for axes, table, label in (
-        (left, losses, "training loss (nats)"), (middle, ious, "mean IoU"),
-    ):  # fmt: skip
+    for axes, table, label in ((left, losses, "training loss (nats)"), (middle, ious, "mean IoU")):
         _ranges(axes, table, multiply_adds)
         axes.set(xlabel="arm (multiply-adds an image, in millions)", ylabel=label)
     rows = np.arange(len(arms))
@@ -60,8 +58,12 @@ def rates_brought(
             Line2D([], [], color=AFTER, marker="o", label="after"),
             Line2D([], [], color=THEORY, linestyle="--", label=r"$\sqrt{2/3\,\sum d^2}$"),
         ],
-        fontsize=8, frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.45, -0.14),
-    )  # fmt: skip
+        fontsize=8,
+        frameon=False,
+        ncols=3,
+        loc="upper center",
+        bbox_to_anchor=(0.45, -0.14),
+    )
     for axes in (left, middle, right):
         axes.spines[["top", "right"]].set_visible(False)
     return figure
@@ -103,8 +105,16 @@ def looked_at(
             axes, energy = grid[row, column], np.nan_to_num(maps[arm])
             axes.imshow(energy, cmap="Purples", norm=PowerNorm(0.4, 0, energy.max() or 1))
             middle, half = np.array([n // 8 * 4 for n in energy.shape]), sizes[arm] / 2
-            axes.add_patch(Rectangle((middle[1] - half, middle[0] - half), 2 * half, 2 * half,
-                                     fill=False, edgecolor=THEORY, linestyle="--"))  # fmt: skip
+            axes.add_patch(
+                Rectangle(
+                    (middle[1] - half, middle[0] - half),
+                    2 * half,
+                    2 * half,
+                    fill=False,
+                    edgecolor=THEORY,
+                    linestyle="--",
+                )
+            )
             axes.set(xticks=[], yticks=[])
             axes.set(xlim=(-0.5, energy.shape[1] - 0.5), ylim=(energy.shape[0] - 0.5, -0.5))
             if row == 0:
@@ -150,8 +160,9 @@ def gridding(
         limits = np.quantile(shown, (0.02, 0.98))
         grid[0, column].imshow(to_rgb(found.argmax(-1), palette), interpolation="nearest")
         grid[0, column].set_title(arm, fontsize=9)
-        grid[1, column].imshow(shown, cmap="gray", vmin=limits[0], vmax=limits[1],
-                               interpolation="nearest")  # fmt: skip
+        grid[1, column].imshow(
+            shown, cmap="gray", vmin=limits[0], vmax=limits[1], interpolation="nearest"
+        )
         _spectrum(grid[2, column], *spectra[arm], period)
         if column > 1:
             grid[2, column].tick_params(labelleft=False)
@@ -177,8 +188,9 @@ def _spectrum(axes: Axes, before: np.ndarray, after: np.ndarray, period: int) ->
     for lines, colour in ((before, BEFORE), (after, AFTER)):
         shares = lines / lines.sum(axis=1, keepdims=True)
         frequency = np.linspace(0, 0.5, lines.shape[1])
-        axes.fill_between(frequency, shares.min(0), shares.max(0), color=colour, alpha=0.2,
-                          linewidth=0)  # fmt: skip
+        axes.fill_between(
+            frequency, shares.min(0), shares.max(0), color=colour, alpha=0.2, linewidth=0
+        )
         axes.plot(frequency, shares.mean(0), color=colour, linewidth=1.4)
     axes.axvline(1 / period, color=THEORY, linestyle="--", linewidth=1)
     axes.set_yscale("log")

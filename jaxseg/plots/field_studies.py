@@ -68,8 +68,16 @@ def _squares(axes: Axes, sizes: np.ndarray) -> None:
         number = int(np.sum(ranks == areas.index(area)))
         label = " or ".join(rf"${h} \times {w}$" for h, w in shapes)
         handles.append(Patch(color=colour, label=f"{label}\n({number} of {ranks.size})"))
-    axes.legend(handles=handles, fontsize=8, frameon=False, loc="upper center", ncols=3,
-                bbox_to_anchor=(0.5, -0.16), handlelength=1, columnspacing=1.2)  # fmt: skip
+    axes.legend(
+        handles=handles,
+        fontsize=8,
+        frameon=False,
+        loc="upper center",
+        ncols=3,
+        bbox_to_anchor=(0.5, -0.16),
+        handlelength=1,
+        columnspacing=1.2,
+    )
 
 
 def _bars(axes: Axes, intervals: np.ndarray, sizes: np.ndarray) -> None:
@@ -78,12 +86,25 @@ def _bars(axes: Axes, intervals: np.ndarray, sizes: np.ndarray) -> None:
     phases, shades = np.arange(len(sizes)), _shades(len(areas))
     colours = [shades[areas.index(int(n) ** 2)] for n in sizes]
     axes.barh(phases, sizes, left=intervals[:, 0] - 0.5, height=0.72, color=colours)
-    axes.plot(intervals.mean(axis=1), phases, "|", color="black", markersize=9,
-              markeredgewidth=1.6, label="middle of the field")  # fmt: skip
+    axes.plot(
+        intervals.mean(axis=1),
+        phases,
+        "|",
+        color="black",
+        markersize=9,
+        markeredgewidth=1.6,
+        label="middle of the field",
+    )
     axes.axvline(0, color=GAUSSIAN, linewidth=1.2, label="the output pixel")
     for phase, (size, last) in enumerate(zip(sizes, intervals[:, 1], strict=True)):
-        axes.annotate(f"{size}", (last + 0.5, phase), xytext=(3, 0), va="center", fontsize=7,
-                      textcoords="offset points")  # fmt: skip
+        axes.annotate(
+            f"{size}",
+            (last + 0.5, phase),
+            xytext=(3, 0),
+            va="center",
+            fontsize=7,
+            textcoords="offset points",
+        )
     axes.spines[["top", "right", "left"]].set_visible(False)
     ticks = phases[:: max(1, len(phases) // 4)]
     axes.set(yticks=ticks, ylabel="phase", xlabel="input pixel, from the output pixel")
@@ -92,8 +113,7 @@ def _bars(axes: Axes, intervals: np.ndarray, sizes: np.ndarray) -> None:
     axes.margins(y=0.02)
     axes.set_xlim(intervals.min() - 0.04 * sizes.max(), intervals.max() + 0.12 * sizes.max())
     axes.set_title("what each phase sees along an axis", fontsize=9)
-    axes.legend(fontsize=8, frameon=False, loc="upper center", ncols=2,
-                bbox_to_anchor=(0.5, -0.16))  # fmt: skip
+    axes.legend(fontsize=8, frameon=False, loc="upper center", ncols=2, bbox_to_anchor=(0.5, -0.16))
 
 
 def overlaps(counts: Mapping[str, np.ndarray], *, title: str = "") -> Figure:
@@ -140,8 +160,9 @@ def rule_of_triples(kinds: np.ndarray, *, title: str = "") -> Figure:
         if number >= largest:
             axes.axis("off")
             continue
-        axes.imshow(kinds[number], cmap=palette, vmin=-0.5, vmax=3.5, origin="lower",
-                    extent=(*ends, *ends))  # fmt: skip
+        axes.imshow(
+            kinds[number], cmap=palette, vmin=-0.5, vmax=3.5, origin="lower", extent=(*ends, *ends)
+        )
         axes.hlines(edges, *ends, color="white", linewidth=0.6)
         axes.vlines(edges, *ends, color="white", linewidth=0.6)
         axes.spines[:].set_visible(False)
@@ -200,8 +221,10 @@ def width_growth(
     axes.set(xlabel="depth (convolutions)", ylabel="pixels an axis")
     axes.set_title(title, fontsize=9)
     kinds = [KINDS.get(kind, (f"C{n}", "D")) for n, kind in enumerate(widths)]
-    handles = [Line2D([], [], color=c, marker=m, linestyle="", label=kind)
-               for kind, (c, m) in zip(widths, kinds, strict=True)]  # fmt: skip
+    handles = [
+        Line2D([], [], color=c, marker=m, linestyle="", label=kind)
+        for kind, (c, m) in zip(widths, kinds, strict=True)
+    ]
     handles += [
         Line2D([], [], color="black", linestyle=":", label="theoretical field"),
         Line2D([], [], color="black", linestyle="--", label=r"width by theory, $\sim \sqrt{n}$"),
@@ -215,9 +238,12 @@ BLOCKS = (("#0b5fa5", "s"), ("#d55e00", "^"))
 
 
 def field_by_block(
-    sizes: Mapping[str, Sequence[int]], published: Mapping[str, Mapping[int, int]], *,
-    title: str = "", stages: Sequence[str] | None = None,
-) -> Figure:  # fmt: skip
+    sizes: Mapping[str, Sequence[int]],
+    published: Mapping[str, Mapping[int, int]],
+    *,
+    title: str = "",
+    stages: Sequence[str] | None = None,
+) -> Figure:
     """Receptive field after each stage of variants of a net, published sizes circled.
 
     Args:
@@ -234,24 +260,30 @@ def field_by_block(
         colour, mark = BLOCKS[number % len(BLOCKS)]
         axes.plot(range(count), line, color=colour, marker=mark, linewidth=1.6, label=name)
         known = published.get(name, {})
-        axes.plot([*known], [*known.values()], "o", markersize=13, fillstyle="none",
-                  color="black", markeredgewidth=1)  # fmt: skip
+        axes.plot(
+            [*known],
+            [*known.values()],
+            "o",
+            markersize=13,
+            fillstyle="none",
+            color="black",
+            markeredgewidth=1,
+        )
         above = line[-1] == max(other[-1] for other in sizes.values())
         others = [*sizes.values()][:number]
         for place, size in enumerate(line):
             if any(other[place] == size for other in others):
                 continue  # one label for both
-            axes.annotate(f"{size}", (place, size), fontsize=8, color=colour, ha="center",
-                          xytext=(0, 11 if above else -17), textcoords="offset points")  # fmt: skip
-    axes.plot(
-        [],
-        [],
-        "o",
-        markersize=11,
-        fillstyle="none",
-        color="black",
-        label="published",
-    )
+            axes.annotate(
+                f"{size}",
+                (place, size),
+                fontsize=8,
+                color=colour,
+                ha="center",
+                xytext=(0, 11 if above else -17),
+                textcoords="offset points",
+            )
+    axes.plot([], [], "o", markersize=11, fillstyle="none", color="black", label="published")
     axes.set_xticks(range(count), names)
     axes.margins(x=0.08, y=0.12)
     axes.set_ylim(0, None)

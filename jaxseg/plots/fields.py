@@ -60,8 +60,12 @@ def windows(
     for window, label, colour in zip(windows, labels, colours, strict=True):
         height, width = (high - low + 1 for low, high in window)
         again = any(np.array_equal(window, w) for w in windows[: len(handles)])
-        style = {"fill": False, "edgecolor": colour, "linewidth": 1.8,
-                 "linestyle": (0, (3, 3)) if again else "-"}  # fmt: skip
+        style = {
+            "fill": False,
+            "edgecolor": colour,
+            "linewidth": 1.8,
+            "linestyle": (0, (3, 3)) if again else "-",
+        }
         # The white rims lie below all frames, so that none hides the frame next to its own.
         axes.add_patch(_frame(window, fill=False, edgecolor="white", linewidth=3.2, zorder=0.9))
         axes.add_patch(_frame(window, **style))
@@ -70,8 +74,9 @@ def windows(
     _look_at(axes, np.min(whole, axis=0)[:, 0], np.max(whole, axis=0)[:, 1])
     axes.set(xlabel="column (pixels)", ylabel="row (pixels)")
     axes.set_title(title, fontsize=9)
-    axes.legend(handles=handles, fontsize=8, frameon=False, loc="center left",
-                bbox_to_anchor=(1.02, 0.5))  # fmt: skip
+    axes.legend(
+        handles=handles, fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5)
+    )
     return figure
 
 
@@ -99,8 +104,11 @@ def _frame(window: Window, **style: Any) -> Rectangle:
 def _look_at(axes: Axes, low: np.ndarray, high: np.ndarray) -> None:
     """Everything from pixel `low` to pixel `high` (row, column), with a margin around it."""
     margin = 0.5 + 0.03 * np.max(high - low + 1)
-    axes.set(xlim=(low[1] - margin, high[1] + margin), ylim=(high[0] + margin, low[0] - margin),
-             aspect="equal")  # fmt: skip
+    axes.set(
+        xlim=(low[1] - margin, high[1] + margin),
+        ylim=(high[0] + margin, low[0] - margin),
+        aspect="equal",
+    )
 
 
 def path_counts(counts: Mapping[str, np.ndarray], *, title: str = "") -> Figure:
@@ -135,8 +143,12 @@ def path_counts(counts: Mapping[str, np.ndarray], *, title: str = "") -> Figure:
         axes.set_title(name, fontsize=9)
         axes.set_xlabel(f"{seen} of {share.size} pixels seen", fontsize=8)
     if any((share == 0).any() for share in shares.values()):
-        figure.legend(handles=[Patch(color=HOLE, label="hole: no path")], fontsize=8,
-                      frameon=False, loc="outside lower right")  # fmt: skip
+        figure.legend(
+            handles=[Patch(color=HOLE, label="hole: no path")],
+            fontsize=8,
+            frameon=False,
+            loc="outside lower right",
+        )
     bar = figure.colorbar(ScalarMappable(norm, palette), ax=[*row], shrink=0.75, pad=0.02)
     bar.set_label("paths / most paths", fontsize=8)
     ticks = [t for t in (1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 1e-3, 1e-4, 1e-6, 1e-9) if t >= lowest]
@@ -197,8 +209,9 @@ def effective_field(
         Line2D([], [], color=GAUSSIAN, linestyle=DASHES, label=r"2$\sigma$"),
     ]
     columns = 4 if len(energy) > 1 else 2
-    figure.legend(handles=handles, fontsize=8, frameon=False, ncols=columns,
-                  loc="outside lower center")  # fmt: skip
+    figure.legend(
+        handles=handles, fontsize=8, frameon=False, ncols=columns, loc="outside lower center"
+    )
     return figure
 
 
@@ -211,8 +224,17 @@ def _heat(
     axes.add_patch(_frame(window, fill=False, edgecolor=WINDOW, linewidth=1.5))
     for deviations, line in ((1, "-"), (2, DASHES)):
         rows, columns = 2 * deviations * width
-        axes.add_patch(Ellipse((centre[1], centre[0]), columns, rows, fill=False,
-                               edgecolor=GAUSSIAN, linewidth=1.2, linestyle=line))  # fmt: skip
+        axes.add_patch(
+            Ellipse(
+                (centre[1], centre[0]),
+                columns,
+                rows,
+                fill=False,
+                edgecolor=GAUSSIAN,
+                linewidth=1.2,
+                linestyle=line,
+            )
+        )
     low, high = np.transpose(window)
     _look_at(axes, low, high)
 
@@ -229,8 +251,14 @@ def _profile(
         along = np.linspace(left - 0.5, right + 0.5, 400)
         bell = np.exp(-0.5 * ((along - centre[1]) / width[1]) ** 2) / width[1] / np.sqrt(2 * np.pi)
         axes.plot(along, bell, color=GAUSSIAN, linewidth=1.4)
-        axes.text(0.06, 0.97, rf"$\sigma$ = {width[1]:.1f} of {right - left + 1} pixels",
-                  transform=axes.transAxes, va="top", fontsize=8)  # fmt: skip
+        axes.text(
+            0.06,
+            0.97,
+            rf"$\sigma$ = {width[1]:.1f} of {right - left + 1} pixels",
+            transform=axes.transAxes,
+            va="top",
+            fontsize=8,
+        )
     for edge in (left - 0.5, right + 0.5):
         axes.axvline(edge, color=WINDOW, linewidth=1.5)
     margin = 0.5 + 0.03 * (right - left + 1)
@@ -261,8 +289,14 @@ def field_growth(
         style = GROWTH.get(name, {"color": f"C{number}", "marker": "D", "linewidth": 1.6})
         axes.plot(depths, line, label=name, zorder=2 + 1 / style["linewidth"], **style)
     for last in {line[-1] for line in sizes.values()}:
-        axes.annotate(f"{last}", (depths[-1], last), fontsize=8, va="center", xytext=(7, 0),
-                      textcoords="offset points")  # fmt: skip
+        axes.annotate(
+            f"{last}",
+            (depths[-1], last),
+            fontsize=8,
+            va="center",
+            xytext=(7, 0),
+            textcoords="offset points",
+        )
     axes.set_yscale("log", base=2)
     axes.yaxis.set_major_formatter("{x:g}")
     axes.set_xticks(depths)

@@ -98,8 +98,9 @@ def shape_against_depth(
             axes.plot(at, [np.median(by_depth[d]) for d in depths], color=colour, label=arm)
             for place, depth in zip(at, depths, strict=True):
                 seeds = by_depth[depth]
-                axes.plot(np.full(len(seeds), place), seeds, "o", color=colour, markersize=4,
-                          alpha=0.7)  # fmt: skip
+                axes.plot(
+                    np.full(len(seeds), place), seeds, "o", color=colour, markersize=4, alpha=0.7
+                )
         depths = sorted({d for by_depth in arms.values() for d in by_depth})
         axes.set_xscale("log", base=2)
         axes.set_xticks(depths, [str(d) for d in depths])
@@ -114,6 +115,7 @@ def shape_against_depth(
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=7)
     handles, labels = grid[0].get_legend_handles_labels()
-    figure.legend(handles, labels, fontsize=8, frameon=False, ncols=len(labels),
-                  loc="outside lower center")  # fmt: skip
+    figure.legend(
+        handles, labels, fontsize=8, frameon=False, ncols=len(labels), loc="outside lower center"
+    )
     return figure

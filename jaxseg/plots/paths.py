@@ -61,9 +61,10 @@ def gradient_by_length(
     handles = [
         *grid[0, 0].plot([], [], ".-", color=BEFORE, label="at initialisation"),
         *grid[0, 0].plot([], [], ".-", color=AFTER, label="after training"),
-        *grid[0, 0].plot([], [], "--", color="black", linewidth=1,
-                         label="theory at initialisation"),
-    ]  # fmt: skip
+        *grid[0, 0].plot(
+            [], [], "--", color="black", linewidth=1, label="theory at initialisation"
+        ),
+    ]
     if published:
         handles.append(grid[0, 0].axvspan(0, 0, color="#dddddd", label=source))
     figure.legend(handles=handles, fontsize=8, frameon=False, ncols=4, loc="outside lower center")
@@ -75,8 +76,9 @@ def _curves(axes: Axes, curves: ByLength) -> None:
     for values, colour in ((curves.begun, BEFORE), (curves.trained, AFTER)):
         if values is not None:
             axes.plot(lengths, np.median(values, 0), ".-", color=colour, markersize=4, linewidth=1)
-            axes.fill_between(lengths, values.min(0), values.max(0), color=colour, alpha=0.2,
-                              linewidth=0)  # fmt: skip
+            axes.fill_between(
+                lengths, values.min(0), values.max(0), color=colour, alpha=0.2, linewidth=0
+            )
     axes.plot(lengths, curves.theory, "--", color="black", linewidth=1, zorder=4)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=7)
@@ -134,8 +136,13 @@ def lesions(rows: Sequence[Mapping[str, Lesions]], *, chance: float, title: str 
         line[0].plot([], [], ":", color="black", linewidth=1, label="chance, ln K")
         line[0].plot([], [], "--", color=OTHER, linewidth=1, label="whole net")
         line[0].set_ylabel("loss on unseen images (nats)", fontsize=8)
-        line[2].legend(*line[0].get_legend_handles_labels(), fontsize=8, frameon=False,
-                       loc="center left", bbox_to_anchor=(1, 0.5))  # fmt: skip
+        line[2].legend(
+            *line[0].get_legend_handles_labels(),
+            fontsize=8,
+            frameon=False,
+            loc="center left",
+            bbox_to_anchor=(1, 0.5),
+        )
         # A net that fails can lose by any amount: what matters is seen up to five times chance.
         line[0].set_yscale("symlog", linthresh=2 * chance)
         line[0].set_ylim(0, None)
@@ -146,10 +153,12 @@ def lesions(rows: Sequence[Mapping[str, Lesions]], *, chance: float, title: str 
 
 def _single(axes: Axes, found: Lesions, colour: str, arm: str) -> None:
     blocks = np.arange(1, found.block.shape[1] + 1)
-    axes.plot(blocks, np.median(found.block, 0), ".-", color=colour, markersize=4, linewidth=1,
-              label=arm)  # fmt: skip
-    axes.fill_between(blocks, found.block.min(0), found.block.max(0), color=colour, alpha=0.15,
-                      linewidth=0)  # fmt: skip
+    axes.plot(
+        blocks, np.median(found.block, 0), ".-", color=colour, markersize=4, linewidth=1, label=arm
+    )
+    axes.fill_between(
+        blocks, found.block.min(0), found.block.max(0), color=colour, alpha=0.15, linewidth=0
+    )
     axes.axhline(float(np.median(found.whole)), color=colour, linestyle="--", linewidth=0.8)
 
 

@@ -131,9 +131,12 @@ def _legend(figure: Figure, palette, class_names) -> None:
         for colour, name in zip(palette, class_names, strict=True)
     ]
     figure.legend(
-        handles=patches[:40], loc="outside lower center", ncols=min(11, len(patches)), fontsize=8,
+        handles=patches[:40],
+        loc="outside lower center",
+        ncols=min(11, len(patches)),
+        fontsize=8,
         frameon=False,
-    )  # fmt: skip
+    )
 
 
 def _smooth(values: np.ndarray, reach: int = 4) -> np.ndarray:

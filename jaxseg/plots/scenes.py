@@ -92,9 +92,15 @@ def contact_sheet(
     figure = Figure(figsize=(_WIDTH, drawn + above + below))
     total = drawn + above + below
     grid = figure.add_gridspec(
-        rows, columns, left=0.01, right=0.99, top=1 - above / total, bottom=below / total,
-        wspace=0.04, hspace=between * rows / drawn,
-    )  # fmt: skip
+        rows,
+        columns,
+        left=0.01,
+        right=0.99,
+        top=1 - above / total,
+        bottom=below / total,
+        wspace=0.04,
+        hspace=between * rows / drawn,
+    )
     for place, (image, label) in enumerate(zip(images, labels, strict=True)):
         axes = figure.add_subplot(grid[place // columns, place % columns])
         plain = np.broadcast_to(np.clip(image, 0, 1), (*label.shape, 3))
@@ -105,9 +111,15 @@ def contact_sheet(
         if titles:
             axes.set_title(titles[place], fontsize=8, pad=3)
     figure.legend(
-        handles=handles, ncols=_legend_columns(handles), loc="lower center", fontsize=9,
-        frameon=False, handlelength=1.2, handleheight=1.0, columnspacing=1.4,
-    )  # fmt: skip
+        handles=handles,
+        ncols=_legend_columns(handles),
+        loc="lower center",
+        fontsize=9,
+        frameon=False,
+        handlelength=1.2,
+        handleheight=1.0,
+        columnspacing=1.4,
+    )
     figure.suptitle(title, fontsize=12, y=1 - 0.1 / total)
     return figure
 
@@ -150,9 +162,17 @@ def class_bars(
             seen = max(100 * table[split][order[place]] for split in pixels)
             axes.text(seen + 0.025 * end, place, _percent(value), va="center", fontsize=8)
         for split, mark in zip(others, "|xs^v", strict=False):
-            axes.plot(100 * table[split][order], places, mark, color="black", markersize=8,
-                      markeredgewidth=1.4, fillstyle="none", label=split,
-                      path_effects=[withStroke(linewidth=3, foreground="white")])  # fmt: skip
+            axes.plot(
+                100 * table[split][order],
+                places,
+                mark,
+                color="black",
+                markersize=8,
+                markeredgewidth=1.4,
+                fillstyle="none",
+                label=split,
+                path_effects=[withStroke(linewidth=3, foreground="white")],
+            )
         axes.set(xlim=(0, 1.16 * end or 1), ylim=(len(order) - 0.4, -0.6))
         axes.set_xlabel(name, fontsize=9)
         axes.tick_params(axis="y", length=0)
@@ -161,8 +181,9 @@ def class_bars(
     panels[0].set_yticks(places, [class_names[number] for number in order], fontsize=9)
     handles = [Patch(facecolor="0.75", edgecolor="0.3", label=f"{first} (bars, numbers)")]
     handles += panels[0].get_legend_handles_labels()[0][: len(others)]
-    figure.legend(handles=handles, ncols=len(handles), loc="outside lower center", fontsize=9,
-                  frameon=False)  # fmt: skip
+    figure.legend(
+        handles=handles, ncols=len(handles), loc="outside lower center", fontsize=9, frameon=False
+    )
     figure.suptitle(title, fontsize=12)
     return figure
 
@@ -190,10 +211,14 @@ def _legend(
     common = np.argsort(-counts[: len(class_names)], kind="stable")
     kept = sorted(number for number in common[: 6 * _LEGEND_ROWS].tolist() if counts[number])
     handles = [
-        Patch(facecolor=_fraction(palette[number]), edgecolor="0.3", linewidth=0.6,
-              label=class_names[number])
+        Patch(
+            facecolor=_fraction(palette[number]),
+            edgecolor="0.3",
+            linewidth=0.6,
+            label=class_names[number],
+        )
         for number in kept
-    ]  # fmt: skip
+    ]
     if counts[ignore_index]:
         handles.append(Patch(facecolor="0.25", edgecolor="0.6", hatch="////", label="ignored"))
     return handles

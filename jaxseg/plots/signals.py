@@ -52,9 +52,11 @@ def signal_profiles(rows: Rows, *, title: str = "") -> Figure:
         axes.spines[["top", "right"]].set_visible(False)
     legend.axis("off")
     legend.legend(
-        handles=_handles(rows, "mean over seeds, ± standard deviation"), fontsize=9,
-        frameon=False, loc="center",
-    )  # fmt: skip
+        handles=_handles(rows, "mean over seeds, ± standard deviation"),
+        fontsize=9,
+        frameon=False,
+        loc="center",
+    )
     return figure
 
 
@@ -78,15 +80,34 @@ def _columns(rows: Rows, arm: str, quantity: str) -> np.ndarray:
 def _handles(rows: Rows, measured: str, *, marks: bool = False) -> list[Line2D]:
     there = {row["arm"] for row in rows}
     return [
-        Line2D([], [], color=colour, marker=mark if marks else "", linewidth=0 if marks else 2.2,
-               label=name)
-        for arm, (colour, mark, name) in STYLES.items() if arm in there
+        Line2D(
+            [],
+            [],
+            color=colour,
+            marker=mark if marks else "",
+            linewidth=0 if marks else 2.2,
+            label=name,
+        )
+        for arm, (colour, mark, name) in STYLES.items()
+        if arm in there
     ] + [
-        Line2D([], [], color="#999999", marker="o" if marks else "", linewidth=0 if marks else 2.2,
-               label=measured),
-        Line2D([], [], color="black", linestyle="--", linewidth=0.9,
-               label="theory of wide nets, nothing fitted"),
-    ]  # fmt: skip
+        Line2D(
+            [],
+            [],
+            color="#999999",
+            marker="o" if marks else "",
+            linewidth=0 if marks else 2.2,
+            label=measured,
+        ),
+        Line2D(
+            [],
+            [],
+            color="black",
+            linestyle="--",
+            linewidth=0.9,
+            label="theory of wide nets, nothing fitted",
+        ),
+    ]
 
 
 def shattering(
@@ -114,8 +135,17 @@ def shattering(
             error = 2 * sd / np.sqrt(next(r["seeds"] for r in rows if r["arm"] == arm))
             # On the logarithmic axis nothing that cannot be told from 0.
             seen = (mean > error) | (axes is right)
-            axes.errorbar(at[seen], mean[seen], error[seen], fmt=mark, color=colour, markersize=5,
-                          elinewidth=1, capsize=2, markerfacecolor="white")  # fmt: skip
+            axes.errorbar(
+                at[seen],
+                mean[seen],
+                error[seen],
+                fmt=mark,
+                color=colour,
+                markersize=5,
+                elinewidth=1,
+                capsize=2,
+                markerfacecolor="white",
+            )
             axes.plot(at, theory, "--", color=colour, linewidth=1.1)
         axes.set_xscale("log", base=2 if axes is left else 10)
         axes.grid(linewidth=0.3)
@@ -123,14 +153,26 @@ def shattering(
     _guides(left, depths)
     if wide_to is not None:
         left.axvline(wide_to, color="#777777", linestyle=":", linewidth=1)
-        left.annotate("from here on\nfinite width tells", (wide_to, 1.4e-4), xytext=(-5, 0),
-                      textcoords="offset points", ha="right", fontsize=8,
-                      color="#555555")  # fmt: skip
-    left.set(xlabel="depth $L$ (layers)", ylabel="correlation of gradients at the input",
-             ylim=(1e-4, 1.3))  # fmt: skip
+        left.annotate(
+            "from here on\nfinite width tells",
+            (wide_to, 1.4e-4),
+            xytext=(-5, 0),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8,
+            color="#555555",
+        )
+    left.set(
+        xlabel="depth $L$ (layers)",
+        ylabel="correlation of gradients at the input",
+        ylim=(1e-4, 1.3),
+    )
     left.set_title("two unlike inputs", fontsize=9)
-    right.set(xlabel="angle between the inputs (radians)", ylim=(-0.06, 1.06),
-              ylabel="correlation of gradients at the input")  # fmt: skip
+    right.set(
+        xlabel="angle between the inputs (radians)",
+        ylim=(-0.06, 1.06),
+        ylabel="correlation of gradients at the input",
+    )
     right.set_title(f"two near inputs, {layers} layers", fontsize=9)
     handles = _handles([*depths, *angles], "measured, ± 2 standard errors", marks=True)
     figure.legend(handles=handles, fontsize=8, frameon=False, ncols=4, loc="outside lower center")
@@ -145,18 +187,30 @@ def _guides(axes: Axes, rows: Rows) -> None:
     if len(at) < 2:
         return
     end = at[-2:]
-    for arm, power, name in (
-        ("plain", -3, "$L^{-3}$"), ("residual_norm", -0.733, "$L^{-.73}$"),
-    ):  # fmt: skip
+    for arm, power, name in (("plain", -3, "$L^{-3}$"), ("residual_norm", -0.733, "$L^{-.73}$")):
         theory = _columns(rows, arm, "gradient_correlation")[3]
         if len(theory):
             line = 0.62 * theory[-2] * (end / end[0]) ** power
             axes.plot(end, line, "-", color="black", linewidth=0.8)
-            axes.annotate(name, (end[0], line[0]), xytext=(-4, -2), textcoords="offset points",
-                          ha="right", va="top", fontsize=8)  # fmt: skip
+            axes.annotate(
+                name,
+                (end[0], line[0]),
+                xytext=(-4, -2),
+                textcoords="offset points",
+                ha="right",
+                va="top",
+                fontsize=8,
+            )
     if any(row["arm"] == "plain_norm" for row in rows) and at[-1] >= 4:
-        axes.annotate("$2^{-L}$", (4, 2.0**-4), xytext=(-6, -4), textcoords="offset points",
-                      ha="right", va="top", fontsize=8)  # fmt: skip
+        axes.annotate(
+            "$2^{-L}$",
+            (4, 2.0**-4),
+            xytext=(-6, -4),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            fontsize=8,
+        )
 
 
 def log_growth(
@@ -179,14 +233,25 @@ def log_growth(
     for axes, (name, values) in zip(row, logs.items(), strict=True):
         colour, label = names.get(name, ("#555555", name))
         values = values[np.isfinite(values)]
-        axes.hist(values, bins=max(8, min(60, len(values) // 20)), density=True, color=colour,
-                  alpha=0.4, label=f"measured: mean {values.mean():.2f}, variance "
-                  f"{values.var():.2f}")  # fmt: skip
+        axes.hist(
+            values,
+            bins=max(8, min(60, len(values) // 20)),
+            density=True,
+            color=colour,
+            alpha=0.4,
+            label=f"measured: mean {values.mean():.2f}, variance {values.var():.2f}",
+        )
         at = np.linspace(values.min(), values.max(), 300)
         for (which, (mean, variance)), style in zip(normals.items(), ("--", ":"), strict=False):
             density = np.exp(-((at - mean) ** 2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
-            axes.plot(at, density, style, color="black", linewidth=1.3,
-                      label=f"{which}: {mean:.2f} and {variance:.2f}")  # fmt: skip
+            axes.plot(
+                at,
+                density,
+                style,
+                color="black",
+                linewidth=1.3,
+                label=f"{which}: {mean:.2f} and {variance:.2f}",
+            )
         axes.set_xlabel(label)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(fontsize=7.5, frameon=False, loc="upper left")

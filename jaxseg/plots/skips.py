@@ -42,8 +42,9 @@ def skip_curves(
         means = runs[:, : epochs * every].reshape(len(runs), epochs, every).mean(axis=2)
         at = np.arange(1, epochs + 1)
         left.plot(at, means.mean(axis=0), color=colour, marker=mark, markersize=5, label=arm)
-        left.fill_between(at, means.min(axis=0), means.max(axis=0), color=colour, alpha=0.15,
-                          linewidth=0)  # fmt: skip
+        left.fill_between(
+            at, means.min(axis=0), means.max(axis=0), color=colour, alpha=0.15, linewidth=0
+        )
     left.axhline(chance, color="black", linestyle="--", linewidth=1, label="chance, ln K")
     left.set(xlabel="epoch", ylabel="training loss (nats)", ylim=(0, 1.25 * chance))
     left.set_title("mean and range over seeds", fontsize=9)
@@ -66,10 +67,7 @@ def _dots(axes: Axes, ious: Mapping[str, np.ndarray]) -> None:
 
 
 def update_maps(
-    updates: Mapping[str, np.ndarray],
-    stacks: Mapping[str, tuple[int, int]],
-    *,
-    title: str = "",
+    updates: Mapping[str, np.ndarray], stacks: Mapping[str, tuple[int, int]], *, title: str = ""
 ) -> Figure:
     """Size of updates by layer and epoch, a panel an arm, all on one scale.
 
@@ -90,9 +88,14 @@ def update_maps(
     shown = None
     for axes, (arm, table) in zip(row, maps.items(), strict=True):
         epochs, layers = table.shape
-        shown = axes.imshow(table.T, aspect="auto", cmap="viridis", norm=scale,
-                            extent=(0.5, epochs + 0.5, layers + 0.5, 0.5),
-                            interpolation="nearest")  # fmt: skip
+        shown = axes.imshow(
+            table.T,
+            aspect="auto",
+            cmap="viridis",
+            norm=scale,
+            extent=(0.5, epochs + 0.5, layers + 0.5, 0.5),
+            interpolation="nearest",
+        )
         for first, last in stacks.values():
             axes.axhline(first + 0.5, color="white", linewidth=0.6)
             axes.axhline(last + 0.5, color="white", linewidth=0.6)

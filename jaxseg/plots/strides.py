@@ -34,9 +34,13 @@ def output_strides(
         for arm, x, values in zip(own, cost, runs, strict=True):
             left.plot([x] * len(values), values, "_", color=colour, markersize=9)
             left.annotate(
-                arm.removeprefix("stride "), (x, float(np.mean(values))), xytext=(5, 5),
-                textcoords="offset points", fontsize=8, color=colour,
-            )  # fmt: skip
+                arm.removeprefix("stride "),
+                (x, float(np.mean(values))),
+                xytext=(5, 5),
+                textcoords="offset points",
+                fontsize=8,
+                color=colour,
+            )
     left.set_xscale("log")
     left.set_xlabel("multiply-adds an image, in millions")
     left.set_ylabel("mean IoU")

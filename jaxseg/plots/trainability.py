@@ -48,10 +48,19 @@ def phase_diagram(
             where, expected = theory
             shown = np.where(np.isfinite(expected), expected, 1e9)
             axes.plot(where, shown, "--", color=THEORY, linewidth=2, label=r"theory: $6\,\xi_c$")
-            axes.axvline(critical, color=THEORY, linestyle=":", linewidth=1.2,
-                         label=rf"theory: order | chaos, $\sigma_w^2={critical:.3f}$")  # fmt: skip
-        axes.set(xlabel=r"weight variance $\sigma_w^2$", yscale="log", ylim=floors[[0, -1]],
-                 xlim=sides[[0, -1]])  # fmt: skip
+            axes.axvline(
+                critical,
+                color=THEORY,
+                linestyle=":",
+                linewidth=1.2,
+                label=rf"theory: order | chaos, $\sigma_w^2={critical:.3f}$",
+            )
+        axes.set(
+            xlabel=r"weight variance $\sigma_w^2$",
+            yscale="log",
+            ylim=floors[[0, -1]],
+            xlim=sides[[0, -1]],
+        )
         axes.set_title(arm, fontsize=9)
         axes.set_yticks(list(depths), [str(d) for d in depths])
         axes.minorticks_off()
@@ -71,16 +80,30 @@ def _boundary(axes: Axes, weight_variances, boundary: np.ndarray, deepest: int) 
     x, spread = np.asarray(weight_variances), high > low
     # Black on white, to be seen on any colour.
     for colour, width in (("white", 3), (EDGE, 1)):
-        axes.errorbar(x[spread], middle[spread], yerr=[(middle - low)[spread],
-                      (high - middle)[spread]], fmt="none", ecolor=colour, elinewidth=width,
-                      capsize=3, capthick=1)  # fmt: skip
+        axes.errorbar(
+            x[spread],
+            middle[spread],
+            yerr=[(middle - low)[spread], (high - middle)[spread]],
+            fmt="none",
+            ecolor=colour,
+            elinewidth=width,
+            capsize=3,
+            capthick=1,
+        )
     above = middle >= deepest
     for mark, where, label in (
         ("o", ~above, "measured: loss reaches ½ ln K (range over seeds)"),
         ("^", above, "measured: all depths train"),
     ):
-        axes.plot(x[where], middle[where], mark, color="white",
-                  markeredgecolor=EDGE, markersize=7, label=label)  # fmt: skip
+        axes.plot(
+            x[where],
+            middle[where],
+            mark,
+            color="white",
+            markeredgecolor=EDGE,
+            markersize=7,
+            label=label,
+        )
 
 
 def depth_transfer(
@@ -118,11 +141,13 @@ def depth_transfer(
         axes.set_xlabel(r"$\log_2$ learning rate")
     grid[-1, -1].set_xlabel("depth (blocks)")
     handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=len(labels), fontsize=8,
-                  frameon=False)  # fmt: skip
+    figure.legend(
+        handles, labels, loc="outside lower left", ncols=len(labels), fontsize=8, frameon=False
+    )
     handles, labels = grid[0, -1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower right", ncols=len(labels), fontsize=8,
-                  frameon=False)  # fmt: skip
+    figure.legend(
+        handles, labels, loc="outside lower right", ncols=len(labels), fontsize=8, frameon=False
+    )
     return figure
 
 
@@ -139,8 +164,15 @@ def _rates(axes: Axes, values: np.ndarray, log2_rates, depths, chance: float) ->
         axes.fill_between(x, low, high, where=~lost, color=colour, alpha=0.15, linewidth=0)
         if not lost.all():
             least = int(np.argmin(middle))
-            axes.plot(x[least], middle[least], "o", color=colour, markersize=6,
-                      markeredgecolor="white", zorder=4)  # fmt: skip
+            axes.plot(
+                x[least],
+                middle[least],
+                "o",
+                color=colour,
+                markersize=6,
+                markeredgecolor="white",
+                zorder=4,
+            )
         height = chance * (1.2 + 0.07 * number)
         axes.plot(x[lost], np.full(lost.sum(), height), "x", color=colour, markersize=4)
     axes.plot([], [], "o", color="#777777", label="best rate")
@@ -157,8 +189,9 @@ def _best(axes: Axes, best: Mapping[str, np.ndarray], depths, log2_rates) -> Non
         x, rates = np.asarray(depths)[kept] * 2 ** (0.12 * (shift - 1)), rates[kept]
         middle = np.median(rates, axis=1)
         spread = [middle - rates.min(axis=1, initial=99), rates.max(axis=1, initial=-99) - middle]
-        axes.errorbar(x, middle, yerr=spread, fmt=f"{mark}-", color=colour, label=arm, capsize=2,
-                      markersize=5)  # fmt: skip
+        axes.errorbar(
+            x, middle, yerr=spread, fmt=f"{mark}-", color=colour, label=arm, capsize=2, markersize=5
+        )
     axes.set_xscale("log", base=2)
     axes.set_xticks(list(depths), [str(d) for d in depths])
     axes.set(ylim=(min(log2_rates) - 0.7, max(log2_rates) + 0.7), ylabel=r"$\log_2$ rate")

@@ -83,16 +83,25 @@ def _pixels(axes: Axes, values: np.ndarray, title: str, **scale: float) -> None:
 
 def _framed(axes: Axes, i: int, j: int, colour: str) -> None:
     """A pixel with an edge of that colour."""
-    axes.add_patch(Rectangle((j - 0.4, i - 0.4), 0.8, 0.8, fill=False, edgecolor=colour,
-                             linewidth=1.6))  # fmt: skip
+    axes.add_patch(
+        Rectangle((j - 0.4, i - 0.4), 0.8, 0.8, fill=False, edgecolor=colour, linewidth=1.6)
+    )
 
 
 def _kernel(axes: Axes, kernel: np.ndarray, title: str, phase) -> None:
     """Weights as numbers on the colour of their phase."""
     rows, columns = kernel.shape
     for (i, j), weight in np.ndenumerate(kernel):
-        axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=PHASES[phase(i, j)],
-                                 alpha=0.35, edgecolor="white"))  # fmt: skip
+        axes.add_patch(
+            Rectangle(
+                (j - 0.5, i - 0.5),
+                1,
+                1,
+                facecolor=PHASES[phase(i, j)],
+                alpha=0.35,
+                edgecolor="white",
+            )
+        )
         axes.text(j, i, f"{weight:.3g}".lstrip("0"), ha="center", va="center", fontsize=7)
     axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), xticks=[], yticks=[])
     axes.set_aspect("equal")
@@ -133,10 +142,18 @@ def drawn_checkerboards(rows: Sequence[Mapping[str, Any]], *, title: str = "") -
         for at, row in enumerate(own):
             axes.plot([at - 0.35, at + 0.35], [row["theory"]] * 2, **THEORY)
             colour = STYLES.get(row["case"], ("#0b5fa5", "o"))[0]
-            axes.errorbar(at, row["measured"], 2 * row["error"], fmt="o", color=colour,
-                          markersize=5, capsize=4)  # fmt: skip
-        axes.set_xticks(range(len(own)), [row["case"] for row in own], rotation=40, ha="right",
-                        fontsize=8)  # fmt: skip
+            axes.errorbar(
+                at,
+                row["measured"],
+                2 * row["error"],
+                fmt="o",
+                color=colour,
+                markersize=5,
+                capsize=4,
+            )
+        axes.set_xticks(
+            range(len(own)), [row["case"] for row in own], rotation=40, ha="right", fontsize=8
+        )
         axes.set_title(_wrapped(quantity), fontsize=9)
         axes.set_ylim(bottom=-0.03 * max(row["theory"] for row in own))
         axes.spines[["top", "right"]].set_visible(False)
@@ -175,14 +192,17 @@ def checkerboards(logits: Curves, gradients: Curves, *, labels: float, title: st
     figure.suptitle(title, fontsize=9)
     left, right = figure.subplots(1, 2, sharey=True)
     for axes, curves, name in (
-        (left, logits, "in the logits"), (right, gradients, "in the image's gradient")
-    ):  # fmt: skip
+        (left, logits, "in the logits"),
+        (right, gradients, "in the image's gradient"),
+    ):
         for number, (arm, (steps, runs)) in enumerate(curves.items()):
             colour, mark = STYLES.get(arm, (f"C{number}", "o"))
-            axes.plot(steps, runs.mean(axis=0), color=colour, marker=mark, markersize=4.5,
-                      linewidth=1.4)  # fmt: skip
-            axes.fill_between(steps, runs.min(axis=0), runs.max(axis=0), color=colour, alpha=0.13,
-                              linewidth=0)  # fmt: skip
+            axes.plot(
+                steps, runs.mean(axis=0), color=colour, marker=mark, markersize=4.5, linewidth=1.4
+            )
+            axes.fill_between(
+                steps, runs.min(axis=0), runs.max(axis=0), color=colour, alpha=0.13, linewidth=0
+            )
         axes.axhline(1, color="black", linestyle=":", linewidth=1)
         axes.set_yscale("symlog", linthresh=LINEAR, linscale=0.5)
         axes.set(xlabel="step", ylim=(-0.01, None))
@@ -195,8 +215,9 @@ def checkerboards(logits: Curves, gradients: Curves, *, labels: float, title: st
     left.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     handles = [
         Line2D([], [], color=colour, marker=mark, markersize=5, label=arm)
-        for arm, (colour, mark) in STYLES.items() if arm in logits
-    ]  # fmt: skip
+        for arm, (colour, mark) in STYLES.items()
+        if arm in logits
+    ]
     handles += [
         Line2D([], [], label="the labels themselves", **THEORY),
         Line2D([], [], color="black", linestyle=":", label="white noise; any slope"),
@@ -206,9 +227,13 @@ def checkerboards(logits: Curves, gradients: Curves, *, labels: float, title: st
 
 
 def decoders(
-    image: np.ndarray, labels: np.ndarray, views: Mapping[str, Sequence[np.ndarray]],
-    names: Sequence[str], *, title: str = "",
-) -> Figure:  # fmt: skip
+    image: np.ndarray,
+    labels: np.ndarray,
+    views: Mapping[str, Sequence[np.ndarray]],
+    names: Sequence[str],
+    *,
+    title: str = "",
+) -> Figure:
     """What decoders give: a column an arm, a row a picture; spectra last, by their names.
 
     Args:

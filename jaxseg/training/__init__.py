@@ -16,12 +16,7 @@ from jaxseg.training.optimizers import (
     make_optimizer,
     make_schedule,
 )
-from jaxseg.training.state import (
-    TrainState,
-    init_state,
-    make_eval_step,
-    make_train_step,
-)
+from jaxseg.training.state import TrainState, init_state, make_eval_step, make_train_step
 
 __all__ = [
     "Diverged",

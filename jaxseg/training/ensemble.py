@@ -80,9 +80,12 @@ def over_members(
     # Each device works for itself. Were it checked what differs between devices, a gradient in
     # what does not, as in a shared image or zeros made inside, would be summed over the devices.
     mapped = jax.shard_map(
-        jax.vmap(fn, in_axes), mesh=mesh, in_specs=specs, out_specs=PartitionSpec(AXIS),
+        jax.vmap(fn, in_axes),
+        mesh=mesh,
+        in_specs=specs,
+        out_specs=PartitionSpec(AXIS),
         check_vma=False,
-    )  # fmt: skip
+    )
     # Drawing the kernels of a net took 3.8 s to compile in full, .7 s at this level.
     return jax.jit(mapped, compiler_options=_QUICK if few_calls else None)
 

@@ -106,8 +106,9 @@ def open_run(
         fields = {k for k in (*old, *new) if not {k, k.split(".")[0]} & {*may_differ}}
         changed = sorted(k for k in fields if old.get(k) != new.get(k))
         if changed:
-            differences = "; ".join(f"{k}: {old.get(k)!r} there, {new.get(k)!r} now"
-                                    for k in changed)  # fmt: skip
+            differences = "; ".join(
+                f"{k}: {old.get(k)!r} there, {new.get(k)!r} now" for k in changed
+            )
             raise ValueError(
                 f"{folder} was made with other options ({differences}): resume with those, or "
                 "give another --out."

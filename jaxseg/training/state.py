@@ -56,9 +56,14 @@ def init_state(
     # Copies: a step that donates its state cannot give one buffer away twice.
     copy = jax.tree.map(jnp.copy, (params, stats)) if average else None
     return TrainState(
-        jnp.zeros((), jnp.int32), jnp.ones((), bool), params, stats, optimizer.init(params),
-        copy, key,
-    )  # fmt: skip
+        jnp.zeros((), jnp.int32),
+        jnp.ones((), bool),
+        params,
+        stats,
+        optimizer.init(params),
+        copy,
+        key,
+    )
 
 
 def make_train_step(

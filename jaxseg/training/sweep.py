@@ -110,9 +110,15 @@ def train_members(
     began = time.perf_counter()
     try:
         state, history = fit(
-            compiled, state, _chain(first, stream), steps, name=name, progress=progress,
-            check_every=10 if watch is None else watch_every, watch=look,
-        )  # fmt: skip
+            compiled,
+            state,
+            _chain(first, stream),
+            steps,
+            name=name,
+            progress=progress,
+            check_every=10 if watch is None else watch_every,
+            watch=look,
+        )
     except Diverged as error:
         print(f"{error} All {len(members)} runs are recorded with a loss of inf.")
         state, history = error.state, error.history

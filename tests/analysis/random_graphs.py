@@ -40,10 +40,27 @@ class Draw:
     def layer(self, size, nested):
         """One layer that fits images of `size`; drawn again until it does."""
         while True:
-            kinds = [self.conv, self.conv, self.upconv, self.pool, self.elementwise, self.slice,
-                     self.reverse, self.pad, self.resize, self.shuffle, self.unshuffle, self.roll,
-                     self.cumsum, self.take, self.transpose, self.join, self.mean, self.repeat,
-                     self.update]  # fmt: skip
+            kinds = [
+                self.conv,
+                self.conv,
+                self.upconv,
+                self.pool,
+                self.elementwise,
+                self.slice,
+                self.reverse,
+                self.pad,
+                self.resize,
+                self.shuffle,
+                self.unshuffle,
+                self.roll,
+                self.cumsum,
+                self.take,
+                self.transpose,
+                self.join,
+                self.mean,
+                self.repeat,
+                self.update,
+            ]
             if nested:
                 kinds += [self.residual, self.concat, self.scan, self.unet, self.split, self.cond]
             kind = self.choice(*(k for k in kinds if not self.kinds or k.__name__ in self.kinds))
@@ -71,8 +88,9 @@ class Draw:
 
         def f(x):
             with ops.lowering(form):
-                return ops.conv(x, kernel, stride=stride, dilation=dilation, padding=padding,
-                                groups=groups)  # fmt: skip
+                return ops.conv(
+                    x, kernel, stride=stride, dilation=dilation, padding=padding, groups=groups
+                )
 
         return self.sized(f, size)
 
@@ -87,8 +105,9 @@ class Draw:
 
         def f(x):
             with ops.lowering(form):
-                return ops.upconv(x, kernel, stride=stride, dilation=dilation, padding=padding,
-                                  groups=groups)  # fmt: skip
+                return ops.upconv(
+                    x, kernel, stride=stride, dilation=dilation, padding=padding, groups=groups
+                )
 
         return self.sized(f, size)
 
@@ -100,10 +119,14 @@ class Draw:
 
         def f(x):
             return lax.reduce_window(
-                x, 0.0, lax.add, (1, *[k] * len(size), 1), (1, *[s] * len(size), 1),
+                x,
+                0.0,
+                lax.add,
+                (1, *[k] * len(size), 1),
+                (1, *[s] * len(size), 1),
                 [(0, 0), *[(1, 2)] * len(size), (0, 0)],
                 window_dilation=(1, *[dilation] * len(size), 1),
-            )  # fmt: skip
+            )
 
         return self.sized(f, size)
 
@@ -119,8 +142,10 @@ class Draw:
     def slice(self, size):
         axis = self.integer(0, len(size) - 1)
         first, step = self.integer(0, 2), self.integer(1, 2)
-        return self.sized(lambda x: lax.slice_in_dim(x, min(first, size[axis] - 1), None, step,
-                                                     axis=1 + axis), size)  # fmt: skip
+        return self.sized(
+            lambda x: lax.slice_in_dim(x, min(first, size[axis] - 1), None, step, axis=1 + axis),
+            size,
+        )
 
     def reverse(self, size):
         axis = self.integer(0, len(size) - 1)
@@ -128,8 +153,9 @@ class Draw:
 
     def pad(self, size):
         amounts = [(self.integer(-1, 2), self.integer(-1, 2), self.integer(0, 1)) for _ in size]
-        return self.sized(lambda x: lax.pad(x, jnp.zeros((), x.dtype),
-                                            [(0, 0, 0), *amounts, (0, 0, 0)]), size)  # fmt: skip
+        return self.sized(
+            lambda x: lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *amounts, (0, 0, 0)]), size
+        )
 
     def resize(self, size):
         new = [self.integer(1, LARGEST) for _ in size]
@@ -291,8 +317,22 @@ def draw(seed: int):
     return f, tuple(size), tuple(out), drawn.names
 
 
-REGULAR = ("conv", "upconv", "pool", "elementwise", "reverse", "shuffle", "unshuffle", "repeat",
-           "residual", "concat", "scan", "unet", "split", "cond")  # fmt: skip
+REGULAR = (
+    "conv",
+    "upconv",
+    "pool",
+    "elementwise",
+    "reverse",
+    "shuffle",
+    "unshuffle",
+    "repeat",
+    "residual",
+    "concat",
+    "scan",
+    "unet",
+    "split",
+    "cond",
+)
 
 
 def draw_regular(seed: int):

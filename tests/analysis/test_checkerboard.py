@@ -74,8 +74,10 @@ def test_power_of_the_phases_is_the_overlap(window):
 
 def test_phases_are_rows_and_columns():
     images = jnp.arange(16.0).reshape(1, 4, 4, 1)
-    rows = [[(0 + 4 + 64 + 100) / 4, (1 + 9 + 81 + 121) / 4],
-            [(16 + 36 + 144 + 196) / 4, (25 + 49 + 169 + 225) / 4]]  # fmt: skip
+    rows = [
+        [(0 + 4 + 64 + 100) / 4, (1 + 9 + 81 + 121) / 4],
+        [(16 + 36 + 144 + 196) / 4, (25 + 49 + 169 + 225) / 4],
+    ]
     np.testing.assert_allclose(phase_power(images, 2), rows)
 
 

@@ -75,14 +75,16 @@ def test_a_chain_of_means_has_its_closed_form(rates):
 def test_axes_and_crops():
     maps = noise((2, 15, 16, 3))
     square = maps[:, :14, 1:15]
-    np.testing.assert_allclose(analysis.axis_spectrum(maps, 14), analysis.axis_spectrum(square),
-                               rtol=1e-5)  # fmt: skip
+    np.testing.assert_allclose(
+        analysis.axis_spectrum(maps, 14), analysis.axis_spectrum(square), rtol=1e-5
+    )
     turned = maps.transpose(0, 2, 1, 3)
     np.testing.assert_allclose(
         analysis.axis_spectrum(turned), analysis.axis_spectrum(maps), rtol=1e-5
     )
-    np.testing.assert_allclose(analysis.gridding_energy(7 * maps, 2),
-                               analysis.gridding_energy(maps, 2), rtol=1e-5)  # fmt: skip
+    np.testing.assert_allclose(
+        analysis.gridding_energy(7 * maps, 2), analysis.gridding_energy(maps, 2), rtol=1e-5
+    )
 
 
 def test_what_cannot_be_measured_is_refused():

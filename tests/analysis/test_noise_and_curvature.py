@@ -106,11 +106,10 @@ def test_lanczos_ends_where_nothing_is_left():
 
 def test_directions_have_the_norm_of_each_filter():
     params = {
-        "kernel": jax.random.normal(jax.random.key(0), (3, 3, 2, 4)) * jnp.arange(1.0, 5).reshape(
-            1, 1, 1, 4
-        ),
+        "kernel": jax.random.normal(jax.random.key(0), (3, 3, 2, 4))
+        * jnp.arange(1.0, 5).reshape(1, 1, 1, 4),
         "bias": jnp.ones(4),
-    }  # fmt: skip
+    }
     found = filter_normalised_direction(params, jax.random.key(1))
     own, new = (
         np.linalg.norm(np.asarray(a["kernel"]).reshape(-1, 4), axis=0) for a in (params, found)
@@ -124,8 +123,10 @@ def test_directions_have_the_norm_of_each_filter():
 def test_each_layer_of_a_stack_has_filters_of_its_own():
     scale = jnp.array([1.0, 100.0])
     kernel = jax.random.normal(jax.random.key(0), (2, 3, 3, 2, 4)) * scale.reshape(2, 1, 1, 1, 1)
-    params = {"stack": {"kernel": kernel, "bias": jnp.ones((2, 4)) * scale[:, None]},
-              "head": jnp.ones((3, 4))}  # fmt: skip
+    params = {
+        "stack": {"kernel": kernel, "bias": jnp.ones((2, 4)) * scale[:, None]},
+        "head": jnp.ones((3, 4)),
+    }
     draw = lambda **more: filter_normalised_direction(  # noqa: E731
         params, jax.random.key(1), stacked=lambda path: "stack" in path, **more
     )

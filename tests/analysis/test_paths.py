@@ -79,9 +79,14 @@ def test_parts_that_float32_cannot_hold(a):
     wanted = log_path_counts(20) + np.arange(21) * math.log(a)
     np.testing.assert_allclose(found.log_norms(), wanted, atol=1e-3)
     drawn = sampled_path_norms(
-        scaled, jnp.full((20,), a, jnp.float32), jnp.ones((1,)), jnp.sum, jnp.array([0, 20]),
-        key=jax.random.key(0), samples=1,
-    )  # fmt: skip
+        scaled,
+        jnp.full((20,), a, jnp.float32),
+        jnp.ones((1,)),
+        jnp.sum,
+        jnp.array([0, 20]),
+        key=jax.random.key(0),
+        samples=1,
+    )
     np.testing.assert_allclose(drawn[:, 0], [0, 20 * math.log(a)], atol=1e-3)
 
 

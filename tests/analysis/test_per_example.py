@@ -255,9 +255,12 @@ def test_an_explicit_mesh(x64, form, call):
 def test_inside_a_shard_map_of_ones_own(x64, mesh, form, check_vma):
     loss, params, batch = problem("grouped")
     mapped = jax.shard_map(
-        functools.partial(both, loss), mesh=mesh, in_specs=(P(), P("data")),
-        out_specs=P("data"), check_vma=check_vma,
-    )  # fmt: skip
+        functools.partial(both, loss),
+        mesh=mesh,
+        in_specs=(P(), P("data")),
+        out_specs=P("data"),
+        check_vma=check_vma,
+    )
     with ops.lowering(form):
         assert_right(jax.jit(mapped)(params, batch), looped(loss, params, batch))
 
@@ -320,8 +323,13 @@ def total(params, example):
     [
         (total, {"w": jnp.ones(2)}, {}, {}, "batch has no leaves"),
         (total, {}, jnp.ones(4), {}, "params has no leaves"),
-        (total, {"w": jnp.ones(2)}, {"a": jnp.ones(4), "b": jnp.ones((3, 2))}, {},
-         r"batch\['a'\] \(4,\), batch\['b'\] \(3, 2\)"),
+        (
+            total,
+            {"w": jnp.ones(2)},
+            {"a": jnp.ones(4), "b": jnp.ones((3, 2))},
+            {},
+            r"batch\['a'\] \(4,\), batch\['b'\] \(3, 2\)",
+        ),
         (total, {"w": jnp.ones(2)}, [jnp.ones(4), 1.0], {}, r"batch\[1\] \(\): what all examples"),
         (total, {"w": jnp.ones(2)}, jnp.ones(4), {"batch_size": 0}, "batch_size=0 must be"),
         (total, {"w": jnp.ones(2, jnp.int32)}, jnp.ones(4), {}, r"params\['w'\] is int32"),
@@ -329,9 +337,18 @@ def total(params, example):
         (lambda p, e: (p["w"].sum() * e, 0), {"w": jnp.ones(2)}, jnp.ones(4), {}, "type tuple"),
         (lambda p, e: jnp.int32(1), {"w": jnp.ones(2)}, jnp.ones(4), {}, "dtype int32"),
     ],
-    ids=["no batch", "no params", "axes", "no axis", "chunk", "integers", "shape", "tuple",
-         "integer loss"],
-)  # fmt: skip
+    ids=[
+        "no batch",
+        "no params",
+        "axes",
+        "no axis",
+        "chunk",
+        "integers",
+        "shape",
+        "tuple",
+        "integer loss",
+    ],
+)
 def test_what_is_refused(fn, loss, params, batch, options, message):
     with pytest.raises(ValueError, match=message):
         fn(loss, params, batch, **options)

@@ -274,15 +274,17 @@ def test_resizing_keeps_its_stride():
         (lambda x: x.at[:, 5:7].set(x[:, :2]), ((0, 0), (9, 9))),
         (lambda x: x.at[:, 5].add(x[:, 0]), ((0, 5), (9, 9))),
         (lambda x: lax.dynamic_slice(x, (0, 7, 0, 0), (1, 8, 64, 3)), ((12, 12), (9, 9))),
-        (lambda x: lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "SAME"),
-         ((10, 12), (18, 20))),
+        (
+            lambda x: lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "SAME"),
+            ((10, 12), (18, 20)),
+        ),
         (lambda x: jax.checkpoint(jnp.sin)(jax.nn.relu(jax.nn.gelu(x))), ((5, 5), (9, 9))),
         (lambda x: jnp.pad(x, ((0, 0), (2, 2), (0, 0), (0, 0)), mode="reflect"), ((3, 3), (9, 9))),
         (lambda x: ops.max_pool(x, 3, stride=2, padding=1), ((9, 11), (17, 19))),
         (lambda x: x.reshape(1, 4096, 3).reshape(1, 64, 64, 3), ((5, 5), (9, 9))),
         (jax.grad(lambda x: jnp.sum(ops.conv(x, kernel(3, 3)) ** 2)), ((3, 7), (7, 11))),
     ],
-)  # fmt: skip
+)
 def test_the_window_of_one_pixel(fn, seen):
     assert receptive_field(fn, IMAGE).window((5, 9)) == seen
 
@@ -457,10 +459,11 @@ def test_padding_from_the_image_leaves_the_middle_as_it_is(mode):
         lambda x: jnp.stack([x, x * 2, x], 1).sum(1) - x,
         lambda x: jnp.tile(x, (1, 2, 3, 1)),
         lambda x: ops.upconv(x.sum((1, 2), keepdims=True), jnp.ones((3, 3, 1, 1)), stride=3),
-        lambda x: ops.conv(jnp.broadcast_to(x.sum((1, 2), keepdims=True), x.shape),
-                           jnp.ones((3, 3, 1, 1))),
+        lambda x: ops.conv(
+            jnp.broadcast_to(x.sum((1, 2), keepdims=True), x.shape), jnp.ones((3, 3, 1, 1))
+        ),
     ],
-)  # fmt: skip
+)
 def test_paths_through_broadcasts_and_boxes(fn, x64):
     x = jnp.ones((1, 5, 6, 1))
     field = receptive_field(fn, x)
@@ -543,10 +546,12 @@ def test_the_work_of_a_loop_is_that_of_its_turns():
         (lambda x: x[:, np.arange(5), np.arange(5)], "one after the other"),
         (lambda x: jnp.take_along_axis(x, jnp.zeros((1, 64, 64, 3), int), 1), "has no rule"),
         (lambda x: x.at[:, jnp.array([1, 3])].set(0.0), "several places"),
-        (lambda x: lax.dynamic_update_slice_in_dim(x, x[:, :1], x[0, 0, 0, 0].astype(int), 1),
-         "depends on the input"),
+        (
+            lambda x: lax.dynamic_update_slice_in_dim(x, x[:, :1], x[0, 0, 0, 0].astype(int), 1),
+            "depends on the input",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_told_is_refused(fn, match):
     with pytest.raises(ValueError, match=match):
         receptive_field(fn, IMAGE)

@@ -402,8 +402,10 @@ def test_powers_of_depth():
 
 def test_equal_inputs_have_equal_gradients_and_near_ones_part_by_batch_norm():
     for profile in (
-        shattering.he_relu, shattering.batch_norm_plain, shattering.batch_norm_residual,
-    ):  # fmt: skip
+        shattering.he_relu,
+        shattering.batch_norm_plain,
+        shattering.batch_norm_residual,
+    ):
         np.testing.assert_allclose(profile(9, correlation=1.0), 1)
         assert profile(9, correlation=0.9)[0] > profile(9)[0]
     near = 1 - 1e-6
@@ -421,9 +423,11 @@ def test_unscaled_branches_may_be_deeper_than_their_variance_is_a_float64():
 
 def test_closed_forms_refuse_what_they_do_not_know():
     for call in (
-        lambda: shattering.he_relu(-1), lambda: shattering.batch_norm_plain(2, correlation=1.5),
+        lambda: shattering.he_relu(-1),
+        lambda: shattering.batch_norm_plain(2, correlation=1.5),
         lambda: shattering.batch_norm_residual(2, correlation=0.5, centred=False),
-        lambda: finite_width.he_log_moments(0, 1), lambda: finite_width.he_log_moments_exact(4, -1),
-    ):  # fmt: skip
+        lambda: finite_width.he_log_moments(0, 1),
+        lambda: finite_width.he_log_moments_exact(4, -1),
+    ):
         with pytest.raises(ValueError, match="must"):
             call()

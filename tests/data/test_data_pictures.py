@@ -27,8 +27,7 @@ def test_images_are_averaged_and_labels_are_not():
 
 
 @pytest.mark.parametrize(
-    ("shape", "inside"),
-    [((8, 4), np.s_[:, 2:6]), ((4, 8), np.s_[2:6, :]), ((8, 8), np.s_[:, :])],
+    ("shape", "inside"), [((8, 4), np.s_[:, 2:6]), ((4, 8), np.s_[2:6, :]), ((8, 8), np.s_[:, :])]
 )
 def test_aspect_is_kept_and_what_is_beside_is_ignored(shape, inside):
     image, label = np.full((*shape, 3), 9, np.uint8), np.ones(shape, np.uint8)

@@ -130,8 +130,7 @@ def test_a_directory_that_only_looks_prepared_is_rebuilt(tmp_path, drawn):
 
 def test_a_killed_preparation_leaves_nothing_that_is_trusted(tmp_path, drawn):
     process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(tmp_path)],
-        stderr=subprocess.DEVNULL,
+        [sys.executable, "-c", KILLED, str(tmp_path)], stderr=subprocess.DEVNULL
     )
     try:
         deadline = time.monotonic() + 30

@@ -14,9 +14,18 @@ COLUMNS = (
     "compile_seconds,step_milliseconds"
 )
 FILES = {
-    "config.json", "results.csv", "gradients.csv", "responses.csv", "metrics.jsonl", "summary.md",
-    "verdicts.csv", "depth_scaling.png", "curves.png", "responses.png", "predictions",
-}  # fmt: skip
+    "config.json",
+    "results.csv",
+    "gradients.csv",
+    "responses.csv",
+    "metrics.jsonl",
+    "summary.md",
+    "verdicts.csv",
+    "depth_scaling.png",
+    "curves.png",
+    "responses.png",
+    "predictions",
+}
 
 
 @pytest.fixture(scope="module")

@@ -23,10 +23,17 @@ INF = float("inf")
 
 def row(arm, depth, seed, rate, loss):
     return {
-        "arm": arm, "depth": depth, "seed": seed, "learning_rate": rate, "train_loss": loss,
-        "pixel_accuracy": 0.5, "mean_iou": 0.25, "parameters": 1234, "compile_seconds": 1.0,
+        "arm": arm,
+        "depth": depth,
+        "seed": seed,
+        "learning_rate": rate,
+        "train_loss": loss,
+        "pixel_accuracy": 0.5,
+        "mean_iou": 0.25,
+        "parameters": 1234,
+        "compile_seconds": 1.0,
         "step_milliseconds": 2.0,
-    }  # fmt: skip
+    }
 
 
 RESULTS = [
@@ -130,13 +137,24 @@ def test_one_depth_says_nothing_of_depth():
 def test_responses_are_those_of_the_best_rate():
     results = [
         {"arm": "plain", "depth": 8, "seed": s, "learning_rate": r, "train_loss": r}
-        for s in (0, 1) for r in (0.1, 0.2)
-    ]  # fmt: skip
+        for s in (0, 1)
+        for r in (0.1, 0.2)
+    ]
     responses = [
-        {"arm": "plain", "depth": d, "seed": s, "learning_rate": r, "layer": n,
-         "response": n + s + r, "share": d}
-        for d in (4, 8) for s in (0, 1) for r in (0.1, 0.2) for n in (2, 1)
-    ]  # fmt: skip
+        {
+            "arm": "plain",
+            "depth": d,
+            "seed": s,
+            "learning_rate": r,
+            "layer": n,
+            "response": n + s + r,
+            "share": d,
+        }
+        for d in (4, 8)
+        for s in (0, 1)
+        for r in (0.1, 0.2)
+        for n in (2, 1)
+    ]
     found = response_table(responses, results, "response")["plain"]
     assert [*found] == [8]  # no net of depth 4 has results
     np.testing.assert_allclose(found[8], [[1.1, 2.1], [2.1, 3.1]])
@@ -147,8 +165,10 @@ def test_responses_are_those_of_the_best_rate():
 def test_gradient_table_has_a_row_a_seed():
     gradients = [
         {"arm": "plain", "depth": d, "seed": s, "layer": n + 1, "input_gradient_norm": 10.0 * s + n}
-        for d in (6, 8) for s in range(2) for n in range(d // 2 - 1)
-    ]  # fmt: skip
+        for d in (6, 8)
+        for s in range(2)
+        for n in range(d // 2 - 1)
+    ]
     np.testing.assert_array_equal(gradient_table(gradients, 6)["plain"], [[0, 1], [10, 11]])
 
 
@@ -168,13 +188,17 @@ def test_every_arm_has_a_theory(arm):
         {"residual": True, "norm": "batch"},  # scaled by 1/sqrt(L): its variances are others
         {"residual": True, "activation": "tanh", "kernel_init": "delta_orthogonal"},
         {"residual": False, "activation": "tanh"},
-        {"residual": False, "activation": "tanh", "kernel_init": "delta_orthogonal",
-         "norm": "batch"},
+        {
+            "residual": False,
+            "activation": "tanh",
+            "kernel_init": "delta_orthogonal",
+            "norm": "batch",
+        },
         {"residual": False, "kernel_init": "delta_orthogonal"},
         {"residual": False, "weight_variance": 1.0},
         {"residual": True, "zero_last": True},
     ],
-)  # fmt: skip
+)
 def test_arms_without_a_closed_form_have_no_theory(fields):
     assert theory(10, (6, 8), 1, fields) is None
 

@@ -44,9 +44,15 @@ def test_multiply_adds_are_those_of_the_traced_net():
 def test_fields_are_the_closed_forms():
     fields = {arm: dilation_nets.bare_field(ARMS[arm], 121) for arm in ARMS}
     assert fields == {
-        "plain": (13, 13), "strided": (29, 29), "strided_wide": (29, 29), "dilated": (29, 29),
-        "cascade": (25, 13), "hybrid_123": (25, 25), "hybrid_125": (33, 33), "degridded": (21, 21),
-    }  # fmt: skip
+        "plain": (13, 13),
+        "strided": (29, 29),
+        "strided_wide": (29, 29),
+        "dilated": (29, 29),
+        "cascade": (25, 13),
+        "hybrid_123": (25, 25),
+        "hybrid_125": (33, 33),
+        "degridded": (21, 21),
+    }
     for arm, (size, seen) in fields.items():
         assert (ARMS[arm].coverage.size, ARMS[arm].coverage.seen) == (size, seen)
 
@@ -60,23 +66,36 @@ def rows(values, column):
     """Of two rates, the second one better, its values a seed."""
     blank = {**dict.fromkeys(dilation_tables.RESULTS, 1.0), "features": 4}
     return [
-        {**blank, "arm": arm, "seed": seed, "learning_rate": rate, "train_loss": loss,
-         column: value if rate == 2 else 9.0}
-        for arm, seeds in values.items() for seed, value in enumerate(seeds)
+        {
+            **blank,
+            "arm": arm,
+            "seed": seed,
+            "learning_rate": rate,
+            "train_loss": loss,
+            column: value if rate == 2 else 9.0,
+        }
+        for arm, seeds in values.items()
+        for seed, value in enumerate(seeds)
         for rate, loss in ((1, 2.0), (2, 1.0))
-    ]  # fmt: skip
+    ]
 
 
 def seen(widths, grids=None):
     return [
-        {"arm": arm, "seed": seed, "stage": stage, "width": width, "gridding_2": grid,
-         "gridding_4": 1.0}
+        {
+            "arm": arm,
+            "seed": seed,
+            "stage": stage,
+            "width": width,
+            "gridding_2": grid,
+            "gridding_4": 1.0,
+        }
         for arm, stages in widths.items()
         for stage, values in zip(("before", "after"), stages, strict=True)
         for seed, (width, grid) in enumerate(
             zip(values, (grids or {}).get(arm, (1.0,) * len(values)), strict=True)
         )
-    ]  # fmt: skip
+    ]
 
 
 def verdict(found, words):
@@ -87,14 +106,24 @@ def verdict(found, words):
 def test_verdicts_follow_the_numbers_at_the_best_rate():
     walks = {arm: ARMS[arm].walk for arm in ("plain", "dilated", "cascade", "degridded")}
     widths = {arm: ([w, 1.01 * w], [1.2 * w, 1.3 * w]) for arm, w in walks.items()}
-    ious = {"plain": [0.5, 0.6], "dilated": [0.7, 0.8], "cascade": [0.6, 0.7],
-            "degridded": [0.65, 0.8]}  # fmt: skip
+    ious = {
+        "plain": [0.5, 0.6],
+        "dilated": [0.7, 0.8],
+        "cascade": [0.6, 0.7],
+        "degridded": [0.65, 0.8],
+    }
     grids = {"cascade": (3.0, 4.0), "degridded": (1.0, 1.1)}
     table = rows(ious, "mean_iou")
     found = dilation_tables.verdicts(table, seen(widths, grids), [0.0, 1e-7])
-    for words in ("keeps every pixel", "random walk", "enlarges", "dilated net looks farther",
-                  "IoU over plain convolutions", "Equal rates see a grid",
-                  "period in the trained logits than degridded"):  # fmt: skip
+    for words in (
+        "keeps every pixel",
+        "random walk",
+        "enlarges",
+        "dilated net looks farther",
+        "IoU over plain convolutions",
+        "Equal rates see a grid",
+        "period in the trained logits than degridded",
+    ):
         assert verdict(found, words) == "agrees", words
     assert verdict(found, "degridded brings IoU") == "not shown"
     assert not [v for v in found if "strided net looks" in v.claim or "hybrid_" in v.claim]
@@ -133,18 +162,28 @@ def read(path):
 
 def test_the_study_leaves_its_files_and_trains_nothing_twice(tmp_path):
     config = replace(
-        dilation_config.PRESETS["tiny"], out=tmp_path / "out", data_dir=tmp_path / "data",
-        arms=("cascade",), steps=2,
-    )  # fmt: skip
+        dilation_config.PRESETS["tiny"],
+        out=tmp_path / "out",
+        data_dir=tmp_path / "data",
+        arms=("cascade",),
+        steps=2,
+    )
     with jax.numpy_dtype_promotion("standard"):  # optax mixes floats and integers
         dilation.main(config)
         before = (config.out / "results.csv").stat().st_mtime_ns
         dilation.main(replace(config, resume=True))
     assert (config.out / "results.csv").stat().st_mtime_ns == before
     assert {path.name for path in config.out.iterdir()} == {
-        "config.json", "results.csv", "seen.csv", "verdicts.csv", "summary.md", "arrays",
-        "brought.png", "looked_at.png", "gridding.png",
-    }  # fmt: skip
+        "config.json",
+        "results.csv",
+        "seen.csv",
+        "verdicts.csv",
+        "summary.md",
+        "arrays",
+        "brought.png",
+        "looked_at.png",
+        "gridding.png",
+    }
     results, looked = read(config.out / "results.csv"), read(config.out / "seen.csv")
     assert [(row["arm"], row["seed"]) for row in results] == [("cascade", "0"), ("cascade", "1")]
     assert {*results[0]} == {*dilation_tables.RESULTS}

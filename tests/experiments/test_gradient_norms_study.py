@@ -19,9 +19,15 @@ from jaxseg.training import records
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     config = replace(
-        gradient_norms.PRESETS["tiny"], out=tmp_path_factory.mktemp("study") / "out",
-        layers=2, depths=(1, 2), width=8, examples=4, seeds=2, narrow_seeds=8,
-    )  # fmt: skip
+        gradient_norms.PRESETS["tiny"],
+        out=tmp_path_factory.mktemp("study") / "out",
+        layers=2,
+        depths=(1, 2),
+        width=8,
+        examples=4,
+        seeds=2,
+        narrow_seeds=8,
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gradient_norms, "QUICK", {"xla_backend_optimization_level": 0})
         gradient_norms.main(config)
@@ -62,10 +68,17 @@ def test_a_part_that_is_there_is_not_measured_again(tiny, monkeypatch):
     called = []
     for name in gradient_norms.PARTS:
         monkeypatch.setitem(
-            gradient_norms.PARTS, name, lambda config, name=name: called.append(name) or [
-                {k: v for k, v in row.items() if k != "part"} for row in rows if row["part"] == name
-            ],
-        )  # fmt: skip
+            gradient_norms.PARTS,
+            name,
+            lambda config, name=name: (
+                called.append(name)
+                or [
+                    {k: v for k, v in row.items() if k != "part"}
+                    for row in rows
+                    if row["part"] == name
+                ]
+            ),
+        )
     gradient_norms.main(replace(tiny, resume=True))
     assert called == ["paths"]
     assert table.read_text() == before
@@ -92,23 +105,28 @@ def perfect():
     layers, depths = WIDE.layers, WIDE.depths
     quantities = ("log_moment", "log_gradient", "branch_fraction")
     rows = as_theory_says(
-        "profiles", dict.fromkeys(arms.ARMS, quantities),
+        "profiles",
+        dict.fromkeys(arms.ARMS, quantities),
         lambda q: range(1 if q == "branch_fraction" else 0, layers + 1),
         lambda arm, q: theory.profile(arm, q, layers),
-    )  # fmt: skip
+    )
     for row in rows:
         if row["arm"] == "residual_zero":
             row["mean"] = row["sd"] = 0.0
     rows += as_theory_says(
-        "depths", dict.fromkeys(arms.SHATTERED, ("gradient_correlation", "log_gradient")),
-        lambda q: depths, lambda arm, q: [theory.profile(arm, q, d)[0] for d in depths],
-    )  # fmt: skip
+        "depths",
+        dict.fromkeys(arms.SHATTERED, ("gradient_correlation", "log_gradient")),
+        lambda q: depths,
+        lambda arm, q: [theory.profile(arm, q, d)[0] for d in depths],
+    )
     relu = [math.log(math.pi / (math.pi - 1))] * 3
     gains = {"relu": relu, "identity": np.log([6 / 5, 30 / 29, 126 / 125])}
     rows += as_theory_says(
-        "batches", dict.fromkeys(gains, ("log_growth",)), lambda q: WIDE.batches,
+        "batches",
+        dict.fromkeys(gains, ("log_growth",)),
+        lambda q: WIDE.batches,
         lambda arm, q: gains[arm],
-    )  # fmt: skip
+    )
     left = {"pre-activation": [0.0], "post-activation": [0.5]}
     rows += as_theory_says(
         "paths", dict.fromkeys(left, ("left_over",)), lambda q: [8], lambda arm, q: left[arm]
@@ -175,9 +193,10 @@ def test_near_inputs_stand_at_their_angle():
 
 def test_what_cannot_be_measured_is_refused():
     for options, message in (
-        ({"seeds": 1}, "seeds=1"), ({"batch_layers": 3}, "batch_layers=3"),
+        ({"seeds": 1}, "seeds=1"),
+        ({"batch_layers": 3}, "batch_layers=3"),
         ({"batches": (2,)}, "4 examples"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(ValueError, match=message):
             gradient_norms.Config(**options)
 

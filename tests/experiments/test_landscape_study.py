@@ -23,8 +23,11 @@ def test_the_tiny_study_leaves_tables_figures_and_verdicts(tmp_path, capsys):
     assert "# Loss surfaces" in capsys.readouterr().out
     rows = records.read_csv(config.out / "results.csv", landscape_report.RESULTS)
     assert [(r["arm"], r["seed"]) for r in rows] == [
-        ("plain", 0), ("plain", 1), ("residual", 0), ("residual", 1)
-    ]  # fmt: skip
+        ("plain", 0),
+        ("plain", 1),
+        ("residual", 0),
+        ("residual", 1),
+    ]
     for row in rows:
         surface = np.load(config.out / "surfaces" / f"{row['arm']}-4-{row['seed']}.npy")
         assert surface.shape == (5, 5)
@@ -47,8 +50,12 @@ def test_the_shape_of_a_saddle_and_of_a_bowl():
     # Points of the grid within the unit circle, its rim apart.
     inside = float(np.mean(a[:, None] ** 2 + a**2 < 1))
     assert bowl == {
-        "centre": 0.0, "edge": 1.25, "basin": inside, "negative": 0.0, "negative_all": 0.0
-    }  # fmt: skip
+        "centre": 0.0,
+        "edge": 1.25,
+        "basin": inside,
+        "negative": 0.0,
+        "negative_all": 0.0,
+    }
     saddle = landscape_report.shape(a[:, None] ** 2 - a**2, a, chance=9.0)
     assert (saddle["negative"], saddle["negative_all"]) == (1.0, 1.0)
     assert np.isnan(landscape_report.shape(np.full((9, 9), 5.0), a, chance=1.0)["negative"])
@@ -89,8 +96,11 @@ def test_a_wrong_filter_is_seen():
     right = jax.tree.map(lambda a: -a, params)
     assert landscape._norms_off(params, right) == 0
     # Layers whose norms are right only together.
-    wrong = {"stack": {"blocks": params["stack"]["blocks"] * jnp.array([0.6, 1.28]).reshape(
-        2, 1, 1, 1, 1)}}  # fmt: skip
+    wrong = {
+        "stack": {
+            "blocks": params["stack"]["blocks"] * jnp.array([0.6, 1.28]).reshape(2, 1, 1, 1, 1)
+        }
+    }
     assert landscape._norms_off(params, wrong) > 0.2
 
 

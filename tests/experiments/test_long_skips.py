@@ -15,9 +15,14 @@ from long_skips_config import ARMS, PRESETS, Config, DeepUNet, convolutions, ker
 
 def make(arm="both", levels=3, blocks=2, rngs=None):
     return DeepUNet(
-        classes=2, inputs=1, features=4, levels=levels, blocks=blocks, rngs=rngs or nnx.Rngs(0),
+        classes=2,
+        inputs=1,
+        features=4,
+        levels=levels,
+        blocks=blocks,
+        rngs=rngs or nnx.Rngs(0),
         **ARMS[arm],
-    )  # fmt: skip
+    )
 
 
 def test_arms_have_equal_parameters_and_every_layer_once():
@@ -54,14 +59,21 @@ def test_only_a_long_skip_leads_around_the_bottom():
 @pytest.mark.slow
 def test_from_the_command_line_to_verdicts(tmp_path, monkeypatch):
     out = tmp_path / "out"
-    config = replace(PRESETS["tiny"], out=out, data_dir=tmp_path / "data",
-                     arms=("long skips", "both"))  # fmt: skip
+    config = replace(
+        PRESETS["tiny"], out=out, data_dir=tmp_path / "data", arms=("long skips", "both")
+    )
     with jax.numpy_dtype_promotion("standard"):  # optax mixes floats and integers
         long_skips.main(config)
     assert {path.name for path in out.iterdir()} == {
-        "config.json", "results.csv", "verdicts.csv", "summary.md", "updates", "losses",
-        "long_skips.png", "updates.png",
-    }  # fmt: skip
+        "config.json",
+        "results.csv",
+        "verdicts.csv",
+        "summary.md",
+        "updates",
+        "losses",
+        "long_skips.png",
+        "updates.png",
+    }
     updates = np.load(out / "updates" / "both.npy")
     assert updates.shape == (2, 2, convolutions(2, 1))
     assert (updates > 0).all()
@@ -107,8 +119,9 @@ def test_verdicts_follow_the_numbers():
     losses = {"no skips": 1.0, "long skips": 0.5, "short skips": 0.2, "both": 0.3}
     results = [
         {"arm": arm, "seed": seed, "learning_rate": 0.1, "train_loss": loss + 0.01 * seed}
-        for arm, loss in losses.items() for seed in range(3)
-    ]  # fmt: skip
+        for arm, loss in losses.items()
+        for seed in range(3)
+    ]
     updates = {arm: np.ones((3, 2, len(parts(2, 1)))) for arm in ARMS}
     found = [v.verdict for v in tables.verdicts(results, updates, np.log(3), 2, 1)]
     assert found == ["agrees", "disagrees", *["agrees"] * 3, *["not shown"] * 3]

@@ -12,11 +12,12 @@ import studies
 @pytest.mark.slow
 def test_arms_are_trained_evaluated_and_judged(tmp_path, capsys):
     config = replace(
-        output_stride.PRESETS["tiny"], out=tmp_path / "study", steps=2,
-        arms=("stride 32", "fcn32s"), data=replace(
-            output_stride.PRESETS["tiny"].data, data_dir=tmp_path / "data"
-        ),
-    )  # fmt: skip
+        output_stride.PRESETS["tiny"],
+        out=tmp_path / "study",
+        steps=2,
+        arms=("stride 32", "fcn32s"),
+        data=replace(output_stride.PRESETS["tiny"].data, data_dir=tmp_path / "data"),
+    )
     with jax.numpy_dtype_promotion("standard"):  # optax mixes floats and integers
         output_stride.main(config)
         said = capsys.readouterr().out

@@ -20,9 +20,14 @@ from jaxseg.training import records
 @pytest.mark.slow
 def test_the_tiny_study_leaves_tables_figures_and_verdicts(tmp_path, capsys):
     config = replace(
-        paths_config.PRESETS["tiny"], out=tmp_path / "study", data_dir=tmp_path / "data",
-        steps=2, blocks=4, shallow=3, arms=("residual_norm",),
-    )  # fmt: skip
+        paths_config.PRESETS["tiny"],
+        out=tmp_path / "study",
+        data_dir=tmp_path / "data",
+        steps=2,
+        blocks=4,
+        shallow=3,
+        arms=("residual_norm",),
+    )
     with jax.numpy_dtype_promotion("standard"):  # optax mixes floats and integers
         paths.main(config)
     assert "# Paths" in capsys.readouterr().out

@@ -21,8 +21,15 @@ from receptive_nets import NETS, Net, Traced, dilated
 from jaxseg import analysis, ops
 
 PINS = {
-    "AlexNet": {"conv1": 11, "pool1": 19, "conv2": 51, "conv3": 99, "conv4": 131, "conv5": 163,
-                "pool5": 195},
+    "AlexNet": {
+        "conv1": 11,
+        "pool1": 19,
+        "conv2": 51,
+        "conv3": 99,
+        "conv4": 131,
+        "conv5": 163,
+        "pool5": 195,
+    },
     "VGG-16": {"pool5": 212, "fc6": 404},
     "VGG-19": {"pool5": 268},
     "ResNet-50 v1": {"stage1": 35, "stage2": 99, "stage3": 291, "stage4": 483},
@@ -45,11 +52,19 @@ PINS = {
     "DeepLabV3 features": {"backbone": 427, "aspp": 1003, "head": 1019},
     "DeepLabV3 without pooling": {"output": 1027},
     "DeepLabV3": {"output": 513},
-}  # fmt: skip
+}
 FIGURES = {
-    "growth", "windows", "phases_2x2", "phases_4x4", "gridding", "checkerboard", "hybrid",
-    "effective", "effective_width", "bottlenecks",
-}  # fmt: skip
+    "growth",
+    "windows",
+    "phases_2x2",
+    "phases_4x4",
+    "gridding",
+    "checkerboard",
+    "hybrid",
+    "effective",
+    "effective_width",
+    "bottlenecks",
+}
 
 
 @pytest.mark.parametrize("name", PINS)
@@ -100,8 +115,14 @@ def test_the_phases_of_a_unet_are_the_support_of_its_gradient(window, x64):
 
 
 def test_the_longest_chain_gives_the_numbers_its_tool_publishes():
-    published = {"AlexNet": 195, "VGG-16": 212, "ResNet-50 v1": 483, "ResNet-101 v1": 1027,
-                 "ResNet-152 v1": 1507, "ResNet-200 v1": 1763}  # fmt: skip
+    published = {
+        "AlexNet": 195,
+        "VGG-16": 212,
+        "ResNet-50 v1": 483,
+        "ResNet-101 v1": 1027,
+        "ResNet-152 v1": 1507,
+        "ResNet-200 v1": 1763,
+    }
     ends = {"AlexNet": "pool5", "VGG-16": "pool5"}
     for name, size in published.items():
         said = receptive_tools.said("google-research", NETS[name], ends.get(name, "stage4"))
@@ -134,8 +155,11 @@ def test_what_the_tools_say():
     assert rows["Rates 2 2 2"] == ("13", "7", "13", "7")
     assert rows["DeepLabV3 features"] == ("1019", "267", "3147", "1019")
     assert rows["U-Net same 2x2"] == (
-        "188 (4 of 16) and 204 (12 of 16)", "refuses: transposed convolution", "0", "188",
-    )  # fmt: skip
+        "188 (4 of 16) and 204 (12 of 16)",
+        "refuses: transposed convolution",
+        "0",
+        "188",
+    )
 
 
 def test_paths_of_different_strides_are_refused():

@@ -20,13 +20,22 @@ def leave_study(folder, judgement="agrees", caption="Loss | depth"):
     for name in ("named", "other"):
         Figure().savefig(folder / f"{name}.png")
     verdict = studies.Verdict(
-        heading="Dilation", claim=f"{folder.name} <b>doubles</b> | the field",
-        source="Yu & Koltun 2016", theory="3, 7", measured="3, 8", seeds=5, verdict=judgement,
-    )  # fmt: skip
+        heading="Dilation",
+        claim=f"{folder.name} <b>doubles</b> | the field",
+        source="Yu & Koltun 2016",
+        theory="3, 7",
+        measured="3, 8",
+        seeds=5,
+        verdict=judgement,
+    )
     studies.write_summary(
-        folder, title=f"On {folder.name}", about="No nets.", verdicts=[verdict],
-        figures={"named.png": caption}, tables=[records.markdown_table("rate | field", ["1 | 3"])],
-    )  # fmt: skip
+        folder,
+        title=f"On {folder.name}",
+        about="No nets.",
+        verdicts=[verdict],
+        figures={"named.png": caption},
+        tables=[records.markdown_table("rate | field", ["1 | 3"])],
+    )
 
 
 def test_the_page_holds_verdicts_and_figures(tmp_path, capsys):

@@ -31,9 +31,12 @@ def test_a_table_is_on_the_disk_after_each_row(tmp_path):
 
 def test_a_summary_keeps_its_cells_apart(tmp_path):
     text = studies.write_summary(
-        tmp_path, title="Rates", about="No nets.", verdicts=[VERDICT],
+        tmp_path,
+        title="Rates",
+        about="No nets.",
+        verdicts=[VERDICT],
         tables=[records.markdown_table("a | b", ["1 | 2"])],
-    )  # fmt: skip
+    )
     assert text == (tmp_path / "summary.md").read_text()
     line = next(line for line in text.splitlines() if "Koltun" in line)
     assert line.replace("\\|", "").count("|") == 6

@@ -13,15 +13,7 @@ import pytest
 import train
 from flax import nnx
 from PIL import Image
-from segmentation import (
-    NETS,
-    LossConfig,
-    ModelConfig,
-    build,
-    load_run,
-    make_loss,
-    start,
-)
+from segmentation import NETS, LossConfig, ModelConfig, build, load_run, make_loss, start
 from segmentation_data import DataConfig, load
 from train_config import default_preset
 
@@ -34,8 +26,13 @@ TINY = train.Config(
     data=DataConfig(name="mosaic", size=(16, 16)),
     augmentation=Augmentation(scale=(0.8, 1.2), brightness=0.2),
     optimizer=OptimizerConfig(learning_rate=1e-2, average=0.9, warmup=2),
-    steps=12, batch_size=4, log_every=2, evaluate_every=6, save_every=4, keep=3,
-)  # fmt: skip
+    steps=12,
+    batch_size=4,
+    log_every=2,
+    evaluate_every=6,
+    save_every=4,
+    keep=3,
+)
 
 OTHERS = ("holiday.png", "notes.csv", "checkpoints/best.pt")
 """Files that lie where the run begins."""
@@ -76,8 +73,16 @@ def log(config):
 
 def test_a_run_leaves_tables_figures_and_checkpoints(finished):
     here = {path.name for path in finished.out.iterdir()}
-    assert here >= {"config.json", "dataset.json", "metrics.jsonl", "results.csv", "summary.md",
-                    "curves.png", "panel.png", "checkpoints"}  # fmt: skip
+    assert here >= {
+        "config.json",
+        "dataset.json",
+        "metrics.jsonl",
+        "results.csv",
+        "summary.md",
+        "curves.png",
+        "panel.png",
+        "checkpoints",
+    }
     assert all((finished.out / other).exists() for other in OTHERS)
     records = log(finished)
     assert [r["step"] for r in records if "loss" in r] == [2, 4, 6, 8, 10, 12]
@@ -170,8 +175,14 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
 
 def test_a_diverged_run_says_what_is_left(finished, tmp_path):
     optimizer = OptimizerConfig(name="sgd", learning_rate=1e30, clip=0, weight_decay=0, warmup=2)
-    config = replace(finished, out=tmp_path / "run", overwrite=True, optimizer=optimizer,
-                     save_every=1, log_every=1)  # fmt: skip
+    config = replace(
+        finished,
+        out=tmp_path / "run",
+        overwrite=True,
+        optimizer=optimizer,
+        save_every=1,
+        log_every=1,
+    )
     shutil.copytree(finished.out, config.out)
     with pytest.raises(SystemExit, match=r"learning-rate 1e\+30; .*the steps \[1") as stop:
         train.main(config)
@@ -217,8 +228,20 @@ def test_an_image_is_seen_as_training_saw_it(tmp_path):
 
 
 def test_evaluation_counts_every_pixel(finished, capsys):
-    evaluate.command(["--run", str(finished.out), "--split", "test", "--batch-size", "5",
-                      "--inference.flip", "--inference.window", "12", "12"])  # fmt: skip
+    evaluate.command(
+        [
+            "--run",
+            str(finished.out),
+            "--split",
+            "test",
+            "--batch-size",
+            "5",
+            "--inference.flip",
+            "--inference.window",
+            "12",
+            "12",
+        ]
+    )
     folder = finished.out / "test"
     rows = (folder / "confusion.csv").read_text().splitlines()[1:]
     total = sum(int(n) for row in rows for n in row.split(",")[1:])

@@ -15,9 +15,28 @@ import pytest
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("JAXSEG_KILLS", "2"))
 """How often the killed run is killed; more by hand."""
-WORDS = ["--preset", "quick", "--model.widths", "4", "8", "--data.size", "16", "16",
-         "--model.dropout", "0", "--steps", "60", "--batch-size", "4", "--log-every", "2",
-         "--save-every", "6", "--evaluate-every", "30"]  # fmt: skip
+WORDS = [
+    "--preset",
+    "quick",
+    "--model.widths",
+    "4",
+    "8",
+    "--data.size",
+    "16",
+    "16",
+    "--model.dropout",
+    "0",
+    "--steps",
+    "60",
+    "--batch-size",
+    "4",
+    "--log-every",
+    "2",
+    "--save-every",
+    "6",
+    "--evaluate-every",
+    "30",
+]
 
 pytestmark = pytest.mark.slow
 
@@ -26,13 +45,20 @@ def begin(out, *words):
     command = [sys.executable, str(ROOT / "experiments" / "train.py"), *WORDS, "--out", str(out)]
     shared = out.parents[1]  # of all the tests of one session
     environment = {
-        **os.environ, "PYTHONPATH": str(ROOT), "TFDS_DATA_DIR": f"{shared}/data",
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "TFDS_DATA_DIR": f"{shared}/data",
         # The same programs again and again: compiled once.
         "JAX_COMPILATION_CACHE_DIR": f"{shared}/compiled",
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }  # fmt: skip
-    return subprocess.Popen([*command, *words], env=environment, stdout=subprocess.DEVNULL,
-                            stderr=subprocess.PIPE, text=True)  # fmt: skip
+    }
+    return subprocess.Popen(
+        [*command, *words],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def finish(process):

@@ -47,9 +47,7 @@ def test_all_is_written(study):
     # depths x arms x weight variances x seeds x rates; arms x seeds x rates.
     assert len(plain) == 2 * 2 * 2 * 2 * 2
     assert len(blocks) == 3 * 2 * 3
-    verdicts = records.read_csv(
-        study.out / "verdicts.csv", dict.fromkeys(studies.VERDICTS, str)
-    )  # fmt: skip
+    verdicts = records.read_csv(study.out / "verdicts.csv", dict.fromkeys(studies.VERDICTS, str))
     assert len(verdicts) == 5
     assert "6 xi_c" in (study.out / "summary.md").read_text()
     for name in ("phase_diagram", "depth_transfer"):
@@ -137,19 +135,29 @@ def test_rank_correlation():
 def phase_rows(config, boundary):
     """Rows whose nets train to the depth that `boundary` says of their weight variance."""
     return [
-        {"part": "phase", "chain": 1, "depth": depth, "moved": 1.0, **row,
-         "train_loss": 0.01 if row["arm"] == "residual" or depth < boundary(row) else CHANCE}
+        {
+            "part": "phase",
+            "chain": 1,
+            "depth": depth,
+            "moved": 1.0,
+            **row,
+            "train_loss": 0.01 if row["arm"] == "residual" or depth < boundary(row) else CHANCE,
+        }
         for depth in config.depths
         for row, _ in trainability_config.phase_members(config, depth)
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize(("factor", "expected"), [(1.0, "agrees"), (0.3, "disagrees")])
 def test_the_verdict_on_the_phase_diagram(factor, expected):
-    config = replace(TINY, depths=(4, 8, 16, 32, 64, 128, 256),
-                     weight_variances=(0.9, 1.1, 1.3, 1.5, 2.2, 2.7, 3.4))  # fmt: skip
-    reach = dict(zip(config.weight_variances,
-                     phase.reach(config, config.weight_variances), strict=True))  # fmt: skip
+    config = replace(
+        TINY,
+        depths=(4, 8, 16, 32, 64, 128, 256),
+        weight_variances=(0.9, 1.1, 1.3, 1.5, 2.2, 2.7, 3.4),
+    )
+    reach = dict(
+        zip(config.weight_variances, phase.reach(config, config.weight_variances), strict=True)
+    )
     rows = phase_rows(config, lambda row: factor * reach[row["weight_variance"]])
     plain, residual = phase.phase_verdicts(config, rows, CHANCE)
     assert (plain.verdict, residual.verdict) == (expected, "agrees")
@@ -169,8 +177,16 @@ def transfer_rows(config, best):
             at = best(row["arm"], depth)
             value = math.inf if at is None else 0.1 + 0.01 * abs(row["log2_rate"] - at)
             moved = float(row["arm"] != "zero")
-            rows.append({"part": "transfer", "chain": 1, "depth": depth, "moved": moved, **row,
-                         "train_loss": value})  # fmt: skip
+            rows.append(
+                {
+                    "part": "transfer",
+                    "chain": 1,
+                    "depth": depth,
+                    "moved": moved,
+                    **row,
+                    "train_loss": value,
+                }
+            )
     return rows
 
 

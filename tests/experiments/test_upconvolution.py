@@ -17,9 +17,19 @@ from upconvolution_start import SHARE
 from jaxseg.training.sweep import Member
 
 FILES = {
-    "config.json", "start.csv", "energies.csv", "results.csv", "verdicts.csv", "summary.md",
-    "algebra.png", "overlap.png", "start.png", "checkerboard.png", "decoders.png", "pictures",
-}  # fmt: skip
+    "config.json",
+    "start.csv",
+    "energies.csv",
+    "results.csv",
+    "verdicts.csv",
+    "summary.md",
+    "algebra.png",
+    "overlap.png",
+    "start.png",
+    "checkerboard.png",
+    "decoders.png",
+    "pictures",
+}
 
 
 def rows(path):
@@ -98,8 +108,9 @@ def test_every_layer_doubles_and_equal_arms_have_equal_parameters():
         assert y.shape == (1, 10, 8, 3)
         counts[arm] = layer.conv.kernel.size if hasattr(layer, "conv") else layer.kernel.size
     assert {arm: n // 9 for arm, n in counts.items() if n != 16 * 9} == {
-        "upconv k2s2": 4, "upconv k3s2": 9,
-    }  # fmt: skip
+        "upconv k2s2": 4,
+        "upconv k3s2": 9,
+    }
 
 
 def test_energies_by_rate_are_those_at_last():
@@ -115,8 +126,14 @@ def test_energies_by_rate_are_those_at_last():
 
 
 def test_theory_that_is_not_met_is_said_so():
-    row = {"quantity": SHARE, "case": "sub-pixel", "theory": 0.75, "measured": 0.74,
-           "error": 0.01, "draws": 64}  # fmt: skip
+    row = {
+        "quantity": SHARE,
+        "case": "sub-pixel",
+        "theory": 0.75,
+        "measured": 0.74,
+        "error": 0.01,
+        "draws": 64,
+    }
 
     def verdict(**changes):
         return tables.verdicts([{**row, **changes}], [], [], 0.4)[0].verdict

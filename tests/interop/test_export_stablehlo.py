@@ -101,11 +101,7 @@ OFF = np.asarray([0, 3, 0], np.float32).reshape(1, 1, 1, 3)
 
 def test_compare_measures_each_export():
     x = images((5, 6))
-    rows = compare(
-        lambda x: x,
-        {"same": lambda x: x, "off": lambda x: x + OFF},
-        [x, x[:1]],
-    )
+    rows = compare(lambda x: x, {"same": lambda x: x, "off": lambda x: x + OFF}, [x, x[:1]])
     assert [(r["way"], r["batch"]) for r in rows] == [
         ("same", 2),
         ("off", 2),

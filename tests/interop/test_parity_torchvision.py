@@ -19,8 +19,11 @@ SIZES = {
 }
 SQUEEZED = {24: 8, 40: 16, 48: 16}  # a quarter, to a multiple of 8, but no less than .9 of it
 MOBILE = {
-    "classes": 6, "backbone": TINY_MOBILE, "output_stride": 16, "dilation_rule": "whole_stage"
-}  # fmt: skip
+    "classes": 6,
+    "backbone": TINY_MOBILE,
+    "output_stride": 16,
+    "dilation_rule": "whole_stage",
+}
 RATES = {8: (12, 24, 36), 16: (6, 12, 18), 32: (3, 6, 9)}
 
 
@@ -61,10 +64,13 @@ def filled(ours, theirs):
 @pytest.mark.parametrize(
     ("kind", "size", "output_stride"),
     [
-        ("fcn", "bottleneck", 8), ("fcn", "basic", 32), ("fcn", "basic", 16),
-        ("deeplab", "bottleneck", 8), ("deeplab", "basic", 16),
+        ("fcn", "bottleneck", 8),
+        ("fcn", "basic", 32),
+        ("fcn", "basic", 16),
+        ("deeplab", "bottleneck", 8),
+        ("deeplab", "basic", 16),
     ],
-)  # fmt: skip
+)
 def test_logits(kind, size, output_stride):
     same_logits(*pair(kind, SIZES[size], output_stride))
 

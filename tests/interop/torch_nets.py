@@ -154,9 +154,7 @@ class LightNet(nn.Module):
 def fcn_head(inputs, classes):
     conv = nn.Conv2d(inputs, inputs // 4, 3, padding=1, bias=False)
     norm = nn.BatchNorm2d(inputs // 4)
-    return nn.Sequential(
-        conv, norm, nn.ReLU(), nn.Dropout(0.0), nn.Conv2d(inputs // 4, classes, 1)
-    )  # fmt: skip
+    return nn.Sequential(conv, norm, nn.ReLU(), nn.Dropout(0.0), nn.Conv2d(inputs // 4, classes, 1))
 
 
 class Pooled(nn.Sequential):
@@ -190,9 +188,10 @@ def unit(inputs, features, window, dilation=1):
 
 def deeplab_head(inputs, features, classes, rates):
     return nn.Sequential(
-        Pyramid(inputs, features, rates), *unit(features, features, 3),
+        Pyramid(inputs, features, rates),
+        *unit(features, features, 3),
         nn.Conv2d(features, classes, 1),
-    )  # fmt: skip
+    )
 
 
 class Net(nn.Module):

@@ -70,9 +70,7 @@ LOSSES = PIXELS | REGIONS
 # compiled in haste; beside the gradients they are compiled as users compile them.
 SCALARS = {
     name: jax.jit(
-        loss,
-        static_argnames="ignore_index",
-        compiler_options={"xla_backend_optimization_level": 0},
+        loss, static_argnames="ignore_index", compiler_options={"xla_backend_optimization_level": 0}
     )
     for name, loss in LOSSES.items()
 }

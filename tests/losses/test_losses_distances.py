@@ -68,12 +68,7 @@ def brute_signed(labels, classes):
 
 def test_signed_distances():
     by_hand = signed_distance(jnp.array([[0, 0, 1, 1, 1, 255, 2]]), 4)[0]
-    wanted = [
-        [-2, -1, 1, 2, 3, 0, 5],
-        [2, 1, -1, -2, -2, 0, 2],
-        [6, 5, 4, 3, 2, 0, -2],
-        [0] * 7,
-    ]
+    wanted = [[-2, -1, 1, 2, 3, 0, 5], [2, 1, -1, -2, -2, 0, 2], [6, 5, 4, 3, 2, 0, -2], [0] * 7]
     np.testing.assert_array_equal(by_hand.T, wanted)
     _, labels = draw((3, 8, 6))
     labels = labels.at[2].set(1)  # one class: no border

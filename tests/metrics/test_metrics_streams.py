@@ -64,8 +64,7 @@ def test_one_pixel_more_than_float32_and_int32_can_count():
 
 @settings(max_examples=60)
 @given(
-    counts=st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=6),
-    parts=st.integers(1, 2048),
+    counts=st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=6), parts=st.integers(1, 2048)
 )
 def test_sums_of_sums_are_exact(counts, parts):
     confusion = metrics.Confusion.zeros(1)

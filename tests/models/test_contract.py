@@ -39,12 +39,14 @@ NETS = {
     "unet_resize_sum": (models.UNet, {**UNET, "up": "resize", "skips": "sum", "residual": True}),
     "unet_valid": (models.UNet, {**UNET, "padding": "valid", "residual": True, "norm": "group"}),
     "unet_valid_resize_none": (
-        models.UNet, {**UNET, "padding": "valid", "up": "resize", "skips": "none"},
+        models.UNet,
+        {**UNET, "padding": "valid", "up": "resize", "skips": "none"},
     ),
     "lraspp": (models.LRASPP, {**ENCODED, "backbone": TINY_MOBILE, "features": 8}),
     # 16 features: a group norm of one channel's mean would be of a single value.
     "deeplab_mobile": (
-        models.DeepLabV3, {**DEEPLAB, "backbone": TINY_MOBILE, "norm": "group", "features": 16},
+        models.DeepLabV3,
+        {**DEEPLAB, "backbone": TINY_MOBILE, "norm": "group", "features": 16},
     ),
     "drn_c": (models.DRN, {**ENCODED, "backbone": TINY_DRN_C}),
     "drn_d": (models.DRN, {**ENCODED, "backbone": TINY_DRN_D, "norm": "group"}),
@@ -52,14 +54,30 @@ NETS = {
     "encoder_unet_mobile": (
         models.EncoderUNet,
         {
-            **ENCODED, "backbone": TINY_MOBILE, "decoder": (16, 8, 8, 8, 8), "output_stride": 16,
+            **ENCODED,
+            "backbone": TINY_MOBILE,
+            "decoder": (16, 8, 8, 8, 8),
+            "output_stride": 16,
             "norm": "group",
         },
     ),
-}  # fmt: skip
-STRIDES = {"fcn": 8, "fcn_4": 4, "fcn_group": 8, "fcn_8s": 32, "fcn_32s": 32, "deeplab_v3": 8,
-           "deeplab_v3_plus": 16, "unet": 4, "unet_resize_sum": 2, "unet_valid": 2,
-           "unet_valid_resize_none": 2, "lraspp": 16, "drn_c": 8, "encoder_unet": 32}  # fmt: skip
+}
+STRIDES = {
+    "fcn": 8,
+    "fcn_4": 4,
+    "fcn_group": 8,
+    "fcn_8s": 32,
+    "fcn_32s": 32,
+    "deeplab_v3": 8,
+    "deeplab_v3_plus": 16,
+    "unet": 4,
+    "unet_resize_sum": 2,
+    "unet_valid": 2,
+    "unet_valid_resize_none": 2,
+    "lraspp": 16,
+    "drn_c": 8,
+    "encoder_unet": 32,
+}
 AUXILIARY = ("fcn", "fcn_4", "fcn_group", "fcn_8s", "lraspp", "deeplab_mobile", "drn_c")
 # Those that recompute blocks of their own, and one encoder: all encoders do it in one place.
 REMATERIALISED = ("unet", "lraspp", "encoder_unet")

@@ -43,9 +43,7 @@ def test_every_convolution_of_the_published_nets_has_its_dilation():
             found.append([(u.conv.stride, u.conv.dilation) for u in units])
         ends = 2 if name == "drn_c_26" else 1
         once, rest = [(1, 1)], [(1, 1)] * (ends - 1)
-        assert found[:4] == [
-            once * ends, [(2, 1), *rest], [(2, 1), *once * 3], [(2, 1), *once * 3]
-        ]  # fmt: skip
+        assert found[:4] == [once * ends, [(2, 1), *rest], [(2, 1), *once * 3], [(2, 1), *once * 3]]
         assert found[4:] == [[(1, 2)] * 4, [(1, 4)] * 4, [(1, 2)] * ends, once * ends]
         shortcuts = [[hasattr(b, "shortcut") for b in blocks] for blocks in net.backbone.blocks]
         assert [all(level) for level in shortcuts] == [*[ends == 2] * 2, *[True] * 4, False, False]
@@ -88,8 +86,15 @@ def test_dilated_levels_subsampled_are_the_strided_ones(variant, size):
 # github.com/fyu/drn gives them in millions, for classifiers of 1000 classes. Its C-58 holds a
 # projection around level 7 that its forward pass leaves out.
 UNUSED = 2048 * 512 + 2 * 512
-PUBLISHED = {"drn_c_26": 21.1, "drn_c_42": 31.2, "drn_c_58": 41.6, "drn_d_22": 16.4,
-             "drn_d_38": 26.5, "drn_d_54": 35.8, "drn_d_105": 54.8}  # fmt: skip
+PUBLISHED = {
+    "drn_c_26": 21.1,
+    "drn_c_42": 31.2,
+    "drn_c_58": 41.6,
+    "drn_d_22": 16.4,
+    "drn_d_38": 26.5,
+    "drn_d_54": 35.8,
+    "drn_d_105": 54.8,
+}
 
 
 def test_parameters_are_those_published():

@@ -27,10 +27,13 @@ def test_a_step_up_appends_the_skip_behind_what_came_up():
 def test_each_step_works_at_the_size_of_the_next_stage(monkeypatch, size, output_stride):
     net = nnx.eval_shape(
         lambda: EncoderUNet(
-            classes=3, backbone=TINIEST, decoder=(8,) * 5, output_stride=output_stride,
+            classes=3,
+            backbone=TINIEST,
+            decoder=(8,) * 5,
+            output_stride=output_stride,
             rngs=nnx.Rngs(0),
         )
-    )  # fmt: skip
+    )
     seen, called = [], StepUp.__call__
 
     def noting(self, x, skip, **options):

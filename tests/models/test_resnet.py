@@ -108,8 +108,12 @@ def test_bfloat16_computes_but_does_not_store(norm):
 
 def test_sizes_by_name():
     # torchvision's classifiers without their last layer.
-    counts = {"resnet18": 11_176_512, "resnet34": 21_284_672, "resnet50": 23_508_032,
-              "resnet101": 42_500_160}  # fmt: skip
+    counts = {
+        "resnet18": 11_176_512,
+        "resnet34": 21_284_672,
+        "resnet50": 23_508_032,
+        "resnet101": 42_500_160,
+    }
     for name, wanted in counts.items():
         net = nnx.eval_shape(lambda name=name: make(name))
         assert parameters(net) == wanted

@@ -126,8 +126,10 @@ def test_post_activation(x):
 def test_bottleneck(x):
     block = filled(Bottleneck(8, dilation=2, rngs=nnx.Rngs(0)))
     assert [c.kernel.shape for c in (block.conv1, block.conv2, block.conv3)] == [
-        (1, 1, 8, 2), (3, 3, 2, 2), (1, 1, 2, 8),
-    ]  # fmt: skip
+        (1, 1, 8, 2),
+        (3, 3, 2, 2),
+        (1, 1, 2, 8),
+    ]
     y = conv(shifted_relu(x, block.norm1), block.conv1)
     y = conv(shifted_relu(y, block.norm2), block.conv2, dilation=2)
     close(block(x), conv(shifted_relu(y, block.norm3), block.conv3))

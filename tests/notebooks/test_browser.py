@@ -30,10 +30,16 @@ ROOT = Path(__file__).parents[2]
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
 OPTIONS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
     "--window-size=1300,1500",
-)  # fmt: skip
+)
 PATIENCE = 180
 
 pytestmark = [
@@ -52,14 +58,24 @@ def lab(tmp_path_factory):
         port = free.getsockname()[1]
     token = secrets.token_hex(16)
     environment = os.environ | {
-        "JAXSEG_SMALL": "1", "PYTHONPATH": str(ROOT), "HOME": str(folder),
-        "JUPYTER_CONFIG_DIR": str(folder / "config"), "JUPYTER_RUNTIME_DIR": str(folder / "run"),
-    }  # fmt: skip
+        "JAXSEG_SMALL": "1",
+        "PYTHONPATH": str(ROOT),
+        "HOME": str(folder),
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "run"),
+    }
     command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
-        f"--IdentityProvider.token={token}", "--expose-app-in-browser", "--allow-root",
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--ip=127.0.0.1",
+        f"--port={port}",
+        f"--IdentityProvider.token={token}",
+        "--expose-app-in-browser",
+        "--allow-root",
         f"--ServerApp.root_dir={folder / 'notebooks'}",
-    ]  # fmt: skip
+    ]
     with (folder / "lab.log").open("w") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
@@ -117,13 +133,15 @@ def test_a_slider_moves_the_figure(lab, browser, page, moves):
     # A workspace of its own: else the page of the test before is opened as well.
     browser.get(f"{address}/lab/workspaces/{page}/tree/{page}.ipynb?token={token}")
     wait = WebDriverWait(browser, PATIENCE)
-    wait.until(lambda b: b.execute_script(
-        "return !!(window.jupyterapp && jupyterapp.shell.currentWidget"
-        " && jupyterapp.shell.currentWidget.sessionContext"
-        " && jupyterapp.shell.currentWidget.sessionContext.session"
-        " && jupyterapp.shell.currentWidget.sessionContext.session.kernel"
-        " && document.querySelector('.jp-Notebook .jp-Cell'))"
-    ))  # fmt: skip
+    wait.until(
+        lambda b: b.execute_script(
+            "return !!(window.jupyterapp && jupyterapp.shell.currentWidget"
+            " && jupyterapp.shell.currentWidget.sessionContext"
+            " && jupyterapp.shell.currentWidget.sessionContext.session"
+            " && jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+            " && document.querySelector('.jp-Notebook .jp-Cell'))"
+        )
+    )
     # Not waited for: the promise ends with the last cell.
     browser.execute_script(
         "jupyterapp.commands.execute('application:toggle-left-area').catch(() => null);"
@@ -148,9 +166,10 @@ def test_a_slider_moves_the_figure(lab, browser, page, moves):
     seen = {_picture(browser, 0)}
     for name, key in moves.items():
         (slider,) = [
-            s for s in panel.find_elements(By.CSS_SELECTOR, ".widget-hslider")
+            s
+            for s in panel.find_elements(By.CSS_SELECTOR, ".widget-hslider")
             if s.find_element(By.CSS_SELECTOR, ".widget-label").text == name
-        ]  # fmt: skip
+        ]
         readout = slider.find_element(By.CSS_SELECTOR, ".widget-readout")
         value = readout.text
         slider.find_element(By.CSS_SELECTOR, ".noUi-handle").send_keys(key)

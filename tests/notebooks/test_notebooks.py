@@ -66,9 +66,23 @@ def test_every_page_runs_at_its_small_size():
     quickly = {"JAXSEG_SMALL": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     environment = os.environ | quickly | {"PYTHONPATH": str(ROOT)}
     # In a process of its own: this one's warnings are errors, Jupyter's own among them.
-    command = [sys.executable, "-m", "pytest", "--nbmake", "--nbmake-timeout=180", "-q", "-c",
-               os.devnull, "--rootdir", str(ROOT), "-p", "no:cacheprovider", "-p", "no:xdist",
-               *(str(page.with_suffix(".ipynb")) for page in PAGES)]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--nbmake",
+        "--nbmake-timeout=180",
+        "-q",
+        "-c",
+        os.devnull,
+        "--rootdir",
+        str(ROOT),
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        *(str(page.with_suffix(".ipynb")) for page in PAGES),
+    ]
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900
     )

@@ -51,10 +51,7 @@ def refuses(op, message, x=IMAGES, kernel=KERNEL, dtypes=(jnp.float32, jnp.float
         ({"kernel": (3, 3, 6, 4)}, r"x has 4 channels, .* \(3, 3, 6, 4\) with groups=1 takes 6"),
         ({"groups": 2}, r"x has 4 channels, .* with groups=2 takes 8: kernels are .*in / groups"),
         ({"groups": 3}, r"x has 4 channels, .* with groups=3 takes 12"),
-        (
-            {"groups": 4, "kernel": (3, 3, 1, 6)},
-            r"6 features do not divide into groups=4",
-        ),
+        ({"groups": 4, "kernel": (3, 3, 1, 6)}, r"6 features do not divide into groups=4"),
         ({"groups": 0}, r"groups=0 must be an integer >= 1"),
         ({"groups": -2}, r"groups=-2 must be an integer >= 1"),
         ({"groups": 2.0}, r"groups=2.0 must be an integer >= 1"),

@@ -34,9 +34,12 @@ def geometries(draw, *, dilated=True):
     pairs = tuple((draw(st.integers(0, 4)), draw(st.integers(0, 4))) for _ in range(axes))
     try:
         return make(
-            entries(1, most), entries(1, min(4, most)), stride=stride, dilation=dilation,
+            entries(1, most),
+            entries(1, min(4, most)),
+            stride=stride,
+            dilation=dilation,
             padding=padding if padding == "same" else pairs,
-        )  # fmt: skip
+        )
     except ValueError:  # a window larger than its padded input
         return make((most,) * axes, (2,) * axes, stride=stride, dilation=dilation, padding="same")
 
@@ -133,16 +136,15 @@ def chosen(mode, geometry, inputs, features, batch=8):
         ({"stride": 2}, 4, 64, ("convolution", "block_input_gradient", "weight_gradient")),
         ({"stride": 2}, 3, 64, ("convolution", "product_input_gradient", "weight_gradient")),
         (
-            {"dilation": 24}, 3, 64,
+            {"dilation": 24},
+            3,
+            64,
             ("product_convolution", "product_input_gradient", "product_weight_gradient"),
         ),
-        (
-            {}, 3, 512,
-            ("product_convolution", "product_input_gradient", "product_weight_gradient"),
-        ),
+        ({}, 3, 512, ("product_convolution", "product_input_gradient", "product_weight_gradient")),
         ({"groups": 4}, 3, 64, ("convolution", "input_gradient", "weight_gradient")),
     ],
-)  # fmt: skip
+)
 def test_the_rules(options, window, channels, wanted):
     geometry = conv_geometry((33, 33), (window, window), **options)
     assert tuple(chosen(mode, geometry, channels, channels) for mode in "yxk") == wanted

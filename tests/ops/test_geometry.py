@@ -108,9 +108,11 @@ def several_axes(draw):
             st.just(tuple((draw(pads), draw(pads)) for _ in range(axes))),
         )
     )
-    return entries(sizes), entries(windows), {
-        "stride": entries(strides), "dilation": entries(dilations), "padding": padding,
-    }  # fmt: skip
+    return (
+        entries(sizes),
+        entries(windows),
+        {"stride": entries(strides), "dilation": entries(dilations), "padding": padding},
+    )
 
 
 def shape_of(op, size, window, form, **options):
@@ -222,9 +224,13 @@ def test_upconv_is_its_definition(x64, padding, extra):
             continue
         with ops.lowering("direct"):
             y = ops.upconv(
-                images(x), k[:, None, None], stride=stride, dilation=dilation, padding=padding,
+                images(x),
+                k[:, None, None],
+                stride=stride,
+                dilation=dilation,
+                padding=padding,
                 output_padding=extra,
-            )  # fmt: skip
+            )
         wanted = upconv_by_loops(x, k, stride, dilation, before, full - before - after + extra)
         np.testing.assert_allclose(y[0, :, 0], wanted, rtol=0, atol=1e-13)
 
@@ -256,9 +262,13 @@ def test_axes_have_entries_of_their_own():
     )
     assert found == (9, 4, 3)
     found = ops.upconv_output_size(
-        (9, 8, 7), (1, 2, 3), stride=(1, 2, 3), dilation=(3, 2, 1), padding=(0, (1, 0), 1),
+        (9, 8, 7),
+        (1, 2, 3),
+        stride=(1, 2, 3),
+        dilation=(3, 2, 1),
+        padding=(0, (1, 0), 1),
         output_padding=(2, 0, 1),
-    )  # fmt: skip
+    )
     assert found == (11, 16, 20)
 
 

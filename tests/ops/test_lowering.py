@@ -87,8 +87,10 @@ def test_threads_start_at_the_default_and_keep_to_themselves():
             thread.join(20)
         assert current_form() == "direct"
     assert seen == {
-        "holder": {"conv_general_dilated"}, "other": {"jaxseg_trilinear"}, "other form": "fast",
-    }  # fmt: skip
+        "holder": {"conv_general_dilated"},
+        "other": {"jaxseg_trilinear"},
+        "other form": "fast",
+    }
 
 
 # --- what is traced ------------------------------------------------------------------------------
@@ -191,12 +193,7 @@ def test_the_gradient_of_a_scanned_stack_keeps_to_the_labels_that_cpu_is_fast_at
 @pytest.mark.parametrize("axes", [1, 2, 3])
 @pytest.mark.parametrize(
     ("in_axes", "x_batch", "kernel_batch"),
-    [
-        (None, (), ()),
-        ((0, None), (3,), ()),
-        ((None, 0), (), (3,)),
-        ((0, 0), (3,), (3,)),
-    ],
+    [(None, (), ()), ((0, None), (3,), ()), ((None, 0), (), (3,)), ((0, 0), (3,), (3,))],
     ids=["one", "images", "kernels", "ensemble"],
 )
 def test_every_mode_keeps_to_them_in_every_batch(op, axes, in_axes, x_batch, kernel_batch):

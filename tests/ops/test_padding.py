@@ -144,10 +144,17 @@ def meetings(geometry, at_input, at_output):
             if 0 <= (position := o * s + t * d - lo) < inputs
         }
         for inputs, taps, outputs, s, d, lo, (i0, _), (o0, _) in zip(
-            g.input, g.window, g.output, g.stride, g.dilation, g.low, at_input, at_output,
+            g.input,
+            g.window,
+            g.output,
+            g.stride,
+            g.dilation,
+            g.low,
+            at_input,
+            at_output,
             strict=True,
         )
-    ]  # fmt: skip
+    ]
 
 
 @given(case=cases())
@@ -161,8 +168,9 @@ def test_what_is_left_out_meets_nothing(case):
         return
     assert meetings(rest, unseen, blind) == meetings(whole, nowhere, nowhere)
     for whole_size, rest_size, edges in (
-        (whole.input, rest.input, unseen), (whole.output, rest.output, blind),
-    ):  # fmt: skip
+        (whole.input, rest.input, unseen),
+        (whole.output, rest.output, blind),
+    ):
         for n, m, (before, after) in zip(whole_size, rest_size, edges, strict=True):
             assert n == before + m + after
             assert min(before, after) >= 0

@@ -126,9 +126,17 @@ def cases(draw, op):
         )
     size = tuple(n + draw(st.integers(0, 4)) for n in least)
     case = Case(
-        draw(st.integers(1, 3)), size, window, inputs, features,
-        stride, dilation, groups, padding, output_padding,
-    )  # fmt: skip
+        draw(st.integers(1, 3)),
+        size,
+        window,
+        inputs,
+        features,
+        stride,
+        dilation,
+        groups,
+        padding,
+        output_padding,
+    )
     assume(not aborts(case, [p // 2 for p in total]))
     return case
 
@@ -161,9 +169,11 @@ def torch_conv(case, x, weight):
 
 def torch_upconv(case, x, weight):
     options = {
-        "stride": case.stride, "dilation": case.dilation, "groups": case.groups,
+        "stride": case.stride,
+        "dilation": case.dilation,
+        "groups": case.groups,
         "output_padding": case.output_padding,
-    }  # fmt: skip
+    }
     if isinstance(case.padding, int) or (
         isinstance(case.padding, tuple) and isinstance(case.padding[0], int)
     ):
@@ -186,9 +196,11 @@ def torch_upconv(case, x, weight):
 
 def ours(op, case, form, x, kernel, cotangent):
     options = {
-        "stride": case.stride, "dilation": case.dilation, "padding": case.padding,
+        "stride": case.stride,
+        "dilation": case.dilation,
+        "padding": case.padding,
         "groups": case.groups,
-    }  # fmt: skip
+    }
     if op is ops.upconv:
         options["output_padding"] = case.output_padding
 

@@ -112,11 +112,13 @@ def is_pytorchs(name, x, window, **options):
 @given(case=cases(dilate=True), ties=st.booleans())
 def test_max_pool_is_pytorchs(case, ties):
     shape, window, stride, padding, dilation = case
-    assume(all(  # which a window of nothing but padding would not be
-        any(0 <= o * s + t * d - p < i for t in range(k))
-        for i, k, s, p, d in zip(shape[1:-1], window, stride, padding, dilation, strict=True)
-        for o in range((i + 2 * p - d * (k - 1) - 1) // s + 1)
-    ))  # fmt: skip
+    assume(
+        all(  # which a window of nothing but padding would not be
+            any(0 <= o * s + t * d - p < i for t in range(k))
+            for i, k, s, p, d in zip(shape[1:-1], window, stride, padding, dilation, strict=True)
+            for o in range((i + 2 * p - d * (k - 1) - 1) // s + 1)
+        )
+    )
     x = np.maximum(draw(*shape), 0) if ties else draw(*shape)
     is_pytorchs("max", x, window, stride=stride, padding=padding, dilation=dilation)
 

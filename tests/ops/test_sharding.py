@@ -114,9 +114,7 @@ def test_other_axes_sharded(mesh, op, spec):
 def test_per_example_gradients_of_a_sharded_batch(mesh, op):
     """The plain convolution is silently wrong here on every shard but the first (jax 0.10.1)."""
     x, k = arrays()
-    per_example = jax.vmap(
-        jax.grad(lambda k, image: loss(op, k, image[None])), (None, 0)
-    )  # fmt: skip
+    per_example = jax.vmap(jax.grad(lambda k, image: loss(op, k, image[None])), (None, 0))
     got = jax.jit(per_example)(put(mesh, k), put(mesh, x, "data"))
     wanted = np.stack([jax.grad(functools.partial(loss, op))(k, image[None]) for image in x])
     assert_close(got, wanted)
@@ -205,8 +203,10 @@ def test_shard_map_hessian_product(mesh, op):
 
     mapped = jax.shard_map(
         functools.partial(product, mean_over_devices),
-        mesh=mesh, in_specs=(P(), P("data")), out_specs=P(),
-    )  # fmt: skip
+        mesh=mesh,
+        in_specs=(P(), P("data")),
+        out_specs=P(),
+    )
     assert_close(jax.jit(mapped)(k, x), product(loss, k, x))
 
 

@@ -34,7 +34,7 @@ OPS = {
     "resize_nearest": lambda x: ops.resize(x, (14, 82), method="nearest"),
     "mirror_pad": lambda x: ops.mirror_pad(x, [(7, 0), (2, 30)]),
     "mirror_pad_by_unknown": lambda x: ops.mirror_pad(x, [(0, x.shape[1] % 4), (x.shape[2], 1)]),
-}  # fmt: skip
+}
 
 
 def test_every_operation_on_unknown_sizes():

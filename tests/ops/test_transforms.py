@@ -23,13 +23,21 @@ CASES = {
     "plain": (ops.conv, (5, 4), (3, 2), 2, 3, {}),
     "wide": (ops.conv, (5, 4), (3, 3), 24, 3, {}),  # the weight gradient has a form of its own
     "everything": (
-        ops.conv, (9, 7), (3, 2), 4, 6,
+        ops.conv,
+        (9, 7),
+        (3, 2),
+        4,
+        6,
         {"stride": (2, 3), "dilation": (2, 1), "padding": ((1, 3), (2, 0)), "groups": 2},
     ),
     "dilated": (ops.conv, (7, 6), (3, 3), 2, 3, {"dilation": (2, 3)}),
     "strided": (ops.conv, (8, 7), (3, 3), 2, 3, {"stride": 2, "padding": 1}),
     "asymmetric": (
-        ops.conv, (5, 7), (3, 2), 2, 3,
+        ops.conv,
+        (5, 7),
+        (3, 2),
+        2,
+        3,
         {"stride": (1, 3), "dilation": (2, 1), "padding": ((2, 0), (0, 3))},
     ),
     "leftover": (ops.conv, (8, 8), (2, 3), 2, 3, {"stride": 3, "padding": "valid"}),
@@ -39,16 +47,23 @@ CASES = {
     "3-D": (ops.conv, (3, 5, 4), (2, 3, 2), 2, 2, {"stride": (1, 2, 1), "groups": 2}),
     "up": (ops.upconv, (3, 4), (4, 3), 2, 3, {}),
     "up everything": (
-        ops.upconv, (4, 3), (3, 2), 4, 6,
+        ops.upconv,
+        (4, 3),
+        (3, 2),
+        4,
+        6,
         {
-            "stride": (2, 3), "dilation": (2, 1), "padding": ((1, 2), (0, 1)),
-            "output_padding": (1, 2), "groups": 2,
+            "stride": (2, 3),
+            "dilation": (2, 1),
+            "padding": ((1, 2), (0, 1)),
+            "output_padding": (1, 2),
+            "groups": 2,
         },
     ),
     "up gaps": (ops.upconv, (4, 3), (1, 2), 2, 3, {"stride": 3}),
     "up 1-D": (ops.upconv, (5,), (4,), 4, 4, {"padding": 1, "groups": 4}),
     "up 3-D": (ops.upconv, (2, 3, 2), (2, 3, 2), 2, 4, {"stride": (2, 1, 2), "groups": 2}),
-}  # fmt: skip
+}
 # Between them these meet every line of the batching and transposition rules.
 CORE = ["everything", "depthwise", "up everything"]
 rng = np.random.default_rng
@@ -253,13 +268,27 @@ def export(f, x, k):
 # What differentiates or batches in a way of its own, on every core case; what repeats that inside
 # another construct of JAX, on one or two; and the gradients of every case.
 OWN = [
-    value, grad, jvp, vmap_x, vmap_kernel, vmap_both, vmap_of_grad, grad_of_vmap,
-    forward_over_reverse, reverse_over_reverse,
-]  # fmt: skip
+    value,
+    grad,
+    jvp,
+    vmap_x,
+    vmap_kernel,
+    vmap_both,
+    vmap_of_grad,
+    grad_of_vmap,
+    forward_over_reverse,
+    reverse_over_reverse,
+]
 NESTED = [vmap_nested, vmap_of_hessian_products, third_order, vmap_of_scan, linear_transpose]
 WRAPPED = [
-    reverse_over_forward, scan, map_over_images, map_in_batches, checkpoint, linearize, jacobians,
-]  # fmt: skip
+    reverse_over_forward,
+    scan,
+    map_over_images,
+    map_in_batches,
+    checkpoint,
+    linearize,
+    jacobians,
+]
 PAIRS = [
     *((t, name) for t in OWN for name in CORE),
     *((t, name) for t in NESTED for name in ("everything", "up everything")),

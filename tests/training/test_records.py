@@ -42,8 +42,11 @@ def test_csv_round_trip(tmp_path):
 
 def test_markdown_table():
     assert records.markdown_table("way | ms", ["vmap | 2", "loop | 3"]) == [
-        "| way | ms |", "|---|---|", "| vmap | 2 |", "| loop | 3 |",
-    ]  # fmt: skip
+        "| way | ms |",
+        "|---|---|",
+        "| vmap | 2 |",
+        "| loop | 3 |",
+    ]
 
 
 @pytest.mark.parametrize(

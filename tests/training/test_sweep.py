@@ -52,9 +52,16 @@ def batches(seed):
 def train(members, mesh, steps=STEPS):
     keys = jax.vmap(jax.random.key)(jnp.array([m.seed for m in members], jnp.uint32))
     return train_members(
-        apply, jax.vmap(init)(keys), optax.sgd, members, batches,
-        steps=steps, mesh=mesh, name="toy", progress=False,
-    )  # fmt: skip
+        apply,
+        jax.vmap(init)(keys),
+        optax.sgd,
+        members,
+        batches,
+        steps=steps,
+        mesh=mesh,
+        name="toy",
+        progress=False,
+    )
 
 
 MEMBERS = [Member(0, 0.1), Member(0, 0.3), Member(1, 0.1), Member(2, 1e30), Member(3, 0.1)]
@@ -121,9 +128,16 @@ def test_a_finite_loss_with_a_gradient_that_is_not_has_diverged_too():
     w = jnp.ones((2, 2, CLASSES))
     start = {"w": w}, {"safe": jnp.array([1.0, 0.0])}
     sweep = train_members(
-        rooted, start, optax.sgd, [Member(0, 0.1)] * 2, batches,
-        steps=3, mesh=mesh_of(2), name="toy", progress=False,
-    )  # fmt: skip
+        rooted,
+        start,
+        optax.sgd,
+        [Member(0, 0.1)] * 2,
+        batches,
+        steps=3,
+        mesh=mesh_of(2),
+        name="toy",
+        progress=False,
+    )
     assert np.isinf(sweep.final_losses()).tolist() == [False, True]
     np.testing.assert_array_equal(sweep.params["w"][1], w[1])
 
@@ -268,11 +282,18 @@ def test_use_all_cores_leaves_a_running_jax_alone():
 def test_what_is_watched_is_the_members_on_their_way():
     seen = {}
     sweep = train_members(
-        apply, jax.vmap(init)(jax.vmap(jax.random.key)(jnp.arange(2))), optax.sgd,
-        [Member(0, 0.1), Member(1, 0.1)], batches, steps=7, mesh=mesh_of(2), name="toy",
-        progress=False, watch=lambda step, params, stats: seen.update({step: (params, stats)}),
+        apply,
+        jax.vmap(init)(jax.vmap(jax.random.key)(jnp.arange(2))),
+        optax.sgd,
+        [Member(0, 0.1), Member(1, 0.1)],
+        batches,
+        steps=7,
+        mesh=mesh_of(2),
+        name="toy",
+        progress=False,
+        watch=lambda step, params, stats: seen.update({step: (params, stats)}),
         watch_every=3,
-    )  # fmt: skip
+    )
     assert list(seen) == [3, 6]
     assert seen[6][1]["seen"].tolist() == [6, 6]
     shorter = train([Member(0, 0.1), Member(1, 0.1)], mesh_of(2), steps=3)

@@ -100,8 +100,5 @@ RELU = Activation(
     growth=lambda q: 0.5,
 )
 IDENTITY = Activation(
-    "identity",
-    product=lambda q, c: q * c,
-    slopes=lambda q, c: 1.0,
-    growth=lambda q: 1.0,
+    "identity", product=lambda q, c: q * c, slopes=lambda q, c: 1.0, growth=lambda q: 1.0
 )

@@ -39,9 +39,10 @@ def _scan(tracer: Tracer, eqn: JaxprEqn, given, scope):
     turns = range(p["length"])
     for turn in reversed(turns) if p["reverse"] else turns:
         out = tracer.run(
-            p["jaxpr"], [*consts, *carry, *(_layer(tracer.graph, x, turn) for x in stacked)],
+            p["jaxpr"],
+            [*consts, *carry, *(_layer(tracer.graph, x, turn) for x in stacked)],
             f"{scope}/[{turn}]",
-        )  # fmt: skip
+        )
         carry = out[: p["num_carry"]]
         made.append(out[p["num_carry"] :])
     if p["reverse"]:
@@ -88,8 +89,9 @@ def _cond(tracer: Tracer, eqn: JaxprEqn, given, scope):
         chosen = min(max(int(index.value), 0), len(branches) - 1)
         return tracer.run(branches[chosen], operands, scope)
     made = [tracer.run(branch, operands, scope) for branch in branches]
-    return [tracer.graph.together(parts[0].shape, [*parts, index])
-            for parts in zip(*made, strict=True)]  # fmt: skip
+    return [
+        tracer.graph.together(parts[0].shape, [*parts, index]) for parts in zip(*made, strict=True)
+    ]
 
 
 def _while(tracer: Tracer, eqn: JaxprEqn, given, scope):
@@ -109,8 +111,10 @@ def _while(tracer: Tracer, eqn: JaxprEqn, given, scope):
         if isinstance(go_on, Known):
             carry = turned
             continue
-        grown = [tracer.graph.together(a.shape, [a, b, go_on])
-                 for a, b in zip(carry, turned, strict=True)]  # fmt: skip
+        grown = [
+            tracer.graph.together(a.shape, [a, b, go_on])
+            for a, b in zip(carry, turned, strict=True)
+        ]
         if all(_made_alike(a, b) for a, b in zip(carry, grown, strict=True)):
             break
         carry = grown

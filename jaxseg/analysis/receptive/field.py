@@ -192,9 +192,11 @@ class ReceptiveField:
             place = tuple(operator.index(i) for i in index)
         except TypeError:
             place = None
-        if place is None or len(place) != len(size) or any(
-            not -n <= i < n for i, n in zip(place, size, strict=True)
-        ):  # fmt: skip
+        if (
+            place is None
+            or len(place) != len(size)
+            or any(not -n <= i < n for i, n in zip(place, size, strict=True))
+        ):
             raise ValueError(
                 f"index={index!r} is no pixel of an output of {size}: give {len(size)} integers "
                 "within it."
@@ -255,9 +257,12 @@ def _regular(lo: np.ndarray, hi: np.ndarray, jump: int) -> AxisField:
     )
     stride, padding = Fraction(jump, len(sizes)), -phases[0].first
     return AxisField(
-        int(sizes.max()), int(stride) if stride.denominator == 1 else stride, padding,
-        (phases[0].size - 1) / 2 - padding, phases,
-    )  # fmt: skip
+        int(sizes.max()),
+        int(stride) if stride.denominator == 1 else stride,
+        padding,
+        (phases[0].size - 1) / 2 - padding,
+        phases,
+    )
 
 
 def receptive_field(fn: Callable, x: Any) -> ReceptiveField:

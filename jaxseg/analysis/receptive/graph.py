@@ -167,9 +167,10 @@ class Graph:
             ValueError: two axes of an operand move along the same axis, as a diagonal's do.
         """
         kept = tuple(
-            Edge(value, tuple(links), frozenset(mixed)) for value, links in edges
+            Edge(value, tuple(links), frozenset(mixed))
+            for value, links in edges
             if isinstance(value, Value)
-        )  # fmt: skip
+        )
         assert kept
         parts = [cuts.each(n) if a in pixels else cuts.one() for a, n in enumerate(shape)]
         for edge in kept:
@@ -181,8 +182,9 @@ class Graph:
                 )
             for axis, link in enumerate(edge.links):
                 if not isinstance(link, Whole):
-                    new = cuts.behind(link, edge.value.cuts[axis], edge.value.shape[axis],
-                                      shape[link.axis])  # fmt: skip
+                    new = cuts.behind(
+                        link, edge.value.cuts[axis], edge.value.shape[axis], shape[link.axis]
+                    )
                     parts[link.axis] = cuts.both(parts[link.axis], new)
         fields = []
         for axis, extent in enumerate(self.extents):
@@ -205,20 +207,28 @@ class Graph:
         kept = tuple(Edge(v, tuple(links)) for v, links in edges if isinstance(v, Value))
         parts = []
         for a, n in enumerate(shape):
-            parts.append(functools.reduce(cuts.both, (
-                cuts.behind(e.links[a], e.value.cuts[a], e.value.shape[a], n) for e in kept
-            )))  # fmt: skip
+            parts.append(
+                functools.reduce(
+                    cuts.both,
+                    (cuts.behind(e.links[a], e.value.cuts[a], e.value.shape[a], n) for e in kept),
+                )
+            )
         fields = tuple(
             lattice.joined(
                 [
-                    (lattice.through(v.fields[i], links, v.shape, shape)
-                     if isinstance(v, Value) else None, length)
+                    (
+                        lattice.through(v.fields[i], links, v.shape, shape)
+                        if isinstance(v, Value)
+                        else None,
+                        length,
+                    )
                     for (v, links), length in zip(edges, lengths, strict=True)
                 ],
-                axis, shape,
+                axis,
+                shape,
             )
             for i in range(len(self.extents))
-        )  # fmt: skip
+        )
         return self._add(shape, kept, tuple(parts), fields)
 
     def relaid(

@@ -87,8 +87,12 @@ def _window(link: Window, lo, hi, jump, size, result):
         p = dilated // link.spread
         met = _column(dilated == p * link.spread, lo)
         far = _column(p // phases * jump, lo)
-        parts.append((np.where(met, lo[p % phases] + far, NOTHING),
-                      np.where(met, hi[p % phases] + far, -NOTHING)))  # fmt: skip
+        parts.append(
+            (
+                np.where(met, lo[p % phases] + far, NOTHING),
+                np.where(met, hi[p % phases] + far, -NOTHING),
+            )
+        )
     lo = functools.reduce(np.minimum, (a for a, _ in parts))
     hi = functools.reduce(np.maximum, (b for _, b in parts))
     return _cleared(lo, hi, jump * (period * link.step // whole))
@@ -222,8 +226,9 @@ def joined(parts: Sequence[tuple[Lattice | None, int]], axis: int, shape: Sequen
             here = np.moveaxis(np.ones(shape[axis], bool)[(None,) * (len(axes) - 1)], -1, at).copy()
             here[(slice(None),) * at + (slice(0, first),)] = False
             here[(slice(None),) * at + (slice(first + length, None),)] = False
-            field = replace(field, lo=np.where(here, field.lo, NOTHING),
-                            hi=np.where(here, field.hi, -NOTHING))  # fmt: skip
+            field = replace(
+                field, lo=np.where(here, field.lo, NOTHING), hi=np.where(here, field.hi, -NOTHING)
+            )
             total = field if total is None else _plain_union(total, field, shape)
         first += length
     assert total is not None
@@ -273,8 +278,9 @@ def listed(field: Lattice, shape: Sequence[int]) -> Lattice:
 
 def _listed_axis(field: Lattice, at: int, size: int) -> Lattice:
     jump = field.jumps[at]
-    lo, hi = (np.moveaxis(_listed(np.moveaxis(v, at, 0), jump, size), 0, at)
-              for v in (field.lo, field.hi))  # fmt: skip
+    lo, hi = (
+        np.moveaxis(_listed(np.moveaxis(v, at, 0), jump, size), 0, at) for v in (field.lo, field.hi)
+    )
     return Lattice(field.axes, (*field.jumps[:at], None, *field.jumps[at + 1 :]), lo, hi)
 
 
@@ -282,8 +288,10 @@ def _longer(field: Lattice, at: int, period: int) -> Lattice:
     """The same with a period that is a multiple of its own."""
     if field.lo.shape[at] == period:
         return field
-    lo, hi = (np.moveaxis(_listed(np.moveaxis(v, at, 0), field.jumps[at], period), 0, at)
-              for v in (field.lo, field.hi))  # fmt: skip
+    lo, hi = (
+        np.moveaxis(_listed(np.moveaxis(v, at, 0), field.jumps[at], period), 0, at)
+        for v in (field.lo, field.hi)
+    )
     return replace(field, lo=lo, hi=hi)
 
 
@@ -291,9 +299,12 @@ def _longer(field: Lattice, at: int, period: int) -> Lattice:
 
 
 def reshaped(
-    field: Lattice, old: Sequence[int], new: Sequence[int], sizes: Sequence[int],
+    field: Lattice,
+    old: Sequence[int],
+    new: Sequence[int],
+    sizes: Sequence[int],
     result: Sequence[int],
-) -> Lattice:  # fmt: skip
+) -> Lattice:
     """Axes `old` of an operand of `sizes` laid out as the axes `new` of the result.
 
     Other axes keep their numbers, which the caller has already made those of the result.
@@ -315,8 +326,10 @@ def reshaped(
 def _merged(lo, hi, jumps, sizes):
     """The first `len(sizes)` axes as one: the outermost may repeat, the others are listed."""
     for at in range(1, len(sizes)):
-        lo, hi = (np.moveaxis(_listed(np.moveaxis(v, at, 0), jumps[at], sizes[at]), 0, at)
-                  for v in (lo, hi))  # fmt: skip
+        lo, hi = (
+            np.moveaxis(_listed(np.moveaxis(v, at, 0), jumps[at], sizes[at]), 0, at)
+            for v in (lo, hi)
+        )
     shape = (-1, *lo.shape[len(sizes) :])
     return lo.reshape(shape), hi.reshape(shape), jumps[0]
 

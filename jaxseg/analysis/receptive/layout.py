@@ -82,8 +82,10 @@ def stack(graph, params, operands, results):
     axis, shape = params.get("axis", params.get("dimension")), results[0].shape
     one = (*shape[:axis], 1, *shape[axis + 1 :])
     links = [same(a + (a >= axis)) for a in range(len(shape) - 1)]
-    layers = [Known(one, x.make) if isinstance(x, Known) else graph.node(one, [(x, links)])
-              for x in operands]  # fmt: skip
+    layers = [
+        Known(one, x.make) if isinstance(x, Known) else graph.node(one, [(x, links)])
+        for x in operands
+    ]
     return [graph.joined(shape, layers, axis)]
 
 
@@ -150,8 +152,11 @@ def _relaid(graph: Graph, x: Value, shape: Sequence[int]) -> Operand:
     if any(len(a) > 1 or len(b) > 1 for a, b in inner):
         inner = [([head + i for i in a], [head + i for i in b]) for a, b in inner]
         outer = [(len(kept) - tail + i, len(wanted) - tail + i) for i in range(tail)]
-        groups = [*(((i,), (i,)) for i in range(head)), *((tuple(a), tuple(b)) for a, b in inner),
-                  *(((a,), (b,)) for a, b in outer)]  # fmt: skip
+        groups = [
+            *(((i,), (i,)) for i in range(head)),
+            *((tuple(a), tuple(b)) for a, b in inner),
+            *(((a,), (b,)) for a, b in outer),
+        ]
         features = wanted.index(len(new) - 1) if len(new) - 1 in wanted else None
         value = graph.relaid(value, sizes, tuple(groups), features)
     if len(wanted) < len(new):

@@ -37,8 +37,18 @@ def dynamic_update_slice(graph, params, operands, results):
     return [_replaced(graph, x, new, first)]
 
 
-@rule("scatter", "scatter_add", "scatter_mul", "scatter_min", "scatter_max", "scatter-add",
-      "scatter-sub", "scatter-mul", "scatter-min", "scatter-max")  # fmt: skip
+@rule(
+    "scatter",
+    "scatter_add",
+    "scatter_mul",
+    "scatter_min",
+    "scatter_max",
+    "scatter-add",
+    "scatter-sub",
+    "scatter-mul",
+    "scatter-min",
+    "scatter-max",
+)
 def scatter(graph, params, operands, results):
     """One box of the array is replaced or added to, as `x.at[2:4].set(y)` does."""
     x, indices, new = operands
@@ -75,8 +85,11 @@ def _replaced(graph: Graph, x: Operand, new: Operand, first: Sequence[int]) -> O
     for axis, (n, m) in enumerate(zip(x.shape, new.shape, strict=True)):
         if n != m:
             begin, end = first[axis], first[axis] + m
-            parts = [cut(graph, x, axis, 0, begin), cut(graph, x, axis, begin, end),
-                     cut(graph, x, axis, end, n)]  # fmt: skip
+            parts = [
+                cut(graph, x, axis, 0, begin),
+                cut(graph, x, axis, begin, end),
+                cut(graph, x, axis, end, n),
+            ]
             rest = [0 if a == axis else f for a, f in enumerate(first)]
             parts[1] = _replaced(graph, parts[1], new, rest)
             return graph.joined(x.shape, [p for p in parts if p.shape[axis]], axis)

@@ -118,9 +118,15 @@ def _pull(edge: Edge, node: Node, patch: Patch) -> Patch | None:
             values = _all(values, axis)
     for axis, mine in used.items():
         first, values = _along(
-            edge.links[mine], axis, values, origin[axis], node.cuts[axis], node.shape[axis],
-            edge.value.cuts[mine], edge.value.shape[mine],
-        )  # fmt: skip
+            edge.links[mine],
+            axis,
+            values,
+            origin[axis],
+            node.cuts[axis],
+            node.shape[axis],
+            edge.value.cuts[mine],
+            edge.value.shape[mine],
+        )
         if not values.shape[axis]:
             return None
         origin[axis] = first
@@ -251,9 +257,11 @@ def _relay(edge: Relaid, node: Node, patch: Patch) -> Patch:
             shape[old[0]], start[old[0]] = values.shape[new[0]], origin[new[0]]
             continue
         for a in new:
-            values = values.max(a, keepdims=True) if one else (
-                _filled(values, a, origin[a], node.cuts[a], node.shape[a])
-            )  # fmt: skip
+            values = (
+                values.max(a, keepdims=True)
+                if one
+                else (_filled(values, a, origin[a], node.cuts[a], node.shape[a]))
+            )
         for a in old:
             shape[a] = 1 if one else value.shape[a]
     values = values.transpose(order).reshape([shape[a] for a in back])

@@ -130,9 +130,7 @@ def _layer(tracer: Tracer, name: str, scope: Scope, value: Value | None, shape) 
 
 def _with_names(net: nnx.Module) -> nnx.Module:
     """The module, made for this trace alone, with every submodule's call in a named scope."""
-    modules = {
-        path: module for path, module in nnx.iter_modules(net) if path and callable(module)
-    }  # fmt: skip
+    modules = {path: module for path, module in nnx.iter_modules(net) if path and callable(module)}
     for path, module in modules.items():
         above = max((n for n in range(1, len(path)) if path[:n] in modules), default=0)
         name = ".".join(map(str, path[above:]))

@@ -189,10 +189,11 @@ def traced(
     leaves, tree = jax.tree.flatten((parts[1], given.args, given.keywords))
     is_param += [not module] * (len(leaves) - len(is_param))
     arrays = {
-        i: leaf for i, leaf in enumerate(leaves)
+        i: leaf
+        for i, leaf in enumerate(leaves)
         if isinstance(leaf, jax.Array | jax.ShapeDtypeStruct)
         or (module and isinstance(leaf, np.ndarray))
-    }  # fmt: skip
+    }
 
     def call(arrays, image):
         func, args, keywords = jax.tree.unflatten(
@@ -208,10 +209,13 @@ def traced(
     graph = Graph(shape[1:-1])
     tracer = Tracer(graph)
     known = [
-        constant(a, i if is_param[i] or not module else None,
-                 learned=(is_param[i] and module) or isinstance(a, jax.ShapeDtypeStruct))
+        constant(
+            a,
+            i if is_param[i] or not module else None,
+            learned=(is_param[i] and module) or isinstance(a, jax.ShapeDtypeStruct),
+        )
         for i, a in arrays.items()
-    ]  # fmt: skip
+    ]
     return tracer, tracer.run(closed, [*known, graph.input(shape)], ""), out
 
 

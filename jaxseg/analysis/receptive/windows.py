@@ -27,9 +27,15 @@ def convolution(graph, params, operands, results):
     if batches > 1:  # feature o takes its part of the batch, batch position by batch position
         links[batch] = WHOLE
     for axis, out, taps, step, (low, _), spread, dilation in zip(
-        space, out_space, window, params["window_strides"], params["padding"],
-        params["lhs_dilation"], params["rhs_dilation"], strict=True,
-    ):  # fmt: skip
+        space,
+        out_space,
+        window,
+        params["window_strides"],
+        params["padding"],
+        params["lhs_dilation"],
+        params["rhs_dilation"],
+        strict=True,
+    ):
         links[axis] = Window(out, taps, step, dilation, low, spread)
     edges = [(x, links), (kernel, [WHOLE] * len(kernel.shape))]
     if batches > 1 and isinstance(x, Value) and len(x.cuts[batch]) > 1:
@@ -81,11 +87,15 @@ def pooling(graph, params, operands, results):
         Window(axis, taps, step, dilation, low, spread)
         for axis, (taps, step, (low, _), spread, dilation) in enumerate(
             zip(
-                params["window_dimensions"], params["window_strides"], params["padding"],
-                params["base_dilation"], params["window_dilation"], strict=True,
+                params["window_dimensions"],
+                params["window_strides"],
+                params["padding"],
+                params["base_dilation"],
+                params["window_dilation"],
+                strict=True,
             )
         )
-    ]  # fmt: skip
+    ]
     count = len(results)
     edges = [(x, links if i < count else []) for i, x in enumerate(operands)]
     return [graph.node(aval.shape, edges) for aval in results]
@@ -97,11 +107,14 @@ def pooling_gradient(graph, params, operands, results):
     source, x = operands
     size, strides = params["window_dimensions"], params["window_strides"]
     lows = [low for low, _ in params["padding"]]
-    down = [Window(a, *how) for a, how in enumerate(
-        zip(size, strides, [1] * len(size), lows, strict=True)
-    )]  # fmt: skip
-    up = [Window(a, k, 1, -1, -low, s)
-          for a, (k, s, low) in enumerate(zip(size, strides, lows, strict=True))]  # fmt: skip
+    down = [
+        Window(a, *how)
+        for a, how in enumerate(zip(size, strides, [1] * len(size), lows, strict=True))
+    ]
+    up = [
+        Window(a, k, 1, -1, -low, s)
+        for a, (k, s, low) in enumerate(zip(size, strides, lows, strict=True))
+    ]
     windows = [source]
     if isinstance(x, Value):
         windows.append(graph.node(source.shape, [(x, down)]))
@@ -119,9 +132,16 @@ def cumulative(graph, params, operands, results):
 
 
 @rule(
-    "reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or",
-    "reduce_xor", "argmax", "argmin",
-)  # fmt: skip
+    "reduce_sum",
+    "reduce_max",
+    "reduce_min",
+    "reduce_prod",
+    "reduce_and",
+    "reduce_or",
+    "reduce_xor",
+    "argmax",
+    "argmin",
+)
 def reduction(graph, params, operands, results):
     """All positions of some axes."""
     to = itertools.count()
@@ -136,8 +156,10 @@ def sort(graph, params, operands, results):
     axis = params["dimension"]
     links = [WHOLE if a == axis else same(a) for a in range(len(results[0].shape))]
     keys = [(x, links) for x in operands[: params["num_keys"]]]
-    return [graph.node(aval.shape, [*keys, (x, links)])
-            for x, aval in zip(operands, results, strict=True)]  # fmt: skip
+    return [
+        graph.node(aval.shape, [*keys, (x, links)])
+        for x, aval in zip(operands, results, strict=True)
+    ]
 
 
 @rule("top_k")
