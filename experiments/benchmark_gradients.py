@@ -146,8 +146,8 @@ def deep_net_ways(config: Config) -> Ways:
     v = draw.standard_normal((*square, 3), np.float32)
 
     def norms(drawn):
-        def loss(nudges):
-            (logits, _), _ = apply(*drawn, images, nudges=nudges, method="trace")
+        def loss(perturbations):
+            (logits, _), _ = apply(*drawn, images, perturbations=perturbations, method="trace")
             return jnp.vdot(logits, v)
 
         return leading_norms(jax.grad(loss)(jnp.zeros((config.blocks, *square, config.features))))
@@ -187,7 +187,8 @@ def torch_ways(config: Config, weights: list[np.ndarray], make: Callable[[], Any
     Args:
         config: of the benchmark.
         weights: arrays (seeds, ...).
-        make: makes `run(weights, nudges) -> E and the x_l`, of one seed, and zeros for nudges.
+        make: makes `run(weights, perturbations) -> E and the x_l`, of one seed, and zeros
+            for perturbations.
     """
     if not torch_is_here():
         return {}
@@ -202,7 +203,7 @@ def torch_ways(config: Config, weights: list[np.ndarray], make: Callable[[], Any
         return torch.stack([g.norm() for g in torch.autograd.grad(value, states)])
 
     def norms(weights):
-        gradients = torch.func.grad(lambda nudges: run(weights, nudges)[0])(zeros)
+        gradients = torch.func.grad(lambda perturbations: run(weights, perturbations)[0])(zeros)
         return torch.stack([g.norm() for g in gradients])
 
     mapped = torch.func.vmap(norms, chunk_size=config.batch_size)
@@ -222,10 +223,10 @@ def torch_ways(config: Config, weights: list[np.ndarray], make: Callable[[], Any
     }
 
 
-def _nudged(x, nudges, number):
+def _perturbed(x, perturbations, number):
     """One of the x_l, which either stands for itself or is moved by its nudge."""
-    if nudges is not None:
-        return x + nudges[number]
+    if perturbations is not None:
+        return x + perturbations[number]
     return x if x.requires_grad else x.clone().requires_grad_()
 
 
@@ -234,10 +235,10 @@ def _dense(layers: int, x: np.ndarray, v: np.ndarray):
 
     first, last = torch.from_numpy(x), torch.from_numpy(v)
 
-    def run(weights, nudges):
-        states = [_nudged(first, nudges, 0)]
+    def run(weights, perturbations):
+        states = [_perturbed(first, perturbations, 0)]
         for number, w in enumerate(weights[0], 1):
-            states.append(_nudged(torch.relu(states[-1]) @ w, nudges, number))
+            states.append(_perturbed(torch.relu(states[-1]) @ w, perturbations, number))
         return (states[-1] * last).sum(), states
 
     return run, tuple(torch.zeros_like(first) for _ in range(layers + 1))
@@ -250,11 +251,11 @@ def _deep_net(config: Config, images: np.ndarray, v: np.ndarray):
     pixels, last = (torch.from_numpy(np.ascontiguousarray(a)) for a in (images, v))
     scale = 1 / math.sqrt(config.blocks)
 
-    def run(weights, nudges):
+    def run(weights, perturbations):
         stem, firsts, seconds, head = weights
         x, states = F.conv2d(pixels, stem, padding=1), []
         for number, (first, second) in enumerate(zip(firsts, seconds, strict=True)):
-            x = _nudged(x, nudges, number)
+            x = _perturbed(x, perturbations, number)
             states.append(x)
             y = F.conv2d(F.relu(x), first, padding=1)
             x = x + scale * F.conv2d(F.relu(y), second, padding=1)

@@ -21,10 +21,10 @@ def gradient_norms(apply, params, stats, batch, features: int) -> StackNorms:
     blocks = params["stack"]["blocks"]
     depth = len(jax.tree.leaves(blocks)[0])
 
-    def loss(blocks, nudges):
+    def loss(blocks, perturbations):
         moved = nnx.merge_state(params, nnx.State({"stack": {"blocks": blocks}}))
         (logits, _), _ = apply(
-            moved, stats, batch["image"], train=True, nudges=nudges, method="trace"
+            moved, stats, batch["image"], train=True, perturbations=perturbations, method="trace"
         )
         return mean_cross_entropy(logits, batch["label"])
 

@@ -25,7 +25,7 @@ from segmentation import Run, load_run
 from tqdm import tqdm
 
 from jaxseg import cli, ops
-from jaxseg.data.pictures import read_image
+from jaxseg.data.image_files import read_image
 from jaxseg.training.inference import InferenceConfig, entropy, probabilities
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")

@@ -45,7 +45,7 @@ from jaxseg.training import (
 )
 from jaxseg.training.checkpoints import Checkpoints
 from jaxseg.training.devices import batch_mesh, batch_placer, join_processes, replicate
-from jaxseg.training.signals import StopRequest, stop_requests
+from jaxseg.training.preemption import StopRequest, stop_requests
 
 WRITTEN = ("metrics.jsonl", "results.csv", "summary.md", "curves.png", "panel.png")
 CACHED = 1 << 30

@@ -129,7 +129,7 @@ plots.field_growth(list(DEPTHS), growth, title="3 taps: dilation sees as far as 
 # off the module:
 
 # %%
-context = nn.Context(1, rngs=nnx.Rngs(0))
+context = nn.ContextModule(1, rngs=nnx.Rngs(0))
 layers = list(context.layers)
 
 

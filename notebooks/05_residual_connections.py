@@ -30,16 +30,16 @@ from jaxseg.analysis import mean_field
 # %%
 net = models.DeepNet(classes=3, inputs=1, features=8, blocks=50, zero_last=True, rngs=nnx.Rngs(0))
 image = jax.random.normal(jax.random.key(0), (1, 16, 16, 1))
-nudges = jnp.zeros((50, 1, 16, 16, 8))
+perturbations = jnp.zeros((50, 1, 16, 16, 8))
 
 
 @jax.jit
-def signals(nudges):
-    logits, inputs = net.trace(image, nudges=nudges)
+def signals(perturbations):
+    logits, inputs = net.trace(image, perturbations=perturbations)
     return jnp.sum(jnp.sin(logits)), inputs
 
 
-gradients, inputs = jax.grad(signals, has_aux=True)(nudges)
+gradients, inputs = jax.grad(signals, has_aux=True)(perturbations)
 print(
     f"{net.config.convolutions} convolutions: "
     f"x_50 - x_1: {jnp.abs(inputs[-1] - inputs[0]).max()}, "

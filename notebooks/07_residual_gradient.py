@@ -104,8 +104,9 @@ sliders(
 # %% [markdown]
 # ## The same in convolutional nets
 #
-# Zeros that are added to each block's input (`nudges`) have all inputs' gradients, in one backward
-# pass. The zero padding at the image's border takes a little at every convolution: the theory
+# The gradient with respect to zeros that are added to each block's input (`perturbations`) is that
+# with respect to all inputs, in one backward pass. The zero padding at the image's border takes a
+# little at every convolution: the theory
 # (dashed, nothing fitted) knows of it. Batch norm *without* shortcuts is the surprise: it makes the
 # gradient explode towards the image, its square by $\pi/(\pi - 1)$ a layer (Yang et al. 2019); with
 # shortcuts it grows like a power of the depth alone.
@@ -144,12 +145,14 @@ def gradient_norms(arm):
         params, stats = init(key)
         readout = jax.random.normal(key, (8, SIDE, SIDE, 3))
 
-        def loss(params, nudges):
-            (logits, _), _ = apply(params, stats, images, method="trace", train=True, nudges=nudges)
+        def loss(params, perturbations):
+            (logits, _), _ = apply(
+                params, stats, images, method="trace", train=True, perturbations=perturbations
+            )
             return jnp.sum(logits * readout)
 
-        nudges = jnp.zeros((BLOCKS, 8, SIDE, SIDE, FEATURES))
-        return analysis.leading_norms(jax.grad(loss, 1)(params, nudges))
+        perturbations = jnp.zeros((BLOCKS, 8, SIDE, SIDE, FEATURES))
+        return analysis.leading_norms(jax.grad(loss, 1)(params, perturbations))
 
     # Over the members of an ensemble; compiled quickly, not well, for it runs once.
     many = training.over_members(norms, training.member_mesh(1), in_axes=(0,), few_calls=True)

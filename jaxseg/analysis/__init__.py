@@ -1,13 +1,13 @@
 """Studies of nets as functions: gradients, the theory of their size, and what is seen."""
 
 from jaxseg.analysis import finite_width, mean_field, shattering
+from jaxseg.analysis._hybrid_dilation import HybridDilation, hybrid_dilation
 from jaxseg.analysis.checkerboard import checkerboard_energy, phase_power
 from jaxseg.analysis.cosines import autocorrelation, cosine_matrix, gradient_cosines, mean_cosine
 from jaxseg.analysis.curvature import hessian_eigenvalues, hessian_vector_product, ritz_values
 from jaxseg.analysis.effective_field import EffectiveField, effective_receptive_field
 from jaxseg.analysis.gradients import StackNorms, leading_norms, stack_gradient_norms
 from jaxseg.analysis.gridding import axis_spectrum, gridding_energy
-from jaxseg.analysis.hybrid_dilation import HybridDilation, hybrid_dilation
 from jaxseg.analysis.landscape import filter_normalised_direction, loss_surface, surface_curvatures
 from jaxseg.analysis.noise_scale import NoiseScale, gradient_noise_scale
 from jaxseg.analysis.paths import (
@@ -20,7 +20,7 @@ from jaxseg.analysis.paths import (
 )
 from jaxseg.analysis.per_example import layer_gradient_norms, per_example_gradients
 from jaxseg.analysis.receptive import ReceptiveField, Summary, receptive_field, summary
-from jaxseg.analysis.signal import (
+from jaxseg.analysis.signal_propagation import (
     BackwardSignal,
     ForwardSignal,
     backward_signal,

@@ -17,19 +17,19 @@ class StackNorms(NamedTuple):
 
 
 def stack_gradient_norms(
-    loss: Callable[[Any, jax.Array], jax.Array], layers: Any, nudges: jax.Array
+    loss: Callable[[Any, jax.Array], jax.Array], layers: Any, perturbations: jax.Array
 ) -> StackNorms:
     """Gradient norm of every layer of a stack, in one backward pass.
 
     Args:
-        loss: `loss(layers, nudges)`, a scalar.
+        loss: `loss(layers, perturbations)`, a scalar.
         layers: the stacked parameters, a pytree whose leaves have a leading axis of layers.
-        nudges: (layers, *shape), zeros that `loss` adds to each layer's input.
+        perturbations: (layers, *shape), zeros that `loss` adds to each layer's input.
 
     Returns:
         the norms of dE/dx_l and of dE/dw_l.
     """
-    by_layer, by_input = jax.grad(loss, (0, 1))(layers, nudges)
+    by_layer, by_input = jax.grad(loss, (0, 1))(layers, perturbations)
     return StackNorms(leading_norms(by_input), leading_norms(by_layer))
 
 

@@ -1,14 +1,14 @@
 """Data sets for dense prediction: prepared with TFDS without TensorFlow, read with grain."""
 
-from jaxseg.data.augment import Augmentation, augment
+from jaxseg.data._augment import Augmentation, augment
+from jaxseg.data._prefetch import Prefetch, prefetch
+from jaxseg.data._prepare import prepare
 from jaxseg.data.batching import batches, padded_batches
 from jaxseg.data.datasets import ade20k, camvid, cityscapes, mosaic, oxford_pet, voc
 from jaxseg.data.frequencies import class_frequencies, inverse_log_weights, median_frequency_weights
 from jaxseg.data.mosaic_builder import MosaicConfig, TextureMosaic, mosaic_example
+from jaxseg.data.normalization import standardise, to_float
 from jaxseg.data.pair_folder import folder
-from jaxseg.data.pixels import standardise, to_float
-from jaxseg.data.prefetch import Prefetch, prefetch
-from jaxseg.data.prepare import prepare
 from jaxseg.data.sources import Dataset, DatasetInfo, Example, Pixels, Source, check_labels
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxseg.data import palettes
-from jaxseg.data.pictures import IGNORED, pack_colour
+from jaxseg.data.image_files import IGNORED, pack_colour
 
 Colour = tuple[int, int, int]
 FILE = "classes.txt"

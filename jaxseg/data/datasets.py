@@ -4,9 +4,9 @@ import os
 from typing import Any
 
 from jaxseg.data import homes, mosaic_builder, object_scenes, street_scenes
-from jaxseg.data.listing import find_directory
-from jaxseg.data.prepare import prepare
-from jaxseg.data.scenes import prepared
+from jaxseg.data._prepare import prepare
+from jaxseg.data.file_pairs import prepared
+from jaxseg.data.pairing import find_directory
 from jaxseg.data.sources import Dataset
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -23,7 +23,7 @@ def mosaic(
     Args:
         size: Height and width of an image in pixels.
         cells: Voronoi cells in an image.
-        data_dir: The root of prepared data sets; see `jaxseg.data.prepare.prepare`.
+        data_dir: The root of prepared data sets; see `jaxseg.data._prepare.prepare`.
         **options: The other fields of `MosaicConfig`: numbers of examples, seed, scale, gain and
             offset.
 
@@ -54,7 +54,7 @@ def camvid(
     Args:
         size: Height and width in pixels that images and labels are resampled to.
         directory: The folder of the split, else the environment variable JAXSEG_CAMVID names it.
-        data_dir: The root of prepared data sets; see `jaxseg.data.prepare.prepare`.
+        data_dir: The root of prepared data sets; see `jaxseg.data._prepare.prepare`.
 
     Raises:
         ValueError: The folder is not found, or not laid out as expected; a file is not as
@@ -77,7 +77,7 @@ def cityscapes(
     Args:
         size: Height and width in pixels; images keep their aspect, see `pictures.fit`.
         directory: The folder, else the environment variable JAXSEG_CITYSCAPES names it.
-        data_dir: The root of prepared data sets; see `jaxseg.data.prepare.prepare`.
+        data_dir: The root of prepared data sets; see `jaxseg.data._prepare.prepare`.
 
     Raises:
         ValueError: As `camvid`.
@@ -101,7 +101,7 @@ def oxford_pet(
         directory: The folder, else the environment variable JAXSEG_OXFORD_PET names it.
         held_out: The share of the official training images that is the validation split; the
             draw depends on their names alone. The test split is the official one.
-        data_dir: The root of prepared data sets; see `jaxseg.data.prepare.prepare`.
+        data_dir: The root of prepared data sets; see `jaxseg.data._prepare.prepare`.
 
     Raises:
         ValueError: As `camvid`; or `held_out` is not between 0 and 1.
@@ -126,7 +126,7 @@ def voc(
         size: Height and width in pixels; images keep their aspect, see `pictures.fit`.
         directory: The folder, else the environment variable JAXSEG_VOC names it.
         augmented: Train on the larger list trainaug.txt, with the masks of SegmentationClassAug.
-        data_dir: The root of prepared data sets; see `jaxseg.data.prepare.prepare`.
+        data_dir: The root of prepared data sets; see `jaxseg.data._prepare.prepare`.
 
     Raises:
         ValueError: As `camvid`.
@@ -149,7 +149,7 @@ def ade20k(
     Args:
         size: Height and width in pixels; images keep their aspect, see `pictures.fit`.
         directory: The folder, else the environment variable JAXSEG_ADE20K names it.
-        data_dir: The root of prepared data sets; see `jaxseg.data.prepare.prepare`.
+        data_dir: The root of prepared data sets; see `jaxseg.data._prepare.prepare`.
 
     Raises:
         ValueError: As `camvid`.

@@ -1,6 +1,6 @@
 """The public data sets' official homes: what their folders hold, and how to get them."""
 
-from jaxseg.data.listing import Home
+from jaxseg.data.pairing import Home
 
 CAMVID = Home(
     name="camvid",

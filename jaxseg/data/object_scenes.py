@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from jaxseg.data import homes, listing, palettes
-from jaxseg.data.pictures import IGNORED
-from jaxseg.data.scenes import Scenes
+from jaxseg.data import homes, pairing, palettes
+from jaxseg.data.file_pairs import Scenes
+from jaxseg.data.image_files import IGNORED
 
 VOC_CLASSES = (
     "background",
@@ -50,7 +50,7 @@ def oxford_pet_scenes(
         )
 
     def listed(name: str) -> list:
-        return listing.read_list(
+        return pairing.read_list(
             directory / "annotations" / name,
             lambda stem: directory / "images" / f"{stem}.jpg",
             lambda stem: directory / "annotations" / "trimaps" / f"{stem}.png",
@@ -58,7 +58,7 @@ def oxford_pet_scenes(
         )
 
     known = listed("trainval.txt")
-    train, validation = listing.hold_out(known, max(1, round(held_out * len(known))))
+    train, validation = pairing.hold_out(known, max(1, round(held_out * len(known))))
     return Scenes(
         name="oxford_pet",
         root=directory,
@@ -85,10 +85,10 @@ def voc_scenes(
     """
     lists = Path("ImageSets") / "Segmentation"
     inside = ("VOC2012", "VOCdevkit/VOC2012")
-    root = listing.find_inside(directory, inside, lists.as_posix(), homes.VOC)
+    root = pairing.find_inside(directory, inside, lists.as_posix(), homes.VOC)
 
     def listed(name: str, masks: str) -> list:
-        return listing.read_list(
+        return pairing.read_list(
             root / lists / name,
             lambda stem: root / "JPEGImages" / f"{stem}.jpg",
             lambda stem: root / masks / f"{stem}.png",
@@ -122,12 +122,12 @@ def ade20k_scenes(directory: Path, mean: tuple[float, ...], std: tuple[float, ..
         ValueError: The folder is not laid out as expected.
     """
     home = homes.ADE20K
-    root = listing.find_inside(directory, ("ADEChallengeData2016",), "annotations", home)
+    root = pairing.find_inside(directory, ("ADEChallengeData2016",), "annotations", home)
     files = {}
     for split, folder in (("train", "training"), ("validation", "validation")):
-        images = listing.list_files(root / "images" / folder, (".jpg",), home.help)
-        masks = listing.list_files(root / "annotations" / folder, (".png",), home.help)
-        files[split] = listing.pair(images, masks)
+        images = pairing.list_files(root / "images" / folder, (".jpg",), home.help)
+        masks = pairing.list_files(root / "annotations" / folder, (".png",), home.help)
+        files[split] = pairing.pair(images, masks)
     return Scenes(
         name="ade20k",
         root=root,

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from jaxseg.data import class_lists, listing
+from jaxseg.data import class_lists, pairing
 from jaxseg.data.class_lists import Colour, Listed
-from jaxseg.data.pictures import Files, upright_size
-from jaxseg.data.scenes import Scenes, check_size, prepared
+from jaxseg.data.file_pairs import Scenes, check_size, prepared
+from jaxseg.data.image_files import Files, upright_size
 from jaxseg.data.sources import Dataset
-from jaxseg.data.survey import survey
+from jaxseg.data.statistics import survey
 
 LAYOUT = """one of
   images/ and masks/                     split by a fixed draw
@@ -63,7 +63,7 @@ def folder(
         held_out: Where the folder is not split, this share is the validation split and as large a
             share the test split. An image's split depends on its name and on `seed`.
         seed: Of that draw.
-        data_dir: The root of prepared data sets; see `jaxseg.data.prepare.prepare`.
+        data_dir: The root of prepared data sets; see `jaxseg.data._prepare.prepare`.
 
     Raises:
         ValueError: The folder is not laid out so; a file is without partner, unreadable, or not as
@@ -162,13 +162,13 @@ def _listed(
 
 def _pair(images: Path, masks: Path) -> list[Files]:
     hint = f"a data set is {LAYOUT}"
-    image_files = listing.list_files(images, listing.IMAGES, hint)
+    image_files = pairing.list_files(images, pairing.IMAGES, hint)
     stems = {path.stem for path in image_files}
-    return listing.pair(
+    return pairing.pair(
         image_files,
-        listing.list_files(masks, listing.IMAGES, hint),
+        pairing.list_files(masks, pairing.IMAGES, hint),
         mask_key=lambda path: (
-            path.stem if path.stem in stems else listing.without_suffix(path.stem)
+            path.stem if path.stem in stems else pairing.without_suffix(path.stem)
         ),
     )
 
@@ -185,8 +185,8 @@ def _draw(pairs: list[Files], *, held_out: float, seed: int) -> dict[str, list[F
             f"there are {len(pairs)} pairs of images and masks, expected at least {2 * count + 1} "
             "for three splits: add some, or lower held_out"
         )
-    rest, test = listing.hold_out(pairs, count, seed=seed)
-    train, validation = listing.hold_out(rest, count, seed=seed)
+    rest, test = pairing.hold_out(pairs, count, seed=seed)
+    train, validation = pairing.hold_out(rest, count, seed=seed)
     return {"train": train, "validation": validation, "test": test}
 
 

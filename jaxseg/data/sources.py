@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float32, Int, Int32, UInt8
 from PIL import Image
 
-from jaxseg.data.pixels import standardise, to_float
-from jaxseg.data.prepare import open_split
+from jaxseg.data._prepare import open_split
+from jaxseg.data.normalization import standardise, to_float
 
 Example = dict[str, np.ndarray]
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from jaxseg.data import homes, listing
-from jaxseg.data.pictures import IGNORED
-from jaxseg.data.scenes import Scenes
+from jaxseg.data import homes, pairing
+from jaxseg.data.file_pairs import Scenes
+from jaxseg.data.image_files import IGNORED
 
 CAMVID_CLASSES = {
     "sky": (128, 128, 128),
@@ -61,9 +61,9 @@ def camvid_scenes(directory: Path) -> Scenes:
     hint = homes.CAMVID.help
     files = {}
     for split, folder in (("train", "train"), ("validation", "val"), ("test", "test")):
-        frames = listing.list_files(directory / folder, (".png", ".jpg", ".jpeg"), hint)
-        masks = listing.list_files(directory / f"{folder}annot", (".png",), hint)
-        files[split] = listing.pair(frames, masks)
+        frames = pairing.list_files(directory / folder, (".png", ".jpg", ".jpeg"), hint)
+        masks = pairing.list_files(directory / f"{folder}annot", (".png",), hint)
+        files[split] = pairing.pair(frames, masks)
     return Scenes(
         name="camvid",
         root=directory,
@@ -91,11 +91,11 @@ def cityscapes_scenes(directory: Path, mean: tuple[float, ...], std: tuple[float
     images, masks = "_leftImg8bit", "_gtFine_labelIds"
     files = {}
     for split, folder in (("train", "train"), ("validation", "val")):
-        files[split] = listing.pair(
-            listing.list_files(
+        files[split] = pairing.pair(
+            pairing.list_files(
                 directory / "leftImg8bit" / folder, (".png",), hint, pattern=f"*/*{images}.png"
             ),
-            listing.list_files(
+            pairing.list_files(
                 directory / "gtFine" / folder, (".png",), hint, pattern=f"*/*{masks}.png"
             ),
             image_key=lambda path: path.stem.removesuffix(images),

@@ -19,7 +19,7 @@ from jax.extend import core
 from jaxseg.interop.optional import pure
 from jaxseg.ops import canonical, rewrites
 from jaxseg.ops.geometry import Geometry
-from jaxseg.ops.taps import taps_p, write_taps
+from jaxseg.ops.sparse_axis import taps_p, write_taps
 from jaxseg.ops.trilinear import trilinear_p
 
 

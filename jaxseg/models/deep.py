@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxseg.nn import BatchNorm, Conv, GroupNorm, PreActivation, Residual, Shift, Stack
+from jaxseg.nn import BatchNorm, Bias, Conv, GroupNorm, PreActivation, Residual, Stack
 from jaxseg.nn.initializers import delta_orthogonal, he_normal, zeros
 
-# Without the learned scale every norm has the parameters of `Shift`, so that all arms of a study
+# Without the learned scale every norm has the parameters of `Bias`, so that all arms of a study
 # have equally many; a ReLU and the next kernel make up for it.
 _NORMS = {
-    "none": Shift,
+    "none": Bias,
     "batch": functools.partial(BatchNorm, scale=False),
     "group": functools.partial(GroupNorm, scale=False),
 }
@@ -123,10 +123,10 @@ class DeepNet(nnx.Module):
         return self._logits(self.stack(self.stem(images), train=train), train)
 
     def trace(
-        self, images: jax.Array, *, train: bool = False, nudges: jax.Array | None = None
+        self, images: jax.Array, *, train: bool = False, perturbations: jax.Array | None = None
     ) -> tuple[jax.Array, jax.Array]:
         """Logits and every block's input; see `nn.Stack.trace`."""
-        x, inputs = self.stack.trace(self.stem(images), train=train, nudges=nudges)
+        x, inputs = self.stack.trace(self.stem(images), train=train, perturbations=perturbations)
         return self._logits(x, train), inputs
 
     def _logits(self, x: jax.Array, train: bool) -> jax.Array:

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jaxseg.nn._dropout import dropout
 from jaxseg.nn.conv_norm import ConvNorm
-from jaxseg.nn.dropout import dropout
 from jaxseg.nn.norm import BatchNorm, NormFactory
 
 _RATES_AT_16 = (6, 12, 18)

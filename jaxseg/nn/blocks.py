@@ -12,7 +12,7 @@ from flax import nnx
 
 from jaxseg.nn.conv import Conv
 from jaxseg.nn.initializers import Initializer
-from jaxseg.nn.norm import NormFactory, Shift
+from jaxseg.nn.norm import Bias, NormFactory
 
 Activation = Callable[[jax.Array], jax.Array]
 
@@ -25,7 +25,7 @@ class _TwoConvolutions(nnx.Module):
         features: int,
         *,
         dilation: int = 1,
-        norm: NormFactory = Shift,
+        norm: NormFactory = Bias,
         activation: Activation = jax.nn.relu,
         kernel_init: Initializer | None = None,
         last_init: Initializer | None = None,
@@ -90,7 +90,7 @@ class Bottleneck(nnx.Module):
         *,
         reduction: int = 4,
         dilation: int = 1,
-        norm: NormFactory = Shift,
+        norm: NormFactory = Bias,
         activation: Activation = jax.nn.relu,
         kernel_init: Initializer | None = None,
         last_init: Initializer | None = None,

@@ -14,7 +14,7 @@ _DILATIONS = (1, 1, 2, 4, 8, 16, 1)
 _WIDTHS = {"basic": (1, 1, 1, 1, 1, 1, 1, 1), "large": (2, 2, 4, 8, 16, 32, 32, 1)}
 
 
-class Context(nnx.Module):
+class ContextModule(nnx.Module):
     """Seven 3x3 convolutions of dilations 1, 1, 2, 4, 8, 16, 1 with ReLU, then a 1x1 convolution.
 
     Their outputs see 3, 5, 9, 17, 33, 65, 67 and 67 pixels a side (Yu & Koltun 2016, table 1,
@@ -42,7 +42,7 @@ class Context(nnx.Module):
         rngs: nnx.Rngs,
     ):
         if width not in _WIDTHS:
-            raise ValueError(f'Context: width={width!r} is unknown: give "basic" or "large".')
+            raise ValueError(f'ContextModule: width={width!r} is unknown: give "basic" or "large".')
         features = [classes * factor for factor in _WIDTHS[width]]
         pairs = zip([classes, *features[:-2]], features[:-1], _DILATIONS, strict=True)
         init = identity(noise)

@@ -81,7 +81,7 @@ class GroupNorm(nnx.GroupNorm):
         return super().__call__(widened(x)).astype(x.dtype)
 
 
-class Shift(nnx.Module):
+class Bias(nnx.Module):
     """No normalisation: only the learned shift that the others carry too."""
 
     def __init__(self, features: int):

@@ -47,22 +47,22 @@ class Stack(nnx.Module):
         return self._run(x, None, train=train, collect=False)[0]
 
     def trace(
-        self, x: jax.Array, *, train: bool = False, nudges: jax.Array | None = None
+        self, x: jax.Array, *, train: bool = False, perturbations: jax.Array | None = None
     ) -> tuple[jax.Array, jax.Array]:
         """Run the blocks and keep what each was given.
 
         Args:
             x: as for a call.
             train: as for a call.
-            nudges: (depth, *x.shape), added to each block's input. The gradient with respect to
-                them, at zero, is the gradient with respect to each block's input.
+            perturbations: (depth, *x.shape), added to each block's input. The gradient with respect
+                to them, at zero, is the gradient with respect to each block's input.
 
         Returns:
             the output, and the input of each block, (depth, *x.shape).
         """
-        return self._run(x, nudges, train=train, collect=True)  # type: ignore[return-value]
+        return self._run(x, perturbations, train=train, collect=True)  # type: ignore[return-value]
 
-    def _run(self, x, nudges, *, train, collect):
+    def _run(self, x, perturbations, *, train, collect):
         graphdef, params, rest = nnx.split(self.blocks, nnx.Param, ...)
 
         def step(x, layer):
@@ -74,7 +74,7 @@ class Stack(nnx.Module):
             return y, (nnx.state(block, nnx.Not(nnx.Param)), x if collect else None)
 
         x, (rest, inputs) = _scan(
-            step, x, (params, rest, nudges), self.depth, self.checkpoint_every
+            step, x, (params, rest, perturbations), self.depth, self.checkpoint_every
         )
         nnx.update(self.blocks, rest)
         return x, inputs

@@ -1,13 +1,13 @@
 """Arrays to arrays: the convolutions that a segmentation net is made of."""
 
-from jaxseg.ops.conv import conv
+from jaxseg.ops._conv import conv
+from jaxseg.ops._lowering import lowering
+from jaxseg.ops._resize import resize
+from jaxseg.ops._upconv import upconv
 from jaxseg.ops.geometry import conv_output_size, upconv_output_size
-from jaxseg.ops.lowering import lowering
 from jaxseg.ops.mirror import mirror_pad
 from jaxseg.ops.pool import avg_pool, max_pool
-from jaxseg.ops.resize import resize
 from jaxseg.ops.shuffle import pixel_shuffle, pixel_unshuffle
-from jaxseg.ops.upconv import upconv
 
 __all__ = [
     "avg_pool",

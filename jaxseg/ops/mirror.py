@@ -8,7 +8,7 @@ from jaxtyping import Array, Shaped
 
 from jaxseg.ops import symbolic
 from jaxseg.ops.check import images
-from jaxseg.ops.taps import Taps, taps
+from jaxseg.ops.sparse_axis import Taps, taps
 
 
 def mirror_pad(

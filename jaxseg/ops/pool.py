@@ -33,7 +33,7 @@ from jaxtyping import Array, Float, Shaped
 from jaxseg.ops import symbolic
 from jaxseg.ops.check import images, widened
 from jaxseg.ops.geometry import Geometry, Padding, Sizes, conv_geometry, per_axis
-from jaxseg.ops.taps import Taps, taps
+from jaxseg.ops.sparse_axis import Taps, taps
 
 
 def max_pool(

@@ -27,7 +27,7 @@ from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from jaxseg.ops import forms
+from jaxseg.ops import dispatch
 from jaxseg.ops.geometry import Geometry
 
 Mode = Literal["y", "x", "k"]
@@ -156,8 +156,8 @@ def _write(rewrite: Callable[[str], bool]) -> Callable[..., jax.Array]:
             ).shape
             return jnp.zeros(shape, lhs.dtype)
         if rewrite(form):
-            return forms.fast(mode, geometry, lhs, rhs)
-        return forms.plain(mode, geometry, lhs, rhs)
+            return dispatch.fast(mode, geometry, lhs, rhs)
+        return dispatch.plain(mode, geometry, lhs, rhs)
 
     return written
 

@@ -35,10 +35,10 @@ def test_stack_gradient_norms_equal_gradients_by_hand():
             x = jnp.tanh(x @ ws[i])
         return jnp.sum(x**2)
 
-    def loss(layers, nudges):
+    def loss(layers, perturbations):
         h = x
         for i in range(3):
-            h = jnp.tanh((h + nudges[i]) @ layers["w"][i])
+            h = jnp.tanh((h + perturbations[i]) @ layers["w"][i])
         return jnp.sum(h**2)
 
     found = stack_gradient_norms(loss, {"w": w}, jnp.zeros((3, 2, 5)))

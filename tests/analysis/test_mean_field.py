@@ -87,9 +87,11 @@ def measured(make_block, blocks, *, features, size, batch=2, seeds=4):
         params, stats = init(keys[0])
         x, cotangent = (jax.random.normal(k, shape) for k in keys[1:])
 
-        def loss(blocks, nudges):
+        def loss(blocks, perturbations):
             moved = jax.tree.map(lambda _, new: new, params, blocks)
-            (y, _), _ = apply(moved, stats, x, train=True, nudges=nudges, method="trace")
+            (y, _), _ = apply(
+                moved, stats, x, train=True, perturbations=perturbations, method="trace"
+            )
             return jnp.sum(y * cotangent)
 
         return stack_gradient_norms(loss, params, jnp.zeros((blocks, *shape))).inputs

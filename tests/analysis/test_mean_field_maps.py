@@ -282,11 +282,11 @@ def batch_norm_nets(phi, *, batch, layers, residual=False, seeds=6, seed=0):
                 return y, jnp.mean(y**2)
             return phi(norm(x @ w)), jnp.mean(x**2)
 
-        def through(nudges):
+        def through(perturbations):
             def step(x, item):
                 return layer(x + item[1], item[0])
 
-            return jax.lax.scan(step, x, (weights, nudges))
+            return jax.lax.scan(step, x, (weights, perturbations))
 
         y, pull, moments = jax.vjp(through, jnp.zeros((layers, batch, WIDTH)), has_aux=True)
         (gradients,) = pull(jax.random.normal(keys[-2], y.shape))

@@ -97,9 +97,9 @@ def test_convolutional_stack_agrees_with_stack_gradient_norms():
     def layer(params, x):
         return nnx.merge(graphdef, params, copy=True)(x)
 
-    def loss(params, nudges):
+    def loss(params, perturbations):
         whole = nnx.merge(nnx.graphdef(stack), {"blocks": params}, copy=True)
-        return jnp.sum(cotangent * whole.trace(x, nudges=nudges)[0])
+        return jnp.sum(cotangent * whole.trace(x, perturbations=perturbations)[0])
 
     @quickly
     def measured(params, x):

@@ -12,13 +12,13 @@ from PIL import Image, ImageEnhance
 from skimage import color
 
 from jaxseg import data
-from jaxseg.data import colour, warp
+from jaxseg.data import affine, photometric
 
 STILL = data.Augmentation(scale=(1.0, 1.0), flip=0.0)
 FILL = (0.25, 0.5, 0.75)
 augment = jax.jit(data.augment, static_argnames=("config", "ignore_index"))
-adjust_hue = jax.jit(colour.adjust_hue)
-blur = jax.jit(colour.blur, static_argnames="largest")
+adjust_hue = jax.jit(photometric.adjust_hue)
+blur = jax.jit(photometric.blur, static_argnames="largest")
 
 
 def still(**changes):
@@ -162,8 +162,8 @@ def test_images_and_labels_stay_aligned(scale, crop, flip, rotate, cutout, seed)
 def test_interpolation_agrees_with_its_definition():
     image, label = (a[0] for a in noise(size=(6, 9)))
     places = np.random.default_rng(2).uniform((-2, -2), (7, 10), (300, 1, 2)).astype(np.float32)
-    found = jax.jit(warp.bilinear)(image, places[..., 0], places[..., 1])[:, 0]
-    nearest, inside = jax.jit(warp.nearest)(label, places[..., 0], places[..., 1])
+    found = jax.jit(affine.bilinear)(image, places[..., 0], places[..., 1])[:, 0]
+    nearest, inside = jax.jit(affine.nearest)(label, places[..., 0], places[..., 1])
     pixels = np.stack(np.indices((6, 9)), axis=-1).reshape(-1, 2)
     away = np.abs(np.clip(places, 0, (5, 8)) - pixels)
     chosen = np.argmin((away**2).sum(axis=-1), axis=1)
@@ -179,8 +179,8 @@ def test_a_quarter_turn():
 
     @jax.jit
     def turned(radians):
-        places = warp.positions(warp.Affine(warp.rotation(radians), jnp.full(2, 2.0)), (5, 5))
-        return warp.bilinear(image, *places), warp.nearest(label, *places)[0]
+        places = affine.positions(affine.Affine(affine.rotation(radians), jnp.full(2, 2.0)), (5, 5))
+        return affine.bilinear(image, *places), affine.nearest(label, *places)[0]
 
     # The quarter turn counter-clockwise of the positions turns what is seen clockwise.
     found, labels = turned(np.float32(np.pi / 2))
@@ -310,7 +310,7 @@ def test_contrast_does_not_see_the_filling():
     (found,), (labels,) = augment(jax.random.key(0), image, label % 255, config, fill=0.0)
     seen = np.asarray(labels != 255)
     np.testing.assert_allclose(
-        colour.grey(found)[seen].mean(), colour.grey(image[0]).mean(), rtol=0, atol=0.01
+        photometric.grey(found)[seen].mean(), photometric.grey(image[0]).mean(), rtol=0, atol=0.01
     )
 
 
@@ -323,9 +323,9 @@ def photograph():
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
-        (colour.adjust_brightness, ImageEnhance.Brightness),
-        (colour.adjust_contrast, ImageEnhance.Contrast),
-        (colour.adjust_saturation, ImageEnhance.Color),
+        (photometric.adjust_brightness, ImageEnhance.Brightness),
+        (photometric.adjust_contrast, ImageEnhance.Contrast),
+        (photometric.adjust_saturation, ImageEnhance.Color),
     ],
 )
 def test_colours_are_those_of_pillow(ours, theirs, factor):

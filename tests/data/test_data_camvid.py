@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from jaxseg import data
-from jaxseg.data import pictures, street_scenes
+from jaxseg.data import image_files, street_scenes
 
 FOLDERS = ("train", "val", "test")
 
@@ -170,9 +170,9 @@ def test_the_real_split():
     assert counts == {"train": 367, "validation": 101, "test": 233}
     seen = set()
     for files in scenes.files["train"][::60]:
-        image, values = pictures.read_pair(files)
-        label = pictures.to_labels(values, scenes.labels, files.mask)
-        small, label = pictures.fit(image, label, (60, 80), keep_aspect=False)
+        image, values = image_files.read_pair(files)
+        label = image_files.to_labels(values, scenes.labels, files.mask)
+        small, label = image_files.fit(image, label, (60, 80), keep_aspect=False)
         assert (small.shape, label.shape) == ((60, 80, 3), (60, 80))
         data.check_labels(label, 11)
         seen |= set(np.unique(label).tolist())

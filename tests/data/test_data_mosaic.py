@@ -6,7 +6,7 @@ import pytest
 
 from jaxseg import data
 from jaxseg.data import textures
-from jaxseg.data.prepare import open_split
+from jaxseg.data._prepare import open_split
 
 TINY = {"size": 16, "cells": 4, "train": 12, "validation": 5, "test": 3}  # as in conftest.py
 

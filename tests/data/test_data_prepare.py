@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 
 from jaxseg import data
 from jaxseg.data import mosaic_builder
-from jaxseg.data.prepare import is_complete
+from jaxseg.data._prepare import is_complete
 
 TINY = {"size": 16, "cells": 4, "train": 12, "validation": 5, "test": 3}  # as in conftest.py
 

@@ -11,12 +11,12 @@ from flax import nnx
 from jaxseg import ops
 from jaxseg.nn import (
     BatchNorm,
+    Bias,
     Bottleneck,
     GroupNorm,
     PostActivation,
     PreActivation,
     Residual,
-    Shift,
     initializers,
 )
 
@@ -67,9 +67,7 @@ def test_scale_false_has_as_many_parameters_as_shift():
         functools.partial(GroupNorm, scale=False),
     ):
         shapes = [a.shape for a in jax.tree.leaves(nnx.state(norm(8), nnx.Param))]
-        assert (
-            shapes == [a.shape for a in jax.tree.leaves(nnx.state(Shift(8), nnx.Param))] == [(8,)]
-        )
+        assert shapes == [a.shape for a in jax.tree.leaves(nnx.state(Bias(8), nnx.Param))] == [(8,)]
 
 
 @pytest.mark.parametrize("groups", [1, 4, 8])
@@ -85,7 +83,7 @@ def test_group_norm_keeps_examples_apart(x, groups):
 
 
 def test_shift_adds_one_number_a_channel(x):
-    shift = filled(Shift(8))
+    shift = filled(Bias(8))
     close(shift(x), np.asarray(x) + np.asarray(shift.bias[...]))
     assert shift(x.astype(jnp.bfloat16)).dtype == jnp.bfloat16
 

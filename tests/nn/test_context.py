@@ -11,7 +11,7 @@ from jaxseg.nn.context import identity
 
 
 def test_fields_are_those_of_the_paper():
-    net = nn.Context(2, rngs=nnx.Rngs(0))
+    net = nn.ContextModule(2, rngs=nnx.Rngs(0))
     table = analysis.summary(net, jax.ShapeDtypeStruct((1, 80, 80, 2), jnp.float32))
     fields = [layer.field.size for layer in table.layers if layer.name not in ("", "all")]
     assert fields == [(n, n) for n in (3, 5, 9, 17, 33, 65, 67, 67)]
@@ -20,9 +20,9 @@ def test_fields_are_those_of_the_paper():
 @pytest.mark.parametrize("width", ["basic", "large"])
 def test_it_starts_by_passing_scores_on(width):
     x = jax.random.uniform(jax.random.key(0), (1, 5, 7, 3))
-    net = nn.Context(3, width=width, noise=0.0, rngs=nnx.Rngs(0))
+    net = nn.ContextModule(3, width=width, noise=0.0, rngs=nnx.Rngs(0))
     np.testing.assert_allclose(net(x), x, rtol=1e-5, atol=1e-6)
-    noisy = nn.Context(3, width=width, rngs=nnx.Rngs(0))
+    noisy = nn.ContextModule(3, width=width, rngs=nnx.Rngs(0))
     assert 1e-4 < np.max(np.abs(noisy(x) - x)) < 0.5
 
 
@@ -36,7 +36,7 @@ def test_identity_repeats_or_averages_channels():
 
 def test_an_unknown_width_is_refused():
     with pytest.raises(ValueError, match="width='huge' is unknown"):
-        nn.Context(3, width="huge", rngs=nnx.Rngs(0))
+        nn.ContextModule(3, width="huge", rngs=nnx.Rngs(0))
 
 
 def test_upconvolutions_of_fcn_start_as_bilinear_interpolation():

@@ -24,8 +24,10 @@ def run_stack(every):
     init, apply = functional(lambda rngs: Stack(block, DEPTH, checkpoint_every=every, rngs=rngs))
     params, stats = init(jax.random.key(0))
 
-    def loss(params, nudges, x, cotangent):
-        (y, inputs), moved = apply(params, stats, x, train=True, nudges=nudges, method="trace")
+    def loss(params, perturbations, x, cotangent):
+        (y, inputs), moved = apply(
+            params, stats, x, train=True, perturbations=perturbations, method="trace"
+        )
         return jnp.sum(y * cotangent), (y, inputs, moved)
 
     return loss, params, stats
@@ -35,12 +37,12 @@ def run_loop(stats):
     """The same by a Python loop over slices of the stacked state."""
     graphdef = nnx.graphdef(nnx.eval_shape(lambda: block(nnx.Rngs(0))))
 
-    def loss(params, nudges, x, cotangent):
+    def loss(params, perturbations, x, cotangent):
         inputs, moved = [], []
         for i in range(DEPTH):
             own = [jax.tree.map(lambda a, i=i: a[i], t["blocks"]) for t in (params, stats)]
             module = nnx.merge(graphdef, *own, copy=True)
-            x = x + nudges[i]
+            x = x + perturbations[i]
             inputs.append(x)
             x = module(x, train=True)
             moved.append(nnx.state(module, nnx.Not(nnx.Param)))
@@ -53,8 +55,8 @@ def run_loop(stats):
 @pytest.fixture(scope="module")
 def data():
     keys = jax.random.split(jax.random.key(1), 3)
-    nudges = 0.1 * jax.random.normal(keys[2], (DEPTH, *SHAPE))
-    return nudges, jax.random.normal(keys[0], SHAPE), jax.random.normal(keys[1], SHAPE)
+    perturbations = 0.1 * jax.random.normal(keys[2], (DEPTH, *SHAPE))
+    return perturbations, jax.random.normal(keys[0], SHAPE), jax.random.normal(keys[1], SHAPE)
 
 
 def evaluate(loss, params, data):
@@ -87,8 +89,8 @@ def test_equals_the_loop(every, data, expected):
 def test_gradient_of_a_nudge_is_that_of_the_blocks_input(data):
     loss, params, stats = run_stack(0)
     _, x, cotangent = data
-    nudges = jnp.zeros((DEPTH, *SHAPE))
-    (_, (_, inputs, _)), (_, by_nudge, _) = evaluate(loss, params, (nudges, x, cotangent))
+    perturbations = jnp.zeros((DEPTH, *SHAPE))
+    (_, (_, inputs, _)), (_, by_nudge, _) = evaluate(loss, params, (perturbations, x, cotangent))
     graphdef = nnx.graphdef(nnx.eval_shape(lambda: block(nnx.Rngs(0))))
 
     def rest(x, start):

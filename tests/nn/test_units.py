@@ -15,7 +15,7 @@ def test_conv_norm_is_its_formula_and_pads_both_sides_alike():
     y = ops.conv(x, unit.conv.kernel[...], stride=2, dilation=2, padding=2)
     wanted = np.maximum(np.asarray(y) / np.sqrt(1 + 1e-5), 0)
     np.testing.assert_allclose(unit(x), wanted, rtol=1e-5, atol=1e-6)
-    bare = nn.ConvNorm(3, 4, padding="valid", activation=None, norm=nn.Shift, rngs=nnx.Rngs(0))
+    bare = nn.ConvNorm(3, 4, padding="valid", activation=None, norm=nn.Bias, rngs=nnx.Rngs(0))
     assert bare(x).shape == (2, 6, 7, 4)
     assert np.min(bare(x)) < 0
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxseg import ops
-from jaxseg.ops import canonical, forms, rewrites
+from jaxseg.ops import canonical, dispatch, rewrites
 from jaxseg.ops.geometry import conv_geometry, upconv_geometry
 
 
@@ -123,7 +123,7 @@ def chosen(mode, geometry, inputs, features, batch=8):
     }
     left, right = {"y": "xk", "x": "yk", "k": "xy"}[mode]
     abstract = (jax.ShapeDtypeStruct(shapes[name], jnp.float32) for name in (left, right))
-    return forms.RULES[mode](geometry, *abstract).__name__
+    return dispatch.RULES[mode](geometry, *abstract).__name__
 
 
 @pytest.mark.parametrize(

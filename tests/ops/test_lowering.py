@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxseg import ops
-from jaxseg.ops.lowering import current_form
+from jaxseg.ops._lowering import current_form
 
 # Of so many channels that the weight gradient is a convolution too, not a product of few columns.
 X = np.random.default_rng(0).normal(size=(2, 6, 6, 16)).astype(np.float32)

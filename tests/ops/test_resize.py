@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from operands import draw, line
 
 from jaxseg import ops
-from jaxseg.ops.resize import _linear
-from jaxseg.ops.taps import _MANY
+from jaxseg.ops._resize import _linear
+from jaxseg.ops.sparse_axis import _MANY
 
 MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
@@ -141,7 +141,7 @@ def test_nearest_is_pytorchs(case):
 
 
 def test_nearest_rounds_as_pytorch_at_every_size():
-    from jaxseg.ops.resize import _nearest
+    from jaxseg.ops._resize import _nearest
 
     torch = pytest.importorskip("torch")
     for i in [1, 2, 3, 7, 31, 64, 107]:

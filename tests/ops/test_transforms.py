@@ -14,7 +14,7 @@ import pytest
 from jax.test_util import check_grads
 
 from jaxseg import ops
-from jaxseg.ops import canonical, forms
+from jaxseg.ops import canonical, dispatch
 from jaxseg.ops.geometry import conv_geometry
 from jaxseg.ops.trilinear import trilinear_p
 
@@ -413,7 +413,7 @@ def test_canonical_as_plain(x64, name, mode):
     table = {"y": canonical.convolution, "x": canonical.input_gradient}
     got, wanted = (
         jax.jit(functools.partial(form, geometry=geometry))(operands[left], operands[right])
-        for form in (table.get(mode, canonical.weight_gradient), forms.PLAIN[mode])
+        for form in (table.get(mode, canonical.weight_gradient), dispatch.PLAIN[mode])
     )
     assert got.shape == operands[mode].shape
     assert_close(got, wanted)

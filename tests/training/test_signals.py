@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from jaxseg.training.signals import stop_requests
+from jaxseg.training.preemption import stop_requests
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

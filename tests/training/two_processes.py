@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxseg.training.checkpoints import Checkpoints
-from jaxseg.training.signals import stop_requests
+from jaxseg.training.preemption import stop_requests
 
 
 def state_at(step, mesh):

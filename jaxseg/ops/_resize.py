@@ -13,7 +13,7 @@ from jaxtyping import Array, Shaped
 from jaxseg.ops import symbolic
 from jaxseg.ops.check import images, widened
 from jaxseg.ops.geometry import Sizes
-from jaxseg.ops.taps import Taps, taps
+from jaxseg.ops.sparse_axis import Taps, taps
 
 
 def resize(

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow_datasets as tfds
 
+from jaxseg.data._prepare import prepare
 from jaxseg.data.builder import MaskBuilder, Recipe, recipe_name
-from jaxseg.data.pictures import Files, fit, read_pair, to_labels
-from jaxseg.data.prepare import prepare
+from jaxseg.data.image_files import Files, fit, read_pair, to_labels
 from jaxseg.data.sources import Dataset
 
 Colour = tuple[int, int, int]

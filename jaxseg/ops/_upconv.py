@@ -4,9 +4,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxseg.ops import canonical, symbolic
+from jaxseg.ops._lowering import current_form, explicit
 from jaxseg.ops.check import check_operands
 from jaxseg.ops.geometry import Padding, Sizes, upconv_geometry, without_excess
-from jaxseg.ops.lowering import current_form, explicit
 from jaxseg.ops.trilinear import trilinear
 
 

@@ -14,11 +14,11 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from jaxseg.data._prepare import data_root, keep_text
 from jaxseg.data.builder import recipe_name
 from jaxseg.data.class_lists import FILE, Listed
-from jaxseg.data.pictures import IGNORED, Files, present, read_pair, shrink, to_labels
-from jaxseg.data.prepare import data_root, keep_text
-from jaxseg.data.scenes import SceneFiles, fingerprint
+from jaxseg.data.file_pairs import SceneFiles, fingerprint
+from jaxseg.data.image_files import IGNORED, Files, present, read_pair, shrink, to_labels
 
 _MOST_VALUES = 64
 _LEAST_STD = 1 / 255

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Float32, Integer, PRNGKeyArray
 
-from jaxseg.data import colour, warp
-from jaxseg.data.pixels import PerChannel, channel_values
+from jaxseg.data import affine, photometric
+from jaxseg.data.normalization import PerChannel, channel_values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,10 +156,10 @@ def _augment_one(draws, image, label, config, filling, ignore_index):
     size = config.crop or label.shape
     seen = jnp.ones(size, bool)
     if size != label.shape or config.scale != (1, 1) or config.flip or config.rotate:
-        affine = _affine(draws, label.shape, size, config)
-        row, column = warp.positions(affine, size)
-        image = warp.bilinear(image, row, column)
-        label, seen = warp.nearest(label, row, column)
+        moved = _affine(draws, label.shape, size, config)
+        row, column = affine.positions(moved, size)
+        image = affine.bilinear(image, row, column)
+        label, seen = affine.nearest(label, row, column)
     image = _recolour(draws, image, seen, config)
     if config.cutout:
         seen &= ~_rectangle(draws, size, config.cutout)
@@ -167,7 +167,7 @@ def _augment_one(draws, image, label, config, filling, ignore_index):
     return image, jnp.where(seen, label, jnp.asarray(ignore_index, label.dtype))
 
 
-def _affine(draws: _Draws, old, new, config: Augmentation) -> warp.Affine:
+def _affine(draws: _Draws, old, new, config: Augmentation) -> affine.Affine:
     """The map from the result's pixels to the input's.
 
     The result is a window of the zoomed image. Its first pixel's place there is a whole number,
@@ -184,10 +184,10 @@ def _affine(draws: _Draws, old, new, config: Augmentation) -> warp.Affine:
     middles = [(place + after / 2) / zoom - 0.5 for place, after in zip(places, new, strict=True)]
     matrix = jnp.eye(2, dtype=jnp.float32)
     if config.rotate:
-        matrix = warp.rotation((2 * draws.rotate - 1) * math.radians(config.rotate))
+        matrix = affine.rotation((2 * draws.rotate - 1) * math.radians(config.rotate))
     across = jnp.where(draws.flip < config.flip, -1, 1).astype(jnp.float32)
     flip = jnp.stack([jnp.ones_like(across), across])
-    return warp.Affine(matrix * flip[None, :] / zoom, jnp.stack(middles))
+    return affine.Affine(matrix * flip[None, :] / zoom, jnp.stack(middles))
 
 
 def _place(draw: Float32[Array, ""], room: Float32[Array, ""]) -> Float32[Array, ""]:
@@ -202,17 +202,17 @@ def _recolour(draws: _Draws, image, seen: Bool[Array, "h w"], config: Augmentati
         return (low + (high - low) * draw).astype(image.dtype)
 
     if config.brightness:
-        image = colour.adjust_brightness(image, factor(draws.brightness, config.brightness))
+        image = photometric.adjust_brightness(image, factor(draws.brightness, config.brightness))
     if config.contrast:
-        image = colour.adjust_contrast(image, factor(draws.contrast, config.contrast), seen)
+        image = photometric.adjust_contrast(image, factor(draws.contrast, config.contrast), seen)
     if config.saturation:
-        image = colour.adjust_saturation(image, factor(draws.saturation, config.saturation))
+        image = photometric.adjust_saturation(image, factor(draws.saturation, config.saturation))
     if config.hue:
         turns = (2 * draws.hue - 1) * config.hue
-        image = colour.adjust_hue(image, turns.astype(image.dtype))
+        image = photometric.adjust_hue(image, turns.astype(image.dtype))
     if config.blur:
         sigma = (draws.blur * config.blur).astype(image.dtype)
-        image = colour.blur(image, sigma, largest=config.blur)
+        image = photometric.blur(image, sigma, largest=config.blur)
     return image
 
 
