@@ -163,6 +163,7 @@ class Study:
             steps=self.config.steps,
             mesh=self.mesh,
             name=f"{arm}, {depth} convolutions, {len(members)} runs",
+            transform=lambda _, batch: self.dataset.info.normalize_batch(batch),
         )
         rows = self._evaluate(arm, depth, members, apply, sweep)
         self._save_curves(rows, sweep)
@@ -181,8 +182,8 @@ class Study:
     def net(self, arm: str, depth: int, rngs: nnx.Rngs) -> models.DeepNet:
         """The net of one arm with `depth` convolutions."""
         return models.DeepNet(
-            classes=self.dataset.classes,
-            inputs=self.dataset.channels,
+            classes=self.dataset.info.classes,
+            inputs=self.dataset.info.channels,
             features=self.config.features,
             blocks=(depth - 2) // 2,
             dilation=self.config.dilation,
@@ -206,10 +207,10 @@ class Study:
         """Write tables and figures of all that is known."""
         if not self.results:
             return
-        chance = math.log(self.dataset.classes)
+        chance = math.log(self.dataset.info.classes)
         seeds = len({row["seed"] for row in self.results})
         about = (
-            f"{self.dataset.name}, {self.config.size[0]}x{self.config.size[1]} pixels, "
+            f"{self.dataset.info.name}, {self.config.size[0]}x{self.config.size[1]} pixels, "
             f"{self.config.features} features, {self.config.steps} steps of "
             f"{self.config.batch_size} images, {seeds} seeds"
         )
@@ -226,7 +227,7 @@ class Study:
             depth=deepest,
             theory={arm: line for arm, line in expected.items() if line is not None},
             strip=self._strip(),
-            palette=self.dataset.palette,
+            palette=self.dataset.info.palette,
             title=about,
         )
         figure.savefig(self.out / "depth_scaling.png", dpi=150)
@@ -273,7 +274,7 @@ class Study:
         if self._gradients_known(arm, depth):
             return
         self.gradients = [r for r in self.gradients if (r["arm"], r["depth"]) != (arm, depth)]
-        batch = next(self._batches(0))
+        batch = self.dataset.info.normalize_batch(next(self._batches(0)))
 
         def norms(params, stats, batch):
             return gradient_norms(apply, params, stats, batch, self.config.features)
@@ -302,7 +303,8 @@ class Study:
             return layer_responses(apply, params, stats, images, residual=residual)
 
         measure = over_members(responses, self.mesh, in_axes=(0, 0, None), few_calls=True)
-        found = jax.device_get(measure(sweep.params, sweep.stats, next(self._batches(0))["image"]))
+        images = self.dataset.info.normalize(next(self._batches(0))["image"])
+        found = jax.device_get(measure(sweep.params, sweep.stats, images))
         fresh = [
             {
                 "arm": arm,
@@ -329,8 +331,9 @@ class Study:
             apply,
             sweep,
             data.padded_batches(self.validation, batch_size=STRIP),
-            classes=self.dataset.classes,
+            classes=self.dataset.info.classes,
             mesh=self.mesh,
+            transform=lambda _, batch: self.dataset.info.normalize_batch(batch),
         )
         losses, best = sweep.final_losses(), int(np.argmin(sweep.final_losses()))
         folder = self.out / "predictions"
@@ -371,10 +374,7 @@ class Study:
     def _strip(self) -> dict[str, np.ndarray]:
         """Validation images, masks, and what the deepest nets of either kind predict."""
         batch = next(data.padded_batches(self.validation, batch_size=STRIP))
-        strip = {
-            "image": batch["image"] * np.array(self.dataset.std) + np.array(self.dataset.mean),
-            "mask": batch["label"],
-        }
+        strip = {"image": batch["image"] / 255, "mask": batch["label"]}
         for arm in ("residual", "plain"):
             depths = [row["depth"] for row in self.results if row["arm"] == arm]
             path = self.out / "predictions" / f"{arm}-{max(depths, default=0)}.npy"

@@ -92,7 +92,7 @@ def main(config: Config) -> None:
         if not study.results.has(arm=arm):
             study.run(arm)
     about = (
-        f"{study.dataset.name} at {config.size} pixels, {config.steps} steps of "
+        f"{study.dataset.info.name} at {config.size} pixels, {config.steps} steps of "
         f"{config.batch_size} images, {config.seeds} seeds at each of "
         f"{len(config.learning_rates)} learning rates"
     )
@@ -104,7 +104,7 @@ def main(config: Config) -> None:
         apart,
         about,
         study.strip(),
-        study.dataset.palette,
+        study.dataset.info.palette,
     )
     print(f"\n{text}")
 
@@ -133,14 +133,14 @@ class Study:
             ARMS[arm],
             self.config.features,
             self.config.size,
-            inputs=self.dataset.channels,
-            classes=self.dataset.classes,
+            inputs=self.dataset.info.channels,
+            classes=self.dataset.info.classes,
         )
         init, apply = nn.functional(
             lambda rngs: DilationNet(
                 ARMS[arm],
-                classes=self.dataset.classes,
-                inputs=self.dataset.channels,
+                classes=self.dataset.info.classes,
+                inputs=self.dataset.info.channels,
                 features=features,
                 rngs=rngs,
             )
@@ -155,6 +155,7 @@ class Study:
             steps=self.config.steps,
             mesh=self.mesh,
             name=f"{arm}, {len(self.members)} runs",
+            transform=lambda _, batch: self.dataset.info.normalize_batch(batch),
         )
         rows = self._evaluate(arm, features, init, apply, sweep)
         rate = best_rate(rows)
@@ -185,8 +186,7 @@ class Study:
     def strip(self) -> dict[str, np.ndarray]:
         """Validation images and masks."""
         batch = next(data.padded_batches(self.validation, batch_size=SHOWN))
-        image = batch["image"] * np.array(self.dataset.std) + np.array(self.dataset.mean)
-        return {"image": image, "mask": batch["label"]}
+        return {"image": batch["image"] / 255, "mask": batch["label"]}
 
     def _batches(self, seed: int):
         return data.batches(self.train, batch_size=self.config.batch_size, seed=seed)
@@ -204,13 +204,16 @@ class Study:
             apply,
             sweep,
             data.padded_batches(self.validation, batch_size=16),
-            classes=self.dataset.classes,
+            classes=self.dataset.info.classes,
             mesh=self.mesh,
+            transform=lambda _, batch: self.dataset.info.normalize_batch(batch),
         )
         counts = jnp.asarray(confusion, jnp.int32)
         accuracy, iou = pixel_accuracy(counts), mean_iou(counts)
         state = init(jax.random.key(0))
-        image = jax.ShapeDtypeStruct((1, *self.config.size, self.dataset.channels), jnp.float32)
+        image = jax.ShapeDtypeStruct(
+            (1, *self.config.size, self.dataset.info.channels), jnp.float32
+        )
         whole = analysis.summary(lambda x: apply(*state, x)[0], image, depth=0)["all"]
         return [
             {
@@ -232,6 +235,7 @@ class Study:
     def _look(self, arm: str, apply, nets: dict[str, Any]) -> None:
         """Effective field and gridding of every seed, before and after training."""
         batch = next(data.padded_batches(self.validation, batch_size=16))["image"]
+        batch = np.asarray(self.dataset.info.normalize(batch))
         measure = over_members(
             lambda params, stats, key, images: look(apply, params, stats, key, images, self.config),
             self.mesh,

@@ -64,16 +64,16 @@ def main(config: Config) -> None:
     """Count, then write tables and figures."""
     run = load_run(config.run, step=config.step)
     dataset = load(_data(config, run))
-    if dataset.class_names != run.info.class_names:
+    if dataset.info.class_names != run.info.class_names:
         raise ValueError(
-            f"the data has the classes {list(dataset.class_names)}, but {config.run} was trained "
-            f"on {list(run.info.class_names)}: evaluate on data of the same classes."
+            f"the data has the classes {list(dataset.info.class_names)}, but {config.run} was "
+            f"trained on {list(run.info.class_names)}: evaluate on data of the same classes."
         )
     source = dataset.source(config.split, cache=False)
     out = config.out or config.run / config.split
     out.mkdir(parents=True, exist_ok=True)
     look = jax.jit(lambda images: probabilities(run.logits, images, config.inference))
-    counts, scores, shown = count(run, look, source.pixels, config)
+    counts, scores, shown = count(run, look, source, config)
     names = run.info.class_names
     rows = metrics.per_class_rows(counts, names)
     records.write_csv(out / "results.csv", metrics.COLUMNS, rows)
@@ -105,7 +105,7 @@ def main(config: Config) -> None:
     print(f"Figures: {out / 'confusion.png'}, {out / 'panel.png'}")
 
 
-def count(run: Run, look, source: data.Pixels, config: Config):
+def count(run: Run, look, source: data.Source, config: Config):
     """The confusion matrix, every class's boundary F-score, and a few images with what was seen."""
     classes = run.info.classes
     tolerance = max(1, round(0.0075 * float(np.hypot(*run.info.size))))

@@ -92,15 +92,15 @@ def main(config: Config) -> dict[str, Counts]:
     print(summary(dataset, found))
     config.out.mkdir(parents=True, exist_ok=True)
     records.write_csv(config.out / "classes.csv", COLUMNS, rows(dataset, found))
-    height, width = dataset.size
-    title = f"{dataset.name}, {height} x {width} pixels"
+    height, width = dataset.info.size
+    title = f"{dataset.info.name}, {height} x {width} pixels"
     places = spread(len(chosen), config.images)
     examples = [chosen[place] for place in places]
     sheet = plots.contact_sheet(
-        [to_pixels(example["image"], dataset) for example in examples],
+        [example["image"] / 255 for example in examples],
         [example["label"] for example in examples],
-        dataset.palette,
-        dataset.class_names,
+        dataset.info.palette,
+        dataset.info.class_names,
         columns=config.columns,
         titles=[f"{config.split} {place}" for place in places],
         title=title,
@@ -109,8 +109,8 @@ def main(config: Config) -> dict[str, Counts]:
     bars = plots.class_bars(
         {split: counts.pixel_shares for split, counts in found.items()},
         {split: counts.image_shares for split, counts in found.items()},
-        dataset.palette,
-        dataset.class_names,
+        dataset.info.palette,
+        dataset.info.class_names,
         title=title,
     )
     bars.savefig(config.out / "classes.png", dpi=130)
@@ -120,11 +120,12 @@ def main(config: Config) -> dict[str, Counts]:
 
 def count(dataset: data.Dataset, split: str) -> Counts:
     """Reads every label of a split."""
-    pixels, images, ignored = np.zeros(dataset.classes, int), np.zeros(dataset.classes, int), 0
+    classes, ignored = dataset.info.classes, 0
+    pixels, images = np.zeros(classes, int), np.zeros(classes, int)
     source = dataset.source(split)
     for place in tqdm(range(len(source)), desc=f"counting {split}", leave=False):
         label = source[place]["label"]
-        counts = np.bincount(label.ravel(), minlength=256)[: dataset.classes]
+        counts = np.bincount(label.ravel(), minlength=256)[:classes]
         pixels = pixels + counts
         images = images + (counts > 0)
         ignored += label.size - int(counts.sum())
@@ -140,7 +141,7 @@ def rows(dataset: data.Dataset, found: dict[str, Counts]) -> list[dict]:
             values = (
                 split,
                 number,
-                dataset.class_names[number],
+                dataset.info.class_names[number],
                 int(counts.pixels[number]),
                 float(pixel_share),
                 int(counts.images[number]),
@@ -154,25 +155,25 @@ def rows(dataset: data.Dataset, found: dict[str, Counts]) -> list[dict]:
 
 def summary(dataset: data.Dataset, found: dict[str, Counts]) -> str:
     """The printed table: a line a split, a line a class, and what may hurt."""
-    height, width = dataset.size
-    mean, std = (", ".join(f"{x:.3f}" for x in values) for values in (dataset.mean, dataset.std))
+    height, width = dataset.info.size
+    mean, std = (", ".join(f"{x:.3f}" for x in v) for v in (dataset.info.mean, dataset.info.std))
     lines = [
-        f"{dataset.name}: {height} x {width} pixels, {dataset.channels} channels, "
-        f"{dataset.classes} classes; mean {mean}; std {std}",
+        f"{dataset.info.name}: {height} x {width} pixels, {dataset.info.channels} channels, "
+        f"{dataset.info.classes} classes; mean {mean}; std {std}",
         f"prepared in {dataset.directory}",
         "",
         f"{'split':12}{'images':>8}{'ignored pixels':>16}",
     ]
     for split, counts in found.items():
         lines.append(f"{split:12}{counts.examples:8}{100 * counts.ignored_share:15.1f}%")
-    wide = max(8, *map(len, dataset.class_names)) + 2
+    wide = max(8, *map(len, dataset.info.class_names)) + 2
     head = "".join(f"{split:>22}" for split in found)
     lines += [
         "",
         f"{'':{wide + 5}}{head}",
         f"{'class':{wide + 5}}" + "    % pixels  % images" * len(found),
     ]
-    for number, name in enumerate(dataset.class_names):
+    for number, name in enumerate(dataset.info.class_names):
         cells = "".join(
             f"{100 * c.pixel_shares[number]:12.2f}{100 * c.image_shares[number]:10.1f}"
             for c in found.values()
@@ -186,7 +187,7 @@ def remarks(dataset: data.Dataset, found: dict[str, Counts]) -> list[str]:
     """What in these numbers may hurt training, or a comparison."""
     said = []
     for split, counts in found.items():
-        absent = [dataset.class_names[k] for k in np.flatnonzero(counts.pixels == 0)]
+        absent = [dataset.info.class_names[k] for k in np.flatnonzero(counts.pixels == 0)]
         if absent:
             names = ", ".join(absent[:8]) + (", …" if len(absent) > 8 else "")
             said.append(f"! {split} has no pixel of {names}")
@@ -196,17 +197,12 @@ def remarks(dataset: data.Dataset, found: dict[str, Counts]) -> list[str]:
             said.append(f"! {split} has {counts.examples} images only: its scores will be noisy")
     shares = next(iter(found.values())).pixel_shares
     if shares.max() > 0.95:
-        name = dataset.class_names[int(shares.argmax())]
+        name = dataset.info.class_names[int(shares.argmax())]
         said.append(
             f"! {name!r} has {100 * shares.max():.1f} % of the pixels: predicting nothing else "
             "would score as much accuracy; look at the mean IoU, and weight the classes"
         )
     return said
-
-
-def to_pixels(image: np.ndarray, dataset: data.Dataset) -> np.ndarray:
-    """Undoes the standardisation: brightness in 0..1."""
-    return np.clip(image * np.asarray(dataset.std) + np.asarray(dataset.mean), 0, 1)
 
 
 def spread(number: int, shown: int) -> list[int]:

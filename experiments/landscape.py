@@ -185,9 +185,11 @@ class Study:
     def __init__(self, config: Config):
         self.config = config
         self.dataset = load_mosaic(config.size, config.data_dir)
-        self.chance = math.log(self.dataset.classes)
+        self.chance = math.log(self.dataset.info.classes)
         self.train = self.dataset.source("train", cache=True)
-        self.batch = next(data.batches(self.train, batch_size=config.images, seed=0))
+        self.batch = self.dataset.info.normalize_batch(
+            next(data.batches(self.train, batch_size=config.images, seed=0))
+        )
         self.mesh = member_mesh(config.points**2)
         self.results, self.losses = (
             studies.Table(config.out / f"{name}.csv", columns, resume=config.resume)
@@ -209,6 +211,7 @@ class Study:
             apply,
             start_nets(init, config.seeds),
             self.train,
+            self.dataset.info,
             seeds=config.seeds,
             learning_rates=config.learning_rates,
             steps=config.steps,
@@ -250,8 +253,8 @@ class Study:
     def net(self, arm: str, depth: int, rngs: nnx.Rngs) -> models.DeepNet:
         """The net of one arm."""
         return models.DeepNet(
-            classes=self.dataset.classes,
-            inputs=self.dataset.channels,
+            classes=self.dataset.info.classes,
+            inputs=self.dataset.info.channels,
             features=self.config.features,
             blocks=(depth - 2) // 2,
             rngs=rngs,

@@ -127,6 +127,7 @@ class Study:
             steps=config.steps,
             mesh=self.mesh,
             name=f"{arm}, {count} runs",
+            transform=lambda _, batch: self.dataset.info.normalize_batch(batch),
             watch=watch,
             watch_every=config.steps // config.epochs,
         )
@@ -149,8 +150,8 @@ class Study:
     def net(self, arm: str, rngs: nnx.Rngs) -> DeepUNet:
         """The net of one arm."""
         return DeepUNet(
-            classes=self.dataset.classes,
-            inputs=self.dataset.channels,
+            classes=self.dataset.info.classes,
+            inputs=self.dataset.info.channels,
             features=self.config.features,
             levels=self.config.levels,
             blocks=self.config.blocks,
@@ -171,7 +172,8 @@ class Study:
 
     def report(self) -> None:
         """Write tables and figures of all that is known."""
-        config, results, chance = self.config, self.results.rows, math.log(self.dataset.classes)
+        config, results = self.config, self.results.rows
+        chance = math.log(self.dataset.info.classes)
         depth = convolutions(config.levels, config.blocks)
         about = (
             f"U-Nets of {depth} convolutions of {config.features} features on {config.levels} "
@@ -226,8 +228,9 @@ class Study:
             apply,
             sweep,
             data.padded_batches(self.validation, batch_size=16),
-            classes=self.dataset.classes,
+            classes=self.dataset.info.classes,
             mesh=self.mesh,
+            transform=lambda _, batch: self.dataset.info.normalize_batch(batch),
         )
         counts = jnp.asarray(confusion, jnp.int32)
         accuracy, iou = jax.device_get((pixel_accuracy(counts), mean_iou(counts)))

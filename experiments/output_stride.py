@@ -199,8 +199,10 @@ def run(config: Config, arm: str, seed: int) -> tuple[dict[str, Any], list[dict[
 def cost(config: Config, model: ModelConfig) -> dict[str, int]:
     """Parameters, multiply-adds of an image, and the receptive field's height."""
     dataset = load(config.data)
-    net = nnx.eval_shape(lambda: build(model, dataset.classes, dataset.channels, nnx.Rngs(0)))
-    image = jax.ShapeDtypeStruct((1, *dataset.size, dataset.channels), jnp.float32)
+    net = nnx.eval_shape(
+        lambda: build(model, dataset.info.classes, dataset.info.channels, nnx.Rngs(0))
+    )
+    image = jax.ShapeDtypeStruct((1, *dataset.info.size, dataset.info.channels), jnp.float32)
     whole = analysis.summary(net, image)["all"]
     return {
         "parameters": whole.parameters,

@@ -73,10 +73,12 @@ class Study:
     def __init__(self, config: Config):
         self.config = config
         self.dataset = load_mosaic(config.size, config.data_dir)
-        self.chance = math.log(self.dataset.classes)
+        self.chance = math.log(self.dataset.info.classes)
         self.train = self.dataset.source("train", cache=True)
         held_out = self.dataset.source("validation", cache=True)
-        self.held_out = next(data.padded_batches(held_out, batch_size=config.images))
+        self.held_out = self.dataset.info.normalize_batch(
+            next(data.padded_batches(held_out, batch_size=config.images))
+        )
         self.mesh = member_mesh(config.seeds)
         self.tables = {
             name: studies.Table(config.out / f"{name}.csv", columns, resume=config.resume)
@@ -113,6 +115,7 @@ class Study:
             apply,
             start,
             self.train,
+            self.dataset.info,
             seeds=config.seeds,
             learning_rates=config.learning_rates,
             steps=config.steps,
@@ -139,8 +142,8 @@ class Study:
     def net(self, arm: str, blocks: int, rngs: nnx.Rngs) -> models.DeepNet:
         """The net of one arm."""
         return models.DeepNet(
-            classes=self.dataset.classes,
-            inputs=self.dataset.channels,
+            classes=self.dataset.info.classes,
+            inputs=self.dataset.info.channels,
             features=self.config.features,
             blocks=blocks,
             rngs=rngs,
@@ -149,7 +152,9 @@ class Study:
 
     def _paths(self, arm: str, measure, nets, when: str) -> None:
         """Rows of the gradient by length, of every seed's net."""
-        batch = next(data.batches(self.train, batch_size=self.config.batch_size, seed=0))
+        batch = self.dataset.info.normalize_batch(
+            next(data.batches(self.train, batch_size=self.config.batch_size, seed=0))
+        )
         found = jax.device_get(
             measure(*nets, batch, jnp.array(padded_seeds(self.config.seeds), jnp.uint32))
         )

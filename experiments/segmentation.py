@@ -278,7 +278,7 @@ def load_run(folder: Path, *, step: int | None = None) -> Run:
     params, stats = evaluated(state)
 
     def logits(images):
-        return apply(params, stats, info.standardise(images), train=False)[0]
+        return apply(params, stats, info.normalize(images), train=False)[0]
 
     return Run(config, info, found, logits)
 

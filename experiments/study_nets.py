@@ -63,7 +63,8 @@ def start_nets(init: Callable[..., Any], seeds: int) -> tuple[Any, Any]:
 def train_best(
     apply: Apply,
     start: tuple[Any, Any],
-    source: Any,
+    source: data.Source,
+    info: data.DatasetInfo,
     *,
     seeds: int,
     learning_rates: Sequence[float],
@@ -78,6 +79,7 @@ def train_best(
         apply: as for `train_members`.
         start: from `start_nets`.
         source: the training images.
+        info: what they are normalized by.
         seeds: how many.
         learning_rates: those to choose from.
         steps: of each run.
@@ -102,6 +104,7 @@ def train_best(
         steps=steps,
         mesh=member_mesh(len(members)),
         name=name,
+        transform=lambda _, batch: info.normalize_batch(batch),
     )
     losses = sweep.final_losses()
     medians = np.median(losses.reshape(len(learning_rates), seeds), axis=1)

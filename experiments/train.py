@@ -18,6 +18,7 @@ checkpoints/, curves.png, panel.png, results.csv and summary.md. Ctrl-C and SIGT
 """
 
 import json
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -94,7 +95,7 @@ def _train(config: Config, dataset: data.Dataset) -> None:
         raise SystemExit(128 + stop.by)
     confusion = training.evaluate(state)
     if jax.process_index() == 0:
-        validation = training.validation.pixels
+        validation = training.validation
         report(config, training.info, state, confusion, validation, training.apply)
 
 
@@ -114,7 +115,7 @@ class Training:
         )
         self.batches = data.prefetch(
             data.batches(
-                train.pixels,
+                train,
                 batch_size=config.batch_size,
                 seed=config.seed,
                 with_index=True,
@@ -143,7 +144,7 @@ class Training:
         """Take the steps that are left."""
         state, done = self._begin()
         self.logged, self.clock = done, time.perf_counter()
-        name = f"{self.config.model.name} on {self.dataset.name}"
+        name = f"{self.config.model.name} on {self.info.name}"
         try:
             state, _ = fit(
                 self.step,
@@ -174,7 +175,7 @@ class Training:
         own = slice(jax.process_index(), None, jax.process_count())
         params, stats = evaluated(state)
         size = self.config.batch_size
-        for batch in data.padded_batches(self.validation.pixels, batch_size=size):
+        for batch in data.padded_batches(self.validation, batch_size=size):
             placed = self.put({name: array[own] for name, array in batch.items()})
             total += np.asarray(self.evaluate_step(params, stats, placed), np.int64)
         return total
@@ -245,29 +246,26 @@ class Training:
         """Augmentation and normalisation, on the device."""
         images, labels = data.augment(
             key,
-            data.to_float(batch["image"]),
+            batch["image"],
             batch["label"].astype(np.int32),
             self.config.augmentation,
             index=batch["index"],
             fill=self.info.mean,
         )
-        return {"image": data.standardise(images, self.info.mean, self.info.std), "label": labels}
+        return {"image": self.info.normalize(images), "label": labels}
 
     def _evaluate_step(self, apply):
-        evaluate = make_eval_step(apply, self.info.classes, metrics.confusion_matrix)
-
-        def step(params, stats, batch):
-            images = self.info.standardise(batch["image"])
-            return evaluate(params, stats, {"image": images, "label": batch["label"]})[0]
-
-        return step
+        evaluate = make_eval_step(
+            apply, self.info.classes, transform=lambda _, batch: self.info.normalize_batch(batch)
+        )
+        return lambda params, stats, batch: evaluate(params, stats, batch)[0]
 
     def _class_weights(self, train: data.Source) -> np.ndarray | None:
         kind = self.config.loss.class_weights
         if kind == "none":
             return None
         median = kind == "median_frequency"
-        frequencies = data.class_frequencies(train.pixels, self.info.classes, where_present=median)
+        frequencies = data.class_frequencies(train, self.info.classes, where_present=median)
         if median:
             return data.median_frequency_weights(frequencies)
         return data.inverse_log_weights(frequencies)
@@ -295,8 +293,8 @@ def _check_data(config: Config, now: data.DatasetInfo) -> None:
 
 def _fits(dataset: data.Dataset, split: str) -> bool:
     """Whether a split may be kept decoded in memory."""
-    pixels = dataset.splits[split] * dataset.size[0] * dataset.size[1]
-    return pixels * (dataset.channels + 1) <= CACHED
+    info = dataset.info
+    return dataset.splits[split] * math.prod(info.size) * (info.channels + 1) <= CACHED
 
 
 def _passed(before: int, now: int, every: int) -> bool:

@@ -64,7 +64,7 @@ def report(
     info: data.DatasetInfo,
     state: TrainState,
     confusion: np.ndarray,
-    validation: data.Pixels,
+    validation: data.Source,
     apply: Any,
 ) -> None:
     """Tables and figures of the validation split and of the run.
@@ -97,7 +97,7 @@ def report(
 
 
 def _panel(
-    info: data.DatasetInfo, state: TrainState, validation: data.Pixels, apply: Any, title: str
+    info: data.DatasetInfo, state: TrainState, validation: data.Source, apply: Any, title: str
 ):
     """A few validation images, their masks, predictions and uncertainty."""
     shown = validation[:: max(1, len(validation) // PANEL)][:PANEL]
@@ -106,7 +106,7 @@ def _panel(
 
     @jax.jit
     def look(images):
-        logits, _ = apply(params, stats, info.standardise(images), train=False)
+        logits, _ = apply(params, stats, info.normalize(images), train=False)
         found = jax.nn.softmax(logits)
         return found.argmax(-1), entropy(found)
 

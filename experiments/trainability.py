@@ -124,6 +124,7 @@ def neighbourhoods(config: Config, examples: int) -> tuple[np.ndarray, np.ndarra
         data_dir=config.data_dir,
     )
     batch = next(data.batches(dataset.source("train"), batch_size=IMAGES, seed=0))
+    batch = jax.device_get(dataset.info.normalize_batch(batch))
     window, edge = config.window, config.window // 2
     views = np.lib.stride_tricks.sliding_window_view(
         batch["image"][..., 0], (window, window), axis=(1, 2)

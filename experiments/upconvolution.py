@@ -121,7 +121,8 @@ class Study:
         )
         self.train = self.dataset.source("train", cache=True)
         self.validation = self.dataset.source("validation", cache=True)
-        self.shown = next(data.padded_batches(self.validation, batch_size=SHOWN))
+        shown = next(data.padded_batches(self.validation, batch_size=SHOWN))
+        self.shown = jax.device_get(self.dataset.info.normalize_batch(shown))
         self.start, self.results, self.energies = (
             Table(self.out / name, columns, resume=config.resume)
             for name, columns in (
@@ -155,6 +156,7 @@ class Study:
             steps=self.config.steps,
             mesh=self.mesh,
             name=f"{arm}, {len(members)} runs",
+            transform=lambda _, batch: self.dataset.info.normalize_batch(batch),
             watch=lambda step, *at: looks.update({step: measure(*at, self.shown)}),
             watch_every=self.config.steps // self.config.looks,
         )
@@ -171,8 +173,8 @@ class Study:
         """The net of one arm."""
         return Decoded(
             UPS[arm],
-            classes=self.dataset.classes,
-            inputs=self.dataset.channels,
+            classes=self.dataset.info.classes,
+            inputs=self.dataset.info.channels,
             features=self.config.features,
             rngs=rngs,
         )
@@ -230,7 +232,7 @@ class Study:
 
     def label_energy(self) -> float:
         """Energy of the labels themselves, one channel a class: what perfect logits would have."""
-        labels = jax.nn.one_hot(jnp.asarray(self.shown["label"]), self.dataset.classes)
+        labels = jax.nn.one_hot(jnp.asarray(self.shown["label"]), self.dataset.info.classes)
         return float(checkerboard_energy(_looked_at(labels), STRIDE))
 
     def _measure(self, apply) -> Callable[..., Any]:
@@ -267,8 +269,9 @@ class Study:
             apply,
             sweep,
             data.padded_batches(self.validation, batch_size=SHOWN),
-            classes=self.dataset.classes,
+            classes=self.dataset.info.classes,
             mesh=self.mesh,
+            transform=lambda _, batch: self.dataset.info.normalize_batch(batch),
         )
         counts = jnp.asarray(confusion, jnp.int32)
         accuracy, iou = jax.device_get((pixel_accuracy(counts), mean_iou(counts)))

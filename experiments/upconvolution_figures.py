@@ -49,10 +49,10 @@ def decoder_pictures(
         )
         for arm, (drawn, trained) in logits.items()
     }
-    grey = shown["image"][0] * np.array(dataset.std) + np.array(dataset.mean)
+    grey = np.asarray(dataset.info.denormalize(shown["image"][0]))
     return plots.decoders(
-        plots.to_rgb(grey[inner, inner], dataset.palette),
-        plots.to_rgb(shown["label"][0, inner, inner], dataset.palette),
+        plots.to_rgb(grey[inner, inner], dataset.info.palette),
+        plots.to_rgb(shown["label"][0, inner, inner], dataset.info.palette),
         views,
         ROWS,
         title="What decoders give: logits, each on its own scale; spectra over six decades, "

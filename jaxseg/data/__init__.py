@@ -7,9 +7,9 @@ from jaxseg.data.batching import batches, padded_batches
 from jaxseg.data.datasets import ade20k, camvid, cityscapes, mosaic, oxford_pet, voc
 from jaxseg.data.frequencies import class_frequencies, inverse_log_weights, median_frequency_weights
 from jaxseg.data.mosaic_builder import MosaicConfig, TextureMosaic, mosaic_example
-from jaxseg.data.normalization import standardise, to_float
+from jaxseg.data.normalization import denormalize, normalize
 from jaxseg.data.pair_folder import folder
-from jaxseg.data.sources import Dataset, DatasetInfo, Example, Pixels, Source, check_labels
+from jaxseg.data.sources import Dataset, DatasetInfo, Example, Source, check_labels
 
 __all__ = [
     "Augmentation",
@@ -17,7 +17,6 @@ __all__ = [
     "DatasetInfo",
     "Example",
     "MosaicConfig",
-    "Pixels",
     "Prefetch",
     "Source",
     "TextureMosaic",
@@ -28,16 +27,16 @@ __all__ = [
     "check_labels",
     "cityscapes",
     "class_frequencies",
+    "denormalize",
     "folder",
     "inverse_log_weights",
     "median_frequency_weights",
     "mosaic",
     "mosaic_example",
+    "normalize",
     "oxford_pet",
     "padded_batches",
     "prefetch",
     "prepare",
-    "standardise",
-    "to_float",
     "voc",
 ]

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Float32, Integer, PRNGKeyArray
 
 from jaxseg.data import affine, photometric
-from jaxseg.data.normalization import PerChannel, channel_values
+from jaxseg.data.normalization import Images, PerChannel, channel_values, to_brightness
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Augmentation:
 
 def augment(
     key: PRNGKeyArray | Array,
-    images: Float[Array, "batch h w channels"],
+    images: Images,
     labels: Integer[Array, "batch h w"],
     config: Augmentation,
     *,
@@ -91,17 +91,19 @@ def augment(
     Args:
         key: A key for the whole run, of JAX's default kind. Example i draws from
             `jax.random.fold_in(key, index[i])`.
-        images: Brightness in [0, 1], not standardised: `to_float` of 8-bit images.
+        images: (batch, h, w, channels), not normalized: 8-bit images as they are stored, or
+            brightness in [0, 1] as floats.
         labels: One integer for each pixel.
         config: What may be done. What is left out there costs nothing.
         index: Of each example, integers of 32 bits: `batches(..., with_index=True)` gives the
             ranks in the stream. By default 0 to batch - 1: then pass another key for each batch.
         fill: What is put where nothing is seen, one number or one for each channel. The data
-            set's mean is 0 after `standardise`.
+            set's mean is 0 after `normalize`.
         ignore_index: The label of what is filled.
 
     Returns:
-        Images and labels of the same types, of the size `config.crop`, or of the inputs' size.
+        Brightness in [0, 1], float32 or of the images' floating type, and labels of their type, at
+        the size `config.crop`, or that of the inputs.
 
     Raises:
         ValueError: Shapes or types do not fit, the key is of another kind, `ignore_index` is no
@@ -110,6 +112,7 @@ def augment(
     """
     _check(images, labels, config, ignore_index)
     _check_key(key)
+    images = to_brightness(images)
     batch, channels = images.shape[0], images.shape[-1]
     index = jnp.arange(batch, dtype=jnp.int32) if index is None else jnp.asarray(index)
     if index.shape != (batch,) or not jnp.issubdtype(index.dtype, jnp.integer):
@@ -125,7 +128,7 @@ def augment(
         draws = _draw(jax.random.fold_in(key, number))
         return _augment_one(draws, image, label, config, filling, ignore_index)
 
-    return jax.vmap(one)(index, jnp.asarray(images), jnp.asarray(labels))
+    return jax.vmap(one)(index, images, jnp.asarray(labels))
 
 
 class _Draws(NamedTuple):
@@ -235,10 +238,10 @@ def _check(images, labels, config: Augmentation, ignore_index: int) -> None:
             f"augment: images {images.shape} and labels {labels.shape} do not fit, expected "
             "(batch, height, width, channels) and (batch, height, width): pass whole batches"
         )
-    if not jnp.issubdtype(images.dtype, jnp.floating):
+    if images.dtype != np.uint8 and not jnp.issubdtype(images.dtype, jnp.floating):
         raise ValueError(
-            f"augment: images have dtype {images.dtype}, expected floats in [0, 1]: pass "
-            "to_float(images)"
+            f"augment: images have dtype {images.dtype}, expected uint8, or floats in [0, 1]: pass "
+            "the images as they are stored"
         )
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise ValueError(

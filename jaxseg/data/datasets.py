@@ -7,7 +7,7 @@ from jaxseg.data import homes, mosaic_builder, object_scenes, street_scenes
 from jaxseg.data._prepare import prepare
 from jaxseg.data.file_pairs import prepared
 from jaxseg.data.pairing import find_directory
-from jaxseg.data.sources import Dataset
+from jaxseg.data.sources import Dataset, DatasetInfo
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -31,16 +31,16 @@ def mosaic(
         ValueError: A field is out of range, or `data_dir` cannot be written to.
     """
     recipe = mosaic_builder.MosaicConfig(size=size, cells=cells, **options).recipe()
-    return Dataset(
+    info = DatasetInfo(
         name="mosaic",
-        directory=prepare(mosaic_builder.TextureMosaic, recipe, data_dir=data_dir),
         size=recipe.shape[:2],
         class_names=recipe.class_names,
         palette=mosaic_builder.PALETTE,
         mean=(mosaic_builder.GREY_MEAN / 255,),
         std=(mosaic_builder.GREY_STD / 255,),
-        splits=recipe.splits,
     )
+    directory = prepare(mosaic_builder.TextureMosaic, recipe, data_dir=data_dir)
+    return Dataset(info, directory, recipe.splits)
 
 
 def camvid(

@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 from jaxseg.data._prepare import prepare
 from jaxseg.data.builder import MaskBuilder, Recipe, recipe_name
 from jaxseg.data.image_files import Files, fit, read_pair, to_labels
-from jaxseg.data.sources import Dataset
+from jaxseg.data.sources import Dataset, DatasetInfo
 
 Colour = tuple[int, int, int]
 
@@ -102,16 +102,15 @@ def prepared(
         ValueError: A file is not as expected, or `data_dir` cannot be written to.
     """
     recipe = scenes.recipe(size)
-    return Dataset(
+    info = DatasetInfo(
         name=scenes.name,
-        directory=prepare(SceneFiles, recipe, data_dir=data_dir),
         size=size,
         class_names=scenes.class_names,
         palette=scenes.palette,
         mean=scenes.mean,
         std=scenes.std,
-        splits=recipe.splits,
     )
+    return Dataset(info, prepare(SceneFiles, recipe, data_dir=data_dir), recipe.splits)
 
 
 def fingerprint(

@@ -19,7 +19,7 @@ def class_frequencies(
 
     Args:
         examples: Examples with a `"label"`, or labels themselves; one after the other is read and
-            forgotten. `source.pixels` is the fastest way to those of a source.
+            forgotten.
         classes: The number of classes.
         where_present: Relate each class to the pixels of those images only that it occurs in.
             The shares then do not add up to 1, and an example must be one image, not a batch.

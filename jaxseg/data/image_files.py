@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 IGNORED = 255
 PADDING = (124, 116, 104)
-"""Red, green and blue beside an image that is letterboxed: ImageNet's mean, which standardises to
+"""Red, green and blue beside an image that is letterboxed: ImageNet's mean, which normalizes to
 about 0."""
 
 _ORIENTATION = 0x0112  # EXIF's tag; 5 to 8 exchange height and width

@@ -1,59 +1,128 @@
-"""Pixels on the device: from 8-bit numbers to standardised ones."""
+"""Normalization on the device: from 8-bit images to what the nets take, and back."""
 
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, UInt8
 
 PerChannel = Float[Array, "channels"] | np.ndarray | Sequence[float]
+Images = UInt8[Array | np.ndarray, "*shape channels"] | Float[Array | np.ndarray, "*shape channels"]
+
+_WHITE = np.float32(255)
+_BRIGHTNESS = np.arange(256, dtype=np.float32) / _WHITE
 
 
-def to_float(images: UInt8[Array | np.ndarray, "*shape"]) -> Float32[Array, "*shape"]:
-    """Brightness of 8-bit images, in [0, 1]: their numbers divided by 255.
-
-    Raises:
-        ValueError: The images are not of 8 bits.
-    """
-    if images.dtype != np.uint8:
-        raise ValueError(
-            f"to_float: images have dtype {images.dtype}, expected uint8: pass them as they are "
-            "stored, or leave out to_float where they are floats already"
-        )
-    return jnp.asarray(images).astype(jnp.float32) / 255
-
-
-def standardise(
-    images: Float[Array, "*shape channels"], mean: PerChannel, std: PerChannel
+def normalize(
+    images: Images, mean: PerChannel, std: PerChannel
 ) -> Float32[Array, "*shape channels"]:
-    """(images - mean) / std, channel by channel: what `Source` does, on the device.
+    """(brightness - mean) / std, channel by channel.
+
+    8-bit images give the same bits as NumPy's `(images / 255 - mean) / std` in float32, eagerly
+    and under every transformation, wherever `mean` and `std` are numbers when the program is
+    traced: NumPy divides then, and the device looks the results up. XLA divides less exactly.
 
     Args:
-        images: Brightness in [0, 1].
-        mean: The mean of every channel, in the same units: `Dataset.mean`.
-        std: The standard deviation of every channel, likewise: `Dataset.std`.
+        images: 8-bit images as they are stored, or brightness in [0, 1] as floats.
+        mean: Mean of every channel, in units of full brightness: `DatasetInfo.mean`.
+        std: Standard deviation of every channel, likewise: `DatasetInfo.std`.
+
+    Returns:
+        Normalized images of the same shape.
 
     Raises:
-        ValueError: The images are not of floats, or there is not one mean and one standard
-            deviation for each channel.
+        ValueError: The images are neither of 8 bits nor floats, or there is not one mean and one
+            standard deviation for each channel.
     """
-    if not jnp.issubdtype(images.dtype, jnp.floating):
-        raise ValueError(
-            f"standardise: images have dtype {images.dtype}, expected floats in [0, 1]: pass "
-            "to_float(images)"
-        )
-    shift = channel_values("standardise: mean", mean, images.shape[-1])
-    scale = channel_values("standardise: std", std, images.shape[-1])
-    ones = (1,) * (images.ndim - 1)
-    return (images.astype(jnp.float32) - shift.reshape(*ones, -1)) / scale.reshape(*ones, -1)
+    shift = channel_values("normalize: mean", mean, images.shape[-1])
+    scale = channel_values("normalize: std", std, images.shape[-1])
+    if images.dtype == np.uint8:
+        return _look_up(images, _table(shift, scale))
+    _check_floats(
+        "normalize", images, "uint8, or floats in [0, 1]: pass the images as they are stored"
+    )
+    return (jnp.asarray(images, jnp.float32) - _last(shift, images)) / _last(scale, images)
 
 
-def channel_values(name: str, values: PerChannel, channels: int) -> Float32[Array, "channels"]:
-    """One number for each channel as an array, or a `ValueError` that says how many there are."""
-    array = jnp.asarray(values, jnp.float32)
+def denormalize(
+    images: Float[Array | np.ndarray, "*shape channels"], mean: PerChannel, std: PerChannel
+) -> Float32[Array, "*shape channels"]:
+    """The inverse of `normalize`: brightness in [0, 1].
+
+    Args:
+        images: Normalized images.
+        mean: The mean that `normalize` was given.
+        std: The standard deviation that it was given.
+
+    Returns:
+        images × std + mean. What rounding, or a change of the images, has put outside of [0, 1]
+        is clipped.
+
+    Raises:
+        ValueError: The images are not floats, or there is not one mean and one standard deviation
+            for each channel.
+    """
+    _check_floats("denormalize", images, "floats: pass what `normalize` returned")
+    shift = channel_values("denormalize: mean", mean, images.shape[-1])
+    scale = channel_values("denormalize: std", std, images.shape[-1])
+    brightness = jnp.asarray(images, jnp.float32) * _last(scale, images) + _last(shift, images)
+    return jnp.clip(brightness, 0, 1)
+
+
+def to_brightness(images: Images) -> Float[Array, "*shape channels"]:
+    """Brightness in [0, 1] of 8-bit images, exact to the last bit; floats stay as they are."""
+    if images.dtype != np.uint8:
+        return jnp.asarray(images)
+    return _look_up(images, np.repeat(_BRIGHTNESS[:, None], images.shape[-1], axis=1))
+
+
+def channel_values(
+    name: str, values: PerChannel, channels: int
+) -> Float32[Array | np.ndarray, "channels"]:
+    """One number for each channel, as a NumPy array unless it is one of JAX's already.
+
+    Raises:
+        ValueError: There are more or fewer numbers than channels.
+    """
+    array = jnp.float32(values) if isinstance(values, jax.Array) else np.asarray(values, np.float32)
     if array.shape != (channels,):
         raise ValueError(
             f"{name} has shape {array.shape}, expected ({channels},): give one number for each of "
             f"the {channels} channels of the images"
         )
     return array
+
+
+def _table(mean, std) -> Float32[Array | np.ndarray, "256 channels"]:
+    """What each of the 256 values of each channel becomes."""
+    brightness = _BRIGHTNESS[:, None]
+    if isinstance(mean, np.ndarray) and isinstance(std, np.ndarray):
+        return (brightness - mean) / std
+    # XLA replaces x / broadcast(y) by x * broadcast(1 / y), unless it cannot see the broadcast.
+    divisor = jax.lax.optimization_barrier(jnp.broadcast_to(std, (256, len(std))))
+    return (brightness - jnp.reshape(mean, (1, -1))) / divisor
+
+
+def _look_up(images, table):
+    """table[images[..., c], c] for every channel c."""
+    channels = table.shape[1]
+    index = jnp.asarray(images).astype(jnp.int32) * channels
+    index += _last(jnp.arange(channels, dtype=jnp.int32), images)
+    # Sharded as the images are, which an Explicit mesh wants to be told.
+    return (
+        jnp.asarray(table)
+        .reshape(-1)
+        .at[index]
+        .get(mode="promise_in_bounds", out_sharding=jax.typeof(index).sharding)
+    )
+
+
+def _last(values, images):
+    """Values of the last axis, with the images' number of axes."""
+    return jnp.reshape(values, (1,) * (images.ndim - 1) + (-1,))
+
+
+def _check_floats(name: str, images, expected: str) -> None:
+    if not jnp.issubdtype(images.dtype, jnp.floating):
+        raise ValueError(f"{name}: images have dtype {images.dtype}, expected {expected}")

@@ -1,4 +1,4 @@
-"""Prepared data sets as random-access sources of standardised images and integer labels."""
+"""Prepared data sets as random-access sources of 8-bit images and labels."""
 
 import dataclasses
 import io
@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float32, Int, Int32, UInt8
+from jaxtyping import Array, Float, Float32, Int, UInt8
 from PIL import Image
 
 from jaxseg.data._prepare import open_split
-from jaxseg.data.normalization import standardise, to_float
+from jaxseg.data.normalization import Images, denormalize, normalize
 
 Example = dict[str, np.ndarray]
 
@@ -55,29 +54,57 @@ class DatasetInfo:
         """The number of channels of an image."""
         return len(self.mean)
 
-    def standardise(self, images: jax.Array) -> jax.Array:
-        """Images of 8 bits, or floating ones from 0 to 1, to what the nets take."""
-        floating = jnp.issubdtype(images.dtype, jnp.floating)
-        return standardise(images if floating else to_float(images), self.mean, self.std)
+    def normalize(self, images: Images) -> Float32[Array, "*shape channels"]:
+        """Normalizes images by the data set's mean and standard deviation: see `normalize`.
+
+        Args:
+            images: 8-bit images as they are stored, or brightness in [0, 1] as floats.
+
+        Raises:
+            ValueError: The images are neither of 8 bits nor floats, or have other channels.
+        """
+        return normalize(images, self.mean, self.std)
+
+    def denormalize(
+        self, images: Float[Array | np.ndarray, "*shape channels"]
+    ) -> Float32[Array, "*shape channels"]:
+        """Brightness in [0, 1] of normalized images: the inverse of `normalize`.
+
+        Raises:
+            ValueError: The images are not floats, or have other channels.
+        """
+        return denormalize(images, self.mean, self.std)
+
+    def normalize_batch(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """A batch as a training step takes it.
+
+        Args:
+            batch: `"image"` as `normalize` takes it, and `"label"`, integers. What else it holds
+                is kept as it is.
+
+        Returns:
+            The batch with normalized images, float32, and labels of int32.
+
+        Raises:
+            ValueError: As `normalize`.
+        """
+        label = jnp.asarray(batch["label"]).astype(jnp.int32)
+        return {**batch, "image": self.normalize(batch["image"]), "label": label}
 
 
 @dataclasses.dataclass(frozen=True)
-class Dataset(DatasetInfo):
-    """A prepared data set: what its numbers mean, and where they lie.
+class Dataset:
+    """A prepared data set: what its numbers mean, and where its files are.
 
     Attributes:
-        directory: Where the prepared files are.
+        info: What the numbers of its images and labels mean.
+        directory: The folder of the prepared files.
         splits: The number of examples of every split.
     """
 
+    info: DatasetInfo
     directory: Path
     splits: Mapping[str, int] = dataclasses.field(hash=False)
-
-    @property
-    def info(self) -> DatasetInfo:
-        """The data set without its files."""
-        names = [field.name for field in dataclasses.fields(DatasetInfo)]
-        return DatasetInfo(**{name: getattr(self, name) for name in names})
 
     def source(self, split: str, *, cache: bool = False) -> "Source":
         """Opens a split for reading.
@@ -92,55 +119,19 @@ class Dataset(DatasetInfo):
         """
         if split not in self.splits:
             raise ValueError(
-                f"split={split!r} is not in {self.name}, expected one of {list(self.splits)}: "
-                "pass one of these names"
+                f"split={split!r} is not in {self.info.name}, expected one of "
+                f"{list(self.splits)}: pass one of these names"
             )
-        pairs: Sequence[Pair] = _Records(open_split(self.directory, split), self.classes)
-        if cache:
-            pairs = list(pairs)
-        return Source(pairs, mean=self.mean, std=self.std)
+        pairs: Sequence[Pair] = _Records(open_split(self.directory, split), self.info.classes)
+        return Source(list(pairs) if cache else pairs)
 
 
 class Source(Sequence[Example]):
-    """A sequence of examples; slices are sources too.
+    """A sequence of examples as they are stored; slices are sources too.
 
-    `source[i]` is a dict of `"image"`, float32 of shape (height, width, channels) and standardised
-    by the data set's mean and standard deviation, and `"label"`, int32 of shape (height, width).
-    `source.pixels[i]` is the same example as it is stored.
-    """
-
-    def __init__(self, pairs: Sequence[Pair], *, mean: Sequence[float], std: Sequence[float]):
-        self._pairs = pairs
-        self._mean = np.asarray(mean, np.float32)
-        self._std = np.asarray(std, np.float32)
-
-    def __len__(self) -> int:
-        return len(self._pairs)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            chosen = _Chosen(self._pairs, range(len(self._pairs))[index])
-            return Source(chosen, mean=self._mean.tolist(), std=self._std.tolist())
-        pair = self._pairs[index]
-        brightness = pair.image.astype(np.float32) / np.float32(255)
-        image: Float32[np.ndarray, "height width channels"] = (brightness - self._mean) / self._std
-        label: Int32[np.ndarray, "height width"] = pair.label.astype(np.int32)
-        return {"image": image, "label": label}
-
-    @property
-    def pixels(self) -> "Pixels":
-        """The same examples in 8 bits: a quarter of the bytes to read, to batch and to send.
-
-        `to_float` and `standardise` make them on the device what `source[i]` is.
-        """
-        return Pixels(self._pairs)
-
-
-class Pixels(Sequence[Example]):
-    """A sequence of examples as they are stored; slices are such sequences too.
-
-    `pixels[i]` is a dict of `"image"`, uint8 of shape (height, width, channels), and `"label"`,
-    uint8 of shape (height, width). Both are copies.
+    `source[i]` is a dict of `"image"`, uint8 of shape (height, width, channels), and `"label"`,
+    uint8 of shape (height, width). Both are copies. `DatasetInfo.normalize_batch` makes batches of
+    them on the device what a net takes; in 8 bits they are a quarter of that to read and to send.
     """
 
     def __init__(self, pairs: Sequence[Pair]):
@@ -151,7 +142,7 @@ class Pixels(Sequence[Example]):
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return Pixels(_Chosen(self._pairs, range(len(self._pairs))[index]))
+            return Source(_Chosen(self._pairs, range(len(self._pairs))[index]))
         image, label = self._pairs[index]
         return {"image": image.copy(), "label": label.copy()}
 

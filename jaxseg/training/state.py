@@ -9,12 +9,15 @@ import jax.numpy as jnp
 import optax
 
 from jaxseg.losses import mean_cross_entropy
+from jaxseg.metrics import confusion_matrix
 from jaxseg.numerics import safe_norm
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
 Apply = Callable[..., tuple[Any, Any]]
 """`apply(params, stats, images, train=...) -> (logits, stats)`, as `nn.functional` makes it."""
+Transform = Callable[[jax.Array | None, Batch], Batch]
+"""`transform(key, batch) -> batch`: augmentation and normalization, on the device."""
 
 
 @jax.tree_util.register_dataclass
@@ -71,7 +74,7 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     loss: Callable[[Any, jax.Array], jax.Array] = mean_cross_entropy,
     *,
-    transform: Callable[[jax.Array | None, Batch], Batch] | None = None,
+    transform: Transform | None = None,
     accumulate: int = 1,
     decay: float = 0.999,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
@@ -165,13 +168,25 @@ def _averaged(average, new, step, decay: float):
 
 
 def make_eval_step(
-    apply: Apply, classes: int, confusion: Callable[..., jax.Array]
+    apply: Apply, classes: int, *, transform: Transform | None = None
 ) -> Callable[[Any, Any, Batch], tuple[jax.Array, jax.Array]]:
-    """Build `(params, stats, batch) -> (confusion matrix, predictions)`, pure."""
+    """Build the evaluation step `(params, stats, batch) -> (confusion matrix, predictions)`.
+
+    Args:
+        apply: The net, `apply(params, stats, images, train=False) -> (logits, stats)`.
+        classes: Number of classes.
+        transform: `transform(None, batch) -> batch`, run first: normalization.
+
+    Returns:
+        The step: pure, for `jit` and `vmap`. A batch is {"image": (batch, *space, channels),
+        "label": (batch, *space)}. The matrix is (classes, classes), as
+        `metrics.confusion_matrix` counts it, and the predictions are int32, (batch, *space).
+    """
 
     def step(params, stats, batch):
+        batch = batch if transform is None else transform(None, batch)
         logits, _ = apply(params, stats, batch["image"], train=False)
         predictions = jnp.argmax(logits, axis=-1).astype(jnp.int32)
-        return confusion(batch["label"], predictions, classes), predictions
+        return confusion_matrix(batch["label"], predictions, classes), predictions
 
     return step

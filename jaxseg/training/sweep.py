@@ -11,10 +11,9 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from jaxseg.metrics import confusion_matrix
 from jaxseg.training.ensemble import over_members, pad_members, to_members
 from jaxseg.training.loop import Diverged, fit
-from jaxseg.training.state import Apply, init_state, make_eval_step, make_train_step
+from jaxseg.training.state import Apply, Transform, init_state, make_eval_step, make_train_step
 
 
 class Member(NamedTuple):
@@ -59,6 +58,7 @@ def train_members(
     steps: int,
     mesh: Mesh,
     name: str,
+    transform: Transform | None = None,
     progress: bool = True,
     watch: Callable[[int, Any, Any], None] | None = None,
     watch_every: int = 10,
@@ -74,6 +74,7 @@ def train_members(
         steps: how many.
         mesh: from `member_mesh`.
         name: for the progress bar and for messages.
+        transform: `transform(None, batch) -> batch`, run first on the device: normalization.
         progress: show a bar.
         watch: called as `watch(step, params, stats)` after each `watch_every` steps, with what the
             members then are, padded to the devices; its time is not counted.
@@ -92,7 +93,7 @@ def train_members(
 
     stream = _member_batches([m.seed for m in padded], batches, mesh)
     first = next(stream)
-    step = make_train_step(apply, tunable(learning_rate=0.0))
+    step = make_train_step(apply, tunable(learning_rate=0.0), transform=transform)
     began = time.perf_counter()
     compiled = over_members(step, mesh, in_axes=(0, 0)).lower(state, first).compile()
     compile_seconds = time.perf_counter() - began
@@ -136,15 +137,23 @@ def evaluate_members(
     *,
     classes: int,
     mesh: Mesh,
+    transform: Transform | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Confusion matrix of every member over all batches, and its predictions for the first.
+
+    Args:
+        apply: as for `make_eval_step`.
+        sweep: from `train_members`.
+        batches: what is evaluated; all members see the same.
+        classes: number of classes.
+        mesh: from `member_mesh`.
+        transform: `transform(None, batch) -> batch`, run first on the device: normalization.
 
     Returns:
         (members, classes, classes) counts as int64, and (members, batch, *space) labels.
     """
-    step = over_members(
-        make_eval_step(apply, classes, confusion_matrix), mesh, in_axes=(0, 0, None), few_calls=True
-    )
+    evaluate = make_eval_step(apply, classes, transform=transform)
+    step = over_members(evaluate, mesh, in_axes=(0, 0, None), few_calls=True)
     count = sweep.losses.shape[0]
     confusion, shown = np.zeros((count, classes, classes), np.int64), None
     for batch in batches:

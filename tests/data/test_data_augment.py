@@ -316,7 +316,7 @@ def test_contrast_does_not_see_the_filling():
 
 def photograph():
     stored = np.random.default_rng(0).integers(0, 256, (12, 10, 3)).astype(np.uint8)
-    return stored, data.to_float(stored)
+    return stored, jnp.asarray(stored / np.float32(255))
 
 
 @pytest.mark.parametrize("factor", [0.0, 0.5, 1.0, 1.7])
@@ -384,6 +384,16 @@ def test_a_bad_option_is_named(wrong):
         data.Augmentation(**wrong)
 
 
+def test_images_of_8_bits_are_taken_by_their_brightness():
+    _, labels = noise()
+    stored = np.random.default_rng(3).integers(0, 256, (*labels.shape, 3)).astype(np.uint8)
+    key = jax.random.key(2)
+    same(augment(key, stored, labels, STILL), (jnp.asarray(stored / np.float32(255)), labels))
+    config = data.Augmentation(brightness=0.3)
+    brightness = jnp.asarray(stored / np.float32(255))
+    same(augment(key, stored, labels, config), augment(key, brightness, labels, config))
+
+
 def test_bad_arguments_are_named():
     images, labels = noise()
     key = jax.random.key(0)
@@ -391,8 +401,8 @@ def test_bad_arguments_are_named():
     for config in (still(hue=0.1), still(saturation=0.1)):
         with pytest.raises(ValueError, match="needs red, green and blue, and the images have 1"):
             data.augment(key, grey, labels, config)
-    with pytest.raises(ValueError, match="dtype uint8, expected floats"):
-        data.augment(key, (images * 255).astype(jnp.uint8), labels, STILL)
+    with pytest.raises(ValueError, match="dtype int32, expected uint8, or floats"):
+        data.augment(key, (images * 255).astype(jnp.int32), labels, STILL)
     with pytest.raises(ValueError, match="labels have dtype float32"):
         data.augment(key, images, labels.astype(jnp.float32), STILL)
     with pytest.raises(ValueError, match="do not fit"):

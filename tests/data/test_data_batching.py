@@ -29,8 +29,8 @@ def numbers(batches):
 def test_shapes_and_types(tiny):
     batch = next(data.batches(tiny.source("train"), batch_size=4, seed=0))
     assert {key: (value.shape, value.dtype) for key, value in batch.items()} == {
-        "image": ((4, 16, 16, 1), np.float32),
-        "label": ((4, 16, 16), np.int32),
+        "image": ((4, 16, 16, 1), np.uint8),
+        "label": ((4, 16, 16), np.uint8),
     }
 
 

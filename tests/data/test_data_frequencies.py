@@ -33,10 +33,10 @@ def test_frequencies_agree_with_counting(seed, classes, images, ignored, where_p
         np.testing.assert_allclose(found.sum(), 1, rtol=1e-12)
 
 
-def test_frequencies_of_a_source_of_its_pixels_and_of_its_labels(tiny):
+def test_frequencies_of_a_source_of_its_batches_and_of_its_labels(tiny):
     source = tiny.source("train")
     expected = data.class_frequencies([example["label"] for example in source], 3)
-    for examples in (source, source.pixels, data.padded_batches(source, batch_size=5)):
+    for examples in (source, data.padded_batches(source, batch_size=5)):
         np.testing.assert_array_equal(data.class_frequencies(examples, 3), expected)
 
 

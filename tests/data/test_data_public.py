@@ -95,10 +95,11 @@ def test_splits_and_labels_are_as_published(tmp_path, name):
     splits, labels = TREES[name](tmp_path / "official")
     dataset = READERS[name](size=SHAPE, directory=tmp_path / "official", data_dir=tmp_path / "p")
     assert dataset.splits == splits
-    assert dataset.name == name
-    assert dataset.classes == len(dataset.palette) == len(set(dataset.palette))
-    assert dataset.classes == len(set(labels.values()) - {255})
-    assert (dataset.mean, dataset.std) == (datasets.IMAGENET_MEAN, datasets.IMAGENET_STD)
+    info = dataset.info
+    assert info.name == name
+    assert info.classes == len(info.palette) == len(set(info.palette))
+    assert info.classes == len(set(labels.values()) - {255})
+    assert (info.mean, info.std) == (datasets.IMAGENET_MEAN, datasets.IMAGENET_STD)
     written = np.resize(np.array(VALUES.get(name, range(151)), np.uint8), SHAPE)
     expected = np.vectorize(lambda value: labels.get(value, 255))(written)
     for split in splits:
@@ -121,7 +122,7 @@ def test_where_the_folder_is_missing_the_way_to_it_is_told(tmp_path, name, monke
     with pytest.raises(ValueError, match=r"is missing.*"):
         READERS[name](data_dir=tmp_path / "p")
     TREES[name](tmp_path)
-    assert READERS[name](size=(6, 8), data_dir=tmp_path / "p").size == (6, 8)
+    assert READERS[name](size=(6, 8), data_dir=tmp_path / "p").info.size == (6, 8)
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -64,7 +64,7 @@ def test_the_mosaic(tmp_path, monkeypatch):
 
 
 def test_remarks_name_what_may_hurt():
-    dataset = data.Dataset("x", (1, 1), ("sky", "sea"), (), (), (), directory=None, splits={})
+    dataset = data.Dataset(data.DatasetInfo("x", (1, 1), ("sky", "sea"), (), (), ()), None, {})
     counts = inspect_data.Counts(np.array([99, 0]), np.array([40, 0]), 200, 40)
     said = "\n".join(inspect_data.remarks(dataset, {"train": counts}))
     assert "train has no pixel of sea" in said

@@ -181,6 +181,51 @@ def test_evaluation_equals_each_member_on_all_pixels(sweeps):
         evaluate_members(apply, sweeps[2], [], classes=CLASSES, mesh=mesh_of(2))
 
 
+def shifted(batch):
+    """The batch in 8 bits, as if it were read from files, and how to undo that."""
+    image = np.clip(batch["image"] * 32 + 128, 0, 255).astype(np.uint8)
+    return {"image": image, "label": batch["label"].astype(np.uint8)}
+
+
+def unshifted(key, batch):
+    assert key is None
+    image = (batch["image"].astype(jnp.float32) - 128) / 32
+    return {"image": image, "label": batch["label"].astype(jnp.int32)}
+
+
+def test_a_transform_runs_before_the_net_in_training_and_in_evaluation():
+    members, keys = [Member(0, 0.1), Member(1, 0.3)], jax.vmap(jax.random.key)(jnp.arange(2))
+
+    def trained(prepare, transform):
+        sweep = train_members(
+            apply,
+            jax.vmap(init)(keys),
+            optax.sgd,
+            members,
+            lambda seed: map(prepare, batches(seed)),
+            steps=4,
+            mesh=mesh_of(2),
+            name="toy",
+            transform=transform,
+            progress=False,
+        )
+        found = evaluate_members(
+            apply,
+            sweep,
+            [prepare(draw(np.random.default_rng(9)))],
+            classes=CLASSES,
+            mesh=mesh_of(2),
+            transform=transform,
+        )
+        return sweep.losses, *found
+
+    on_device = trained(shifted, unshifted)
+    before = trained(lambda batch: jax.device_get(unshifted(None, shifted(batch))), None)
+    for a, b in zip(on_device, before, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert np.ptp(on_device[0]) > 0.01
+
+
 # --- ensemble ------------------------------------------------------------------------------------
 
 

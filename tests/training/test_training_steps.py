@@ -8,7 +8,6 @@ import numpy as np
 import optax
 import pytest
 
-from jaxseg.metrics import confusion_matrix
 from jaxseg.training import Diverged, fit, init_state, make_eval_step, make_train_step
 
 CLASSES, SHAPE = 3, (2, 4, 4, 2)
@@ -127,13 +126,30 @@ def test_vmapped_steps_equal_single_ones():
 
 def test_eval_step_predicts_the_argmax_without_moving_statistics():
     state, data = start(optax.sgd(1.0)), batch()
-    counts, predictions = make_eval_step(apply, CLASSES, confusion_matrix)(
-        state.params, state.stats, data
-    )
+    counts, predictions = make_eval_step(apply, CLASSES)(state.params, state.stats, data)
     logits, _ = apply(state.params, state.stats, data["image"], train=False)
     np.testing.assert_array_equal(predictions, np.argmax(logits, -1))
     assert predictions.dtype == jnp.int32
     assert int(counts.sum()) == data["label"].size
+
+
+def test_eval_step_transforms_the_batch_first():
+    state, data = start(optax.sgd(1.0)), batch()
+    halved = {**data, "image": data["image"] / 2}
+    seen = []
+
+    def double(key, batch):
+        seen.append(key)
+        return {**batch, "image": 2 * batch["image"]}
+
+    evaluate = make_eval_step(apply, CLASSES, transform=double)
+    for found, expected in zip(
+        evaluate(state.params, state.stats, halved),
+        make_eval_step(apply, CLASSES)(state.params, state.stats, data),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(found, expected)
+    assert seen == [None]
 
 
 # --- fit -----------------------------------------------------------------------------------------
