@@ -55,7 +55,7 @@ from jaxseg.training import (
     records,
     use_all_cores,
 )
-from jaxseg.training.sweep import Member, Sweep, evaluate_members, train_members
+from jaxseg.training.sweep import Ensemble, Member, evaluate_members, train_members
 
 BORDER = 4
 """Pixels at each edge that are not looked at: zeros were seen beyond it."""
@@ -264,7 +264,7 @@ class Study:
     def _batches(self, seed: int):
         return data.batches(self.train, batch_size=self.config.batch_size, seed=seed)
 
-    def _evaluate(self, arm: str, members, apply, sweep: Sweep) -> list[dict[str, Any]]:
+    def _evaluate(self, arm: str, members, apply, sweep: Ensemble) -> list[dict[str, Any]]:
         confusion, _ = evaluate_members(
             apply,
             sweep,

@@ -206,14 +206,9 @@ figure = Figure(figsize=(8.4, 3.2), layout="constrained")
 for axes, depth in zip(
     figure.subplots(1, len(DEPTHS), sharey=True, squeeze=False)[0], DEPTHS, strict=True
 ):
-    for arm in ARMS:
+    for arm, color in zip(ARMS, plots.CYCLE, strict=False):
         for number, line in enumerate(curves[arm, depth]):
-            axes.plot(
-                smooth(line),
-                color=plots.ARM_COLOURS[arm],
-                linewidth=1.3,
-                label=None if number else arm,
-            )
+            axes.plot(smooth(line), color=color, linewidth=1.3, label=None if number else arm)
     axes.axhline(np.log(3), color="black", linestyle=":", linewidth=1, label="chance, ln 3")
     axes.set(xlabel="step", ylim=(0.5, 1.3))
     axes.set_title(f"{depth} convolutions", fontsize=9)
@@ -225,7 +220,7 @@ figure
 # %% [markdown]
 # ln 3 = 1.099 is what a net has that knows nothing. Deeper is worse for all three in so few steps,
 # and worst for the plain net; what normalisation and shortcuts do at 64 convolutions and more is
-# beyond this page (`experiments/depth_scaling.py`).
+# beyond this page (`python -m experiments.depth_scaling`).
 #
 # "Plain nets cannot be trained deep" would be too strong: tanh with orthogonal kernels at the
 # critical line was trained at 10,000 layers (Xiao et al. 2018). Shortcuts need no such care. Why is

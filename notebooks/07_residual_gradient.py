@@ -164,7 +164,8 @@ theory = {arm: THEORY[arm]() for arm in ARMS}
 
 # %%
 figure = Figure(figsize=(7.4, 4.0), layout="constrained")
-plots.gradient_profile(figure.subplots(), measured, theory, 2 * BLOCKS + 2)
+colors = dict(zip(measured, plots.CYCLE, strict=False))
+plots.gradient_profile(figure.subplots(), measured, theory, 2 * BLOCKS + 2, colors)
 figure
 
 # %% [markdown]

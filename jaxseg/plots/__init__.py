@@ -2,18 +2,6 @@
 
 from jaxseg.plots.chains import chain
 from jaxseg.plots.costs import depth_cost, ratios
-from jaxseg.plots.depth import (
-    ARM_COLOURS,
-    OTHER,
-    depth_scaling,
-    gradient_profile,
-    image_strip,
-    layer_responses,
-    loss_against_depth,
-    to_rgb,
-    training_curves,
-)
-from jaxseg.plots.dilation import gridding, looked_at, rates_brought
 from jaxseg.plots.exports import export_parity
 from jaxseg.plots.field_studies import (
     field_by_block,
@@ -23,19 +11,21 @@ from jaxseg.plots.field_studies import (
     width_growth,
 )
 from jaxseg.plots.fields import effective_field, field_growth, path_counts, windows
+from jaxseg.plots.gradients import gradient_profile
+from jaxseg.plots.images import image_strip, to_rgb
 from jaxseg.plots.landscape import loss_contours, shape_against_depth
 from jaxseg.plots.paths import ByLength, Lesions, gradient_by_length, lesions
 from jaxseg.plots.runs import confusion_figure, prediction_panel, run_curves
 from jaxseg.plots.scenes import class_bars, contact_sheet, overlay
 from jaxseg.plots.signals import log_growth, shattering, signal_profiles
-from jaxseg.plots.skips import skip_curves, update_maps
 from jaxseg.plots.strides import output_strides
+from jaxseg.plots.style import CYCLE, NEUTRAL
 from jaxseg.plots.trainability import depth_transfer, phase_diagram
 from jaxseg.plots.upsampling import checkerboards, decoders, drawn_checkerboards, upconvolution
 
 __all__ = [
-    "ARM_COLOURS",
-    "OTHER",
+    "CYCLE",
+    "NEUTRAL",
     "ByLength",
     "Lesions",
     "chain",
@@ -45,7 +35,6 @@ __all__ = [
     "contact_sheet",
     "decoders",
     "depth_cost",
-    "depth_scaling",
     "depth_transfer",
     "drawn_checkerboards",
     "effective_field",
@@ -54,13 +43,9 @@ __all__ = [
     "field_growth",
     "gradient_by_length",
     "gradient_profile",
-    "gridding",
     "image_strip",
-    "layer_responses",
     "lesions",
     "log_growth",
-    "looked_at",
-    "loss_against_depth",
     "loss_contours",
     "output_phases",
     "output_strides",
@@ -69,18 +54,14 @@ __all__ = [
     "path_counts",
     "phase_diagram",
     "prediction_panel",
-    "rates_brought",
     "ratios",
     "rule_of_triples",
     "run_curves",
     "shape_against_depth",
     "shattering",
     "signal_profiles",
-    "skip_curves",
     "to_rgb",
-    "training_curves",
     "upconvolution",
-    "update_maps",
     "width_growth",
     "windows",
 ]

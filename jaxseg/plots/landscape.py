@@ -9,9 +9,13 @@ from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from jaxseg.plots.depth import ARM_COLOURS, OTHER
+from jaxseg.plots.style import CYCLE, NEUTRAL
 
 BEYOND = "#1a1a1a"
+
+COLORS = dict(
+    zip(("plain", "plain_norm", "plain_isometric", "residual", "residual_norm"), CYCLE, strict=True)
+)
 
 
 def loss_contours(
@@ -93,7 +97,7 @@ def shape_against_depth(
     for axes, (name, arms) in zip(grid, values.items(), strict=False):
         for number, (arm, by_depth) in enumerate(arms.items()):
             depths = sorted(by_depth)
-            colour = ARM_COLOURS.get(arm, OTHER)
+            colour = COLORS.get(arm, NEUTRAL)
             at = np.array(depths) * 1.05 ** (number - (len(arms) - 1) / 2)
             axes.plot(at, [np.median(by_depth[d]) for d in depths], color=colour, label=arm)
             for place, depth in zip(at, depths, strict=True):

@@ -8,9 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from jaxseg.plots.depth import ARM_COLOURS, OTHER
+from jaxseg.plots.style import CYCLE, NEUTRAL
 
 BEFORE, AFTER = "#e08214", "#0b5fa5"
+
+COLORS = dict(
+    zip(("plain", "plain_norm", "plain_isometric", "residual", "residual_norm"), CYCLE, strict=True)
+)
 
 
 class ByLength(NamedTuple):
@@ -115,7 +119,7 @@ def lesions(rows: Sequence[Mapping[str, Lesions]], *, chance: float, title: str 
     grid = figure.subplots(len(rows), 3, squeeze=False, sharey="row")
     for line, arms in zip(grid, rows, strict=True):
         for number, (arm, found) in enumerate(arms.items()):
-            colour = ARM_COLOURS.get(arm, OTHER)
+            colour = COLORS.get(arm, NEUTRAL)
             _single(line[0], found, colour, arm)
             shift = 1.07 ** (number - (len(arms) - 1) / 2)
             _many(line[1], found.whole, found.delete, colour, shift)
@@ -134,7 +138,7 @@ def lesions(rows: Sequence[Mapping[str, Lesions]], *, chance: float, title: str 
             axes.tick_params(labelsize=7)
         line[0].xaxis.set_major_locator(MaxNLocator(integer=True))
         line[0].plot([], [], ":", color="black", linewidth=1, label="chance, ln K")
-        line[0].plot([], [], "--", color=OTHER, linewidth=1, label="whole net")
+        line[0].plot([], [], "--", color=NEUTRAL, linewidth=1, label="whole net")
         line[0].set_ylabel("loss on unseen images (nats)", fontsize=8)
         line[2].legend(
             *line[0].get_legend_handles_labels(),

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from jaxseg.plots.depth import to_rgb
+from jaxseg.plots.images import to_rgb
 
 BLUE, ORANGE, GREY = "#0b5fa5", "#f08c2e", "#555555"
 

@@ -7,6 +7,8 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from jaxseg.progress import alive
+from jaxseg.startup import raise_if_stopped
 from jaxseg.training.state import Batch, Metrics, TrainState
 
 REMEDY = (
@@ -63,8 +65,12 @@ def fit(
     """
     history: list[Metrics] = []
     looked = start
-    with tqdm(total=steps, initial=start, desc=name, leave=False, disable=not progress) as bar:
+    with (
+        tqdm(total=steps, initial=start, desc=name, leave=False, disable=not progress) as bar,
+        alive(bar),
+    ):
         for count in range(start + 1, steps + 1):
+            raise_if_stopped()
             state, metrics = step(state, next(batches))
             history.append(metrics)
             if count % check_every and count != steps:

@@ -26,14 +26,14 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "tensorflow-datasets", "g
 
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all: a killed run leaves the old one."""
-    _write_bytes(path, text.encode())
+    write_bytes(path, text.encode())
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write an array as `numpy.save` does, whole or not at all."""
     buffer = io.BytesIO()
     np.save(buffer, array)
-    _write_bytes(path, buffer.getvalue())
+    write_bytes(path, buffer.getvalue())
 
 
 def read_array(path: Path) -> np.ndarray:
@@ -50,7 +50,8 @@ def read_array(path: Path) -> np.ndarray:
         ) from error
 
 
-def _write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: a killed run leaves the old one."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
+from jaxseg.progress import busy
 from jaxseg.training.ensemble import over_members, pad_members, to_members
 from jaxseg.training.loop import Diverged, fit
 from jaxseg.training.state import Apply, Transform, init_state, make_eval_step, make_train_step
@@ -24,7 +25,7 @@ class Member(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Sweep:
+class Ensemble:
     """What became of the members; every array has a leading axis of them.
 
     Attributes:
@@ -62,7 +63,7 @@ def train_members(
     progress: bool = True,
     watch: Callable[[int, Any, Any], None] | None = None,
     watch_every: int = 10,
-) -> Sweep:
+) -> Ensemble:
     """Train every member for `steps` steps.
 
     Args:
@@ -95,7 +96,8 @@ def train_members(
     first = next(stream)
     step = make_train_step(apply, tunable(learning_rate=0.0), transform=transform)
     began = time.perf_counter()
-    compiled = over_members(step, mesh, in_axes=(0, 0)).lower(state, first).compile()
+    with busy(f"{name}: compiling"):
+        compiled = over_members(step, mesh, in_axes=(0, 0)).lower(state, first).compile()
     compile_seconds = time.perf_counter() - began
 
     watching = 0.0
@@ -127,12 +129,14 @@ def train_members(
     losses = np.where(history["finite"], history["loss"], np.nan)
     seconds = time.perf_counter() - began - watching
     milliseconds = seconds * 1e3 / len(losses) / len(members)
-    return Sweep(state.params, state.stats, losses.T[: len(members)], compile_seconds, milliseconds)
+    return Ensemble(
+        state.params, state.stats, losses.T[: len(members)], compile_seconds, milliseconds
+    )
 
 
 def evaluate_members(
     apply: Apply,
-    sweep: Sweep,
+    ensemble: Ensemble,
     batches: Iterable[dict[str, np.ndarray]],
     *,
     classes: int,
@@ -143,7 +147,7 @@ def evaluate_members(
 
     Args:
         apply: as for `make_eval_step`.
-        sweep: from `train_members`.
+        ensemble: from `train_members`.
         batches: what is evaluated; all members see the same.
         classes: number of classes.
         mesh: from `member_mesh`.
@@ -154,10 +158,10 @@ def evaluate_members(
     """
     evaluate = make_eval_step(apply, classes, transform=transform)
     step = over_members(evaluate, mesh, in_axes=(0, 0, None), few_calls=True)
-    count = sweep.losses.shape[0]
+    count = ensemble.losses.shape[0]
     confusion, shown = np.zeros((count, classes, classes), np.int64), None
     for batch in batches:
-        counts, predictions = jax.device_get(step(sweep.params, sweep.stats, batch))
+        counts, predictions = jax.device_get(step(ensemble.params, ensemble.stats, batch))
         confusion += counts[:count]
         shown = predictions[:count] if shown is None else shown
     if shown is None:

@@ -19,7 +19,7 @@ from jaxseg.training import (
     to_members,
     use_all_cores,
 )
-from jaxseg.training.sweep import Member, Sweep, evaluate_members, train_members
+from jaxseg.training.sweep import Ensemble, Member, evaluate_members, train_members
 
 CLASSES, STEPS = 3, 12
 
@@ -152,7 +152,7 @@ def test_when_all_diverge_all_are_recorded(capsys):
 
 def test_final_losses_average_the_last_tenth():
     losses = np.stack([np.arange(40.0), np.where(np.arange(40) == 3, np.nan, 1.0)])
-    sweep = Sweep(None, None, losses, 0.0, 0.0)
+    sweep = Ensemble(None, None, losses, 0.0, 0.0)
     assert sweep.final_losses().tolist() == [37.5, np.inf]
 
 

@@ -1,0 +1,1 @@
+"""Studies, a folder each, and benchmarks: run as `python -m experiments.NAME`."""

@@ -1,0 +1,1 @@
+"""How deep a segmentation net can be trained, plain and residual."""

@@ -1,0 +1,1 @@
+"""What striding, dilation and plain convolutions bring to a segmentation net."""

@@ -1,0 +1,1 @@
+"""What long and short skips do for a deep segmentation net, alone and together."""

@@ -1,0 +1,123 @@
+"""The command of a study: its command line, its folder, and what it leaves there."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from jaxseg import cli
+from jaxseg.startup import Stopped, launch
+from jaxseg.studies.config import StudyConfig
+from jaxseg.studies.findings import STUDY, Findings
+from jaxseg.training import records, use_all_cores
+
+Config = TypeVar("Config", bound=StudyConfig)
+WRITTEN = (STUDY, "*.csv", "summary.md", "*.png", "members/*.npz", "arrays/*.npy")
+"""What studies leave in their folders, besides config.json."""
+
+
+def execute(
+    name: str, run: Callable[[Config], Findings], config: Config, *, program: str = ""
+) -> Findings:
+    """Run a study in its folder and write its findings there.
+
+    Args:
+        name: The study's name.
+        run: The study.
+        config: Its configuration.
+        program: The command that runs the study, for the report.
+
+    Returns:
+        The findings as written.
+
+    Raises:
+        ValueError: The folder belongs to another run or holds other results, or the study refuses.
+        Stopped: Ctrl-C or SIGTERM; its advice says how to go on.
+    """
+    use_all_cores(config.devices)
+    with records.only_run(config.out):
+        records.open_run(
+            config.out,
+            config,
+            results="results.csv",
+            written=WRITTEN,
+            may_differ=config.may_differ,
+            resume=config.resume,
+            overwrite=config.overwrite,
+        )
+        # What an earlier run found is not what this one will have found.
+        (config.out / STUDY).unlink(missing_ok=True)
+        try:
+            findings = replace(
+                run(config),
+                study=name,
+                command=program,
+                preset=config.preset,
+                versions=records.versions(),
+            )
+            text = findings.write(config.out)
+        except Stopped as stop:
+            stop.advice = (
+                f"What is finished is in {config.out}: to go on, give the same command with "
+                "--resume (and without --overwrite)."
+            )
+            raise
+    print(f"\n{text}\nIn {config.out}: {', '.join((*findings.figures, STUDY))}.")
+    return findings
+
+
+def command(
+    name: str,
+    run: Callable[[Config], Findings],
+    presets: Mapping[str, Config],
+    *,
+    description: str | None,
+    program: str = "",
+    args: Sequence[str] | None = None,
+) -> None:
+    """Read a study's command line and execute it.
+
+    Args:
+        name: The study's name.
+        run: The study.
+        presets: Name -> configuration; "quick", or else the first one, is the default.
+        description: Shown by `--help`.
+        program: The command that runs the study.
+        args: The command line without the program's name; None reads `sys.argv`.
+
+    Raises:
+        ValueError: See `execute`; or the preset is unknown.
+    """
+    default = "quick" if "quick" in presets else next(iter(presets))
+    config = cli.parse(presets, default, description=description, program=program, args=args)
+    execute(name, run, config, program=program)
+
+
+def main(
+    name: str,
+    run: Callable[[Config], Findings],
+    presets: Mapping[str, Config],
+    *,
+    description: str | None,
+    program: str = "",
+    args: Sequence[str] | None = None,
+) -> None:
+    """Be the main program of a study: `command`, with one-line errors and exit statuses.
+
+    Args:
+        name: The study's name.
+        run: The study.
+        presets: Name -> configuration; "quick", or else the first one, is the default.
+        description: Shown by `--help`.
+        program: The command that runs the study.
+        args: The command line without the program's name; None reads `sys.argv`.
+
+    Raises:
+        SystemExit: Always, with the exit status; see `jaxseg.startup.launch`.
+    """
+
+    def load():
+        return lambda words: command(
+            name, run, presets, description=description, program=program, args=words
+        )
+
+    launch(name, load, args)

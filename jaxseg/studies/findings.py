@@ -1,0 +1,143 @@
+"""What a study found: written as study.json, and rendered from it as summary.md and on a page."""
+
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from jaxseg.studies.verdicts import Verdict
+from jaxseg.training import records
+
+STUDY = "study.json"
+_DPI = 150
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for people.
+
+    Attributes:
+        title: What it shows, a few words.
+        columns: The heads of its columns.
+        rows: The cells as text, a row a line.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def of(cls, title: str, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> "Table":
+        """Build a table from cells of any type."""
+        return cls(title, tuple(columns), tuple(tuple(map(str, row)) for row in rows))
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a study found.
+
+    Attributes:
+        title: The study's name for people.
+        about: Data, nets, steps, seeds: what the numbers hold for, in sentences.
+        verdicts: One a claim.
+        figures: File name -> caption, in the order of the page.
+        tables: Further tables.
+        study: The study's name, "dilation".
+        command: What runs it.
+        preset: The preset that it was run with.
+        versions: Of Python and of the packages that decide a result.
+        drawings: File name -> matplotlib figure, saved by `write`; not part of study.json.
+    """
+
+    title: str
+    about: str
+    verdicts: Sequence[Verdict]
+    figures: Mapping[str, str] = field(default_factory=dict)
+    tables: Sequence[Table] = ()
+    study: str = ""
+    command: str = ""
+    preset: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    drawings: Mapping[str, Figure] = field(default_factory=dict, repr=False, compare=False)
+
+    def write(self, folder: Path) -> str:
+        """Write the figures, summary.md and, last, study.json: it says that the study is finished.
+
+        Returns:
+            The text of summary.md.
+
+        Raises:
+            ValueError: A figure has a caption and no drawing, or a drawing no caption.
+        """
+        if self.drawings and {*self.drawings} != {*self.figures}:
+            different = sorted({*self.drawings} ^ {*self.figures})
+            raise ValueError(f"findings: {different} need both a caption and a drawing.")
+        for name, figure in self.drawings.items():
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format="png", dpi=_DPI)
+            records.write_bytes(folder / name, buffer.getvalue())
+        text = self.markdown()
+        records.write_text(folder / "summary.md", text)
+        plain = {name: value for name, value in vars(self).items() if name != "drawings"}
+        plain["verdicts"] = [asdict(verdict) for verdict in self.verdicts]
+        plain["tables"] = [asdict(table) for table in self.tables]
+        records.write_text(folder / STUDY, json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
+        return text
+
+    def markdown(self) -> str:
+        """Render all but the pictures themselves as Markdown."""
+        head = ("claim", "theory", "measured", "seeds", "verdict")
+        cells = [
+            (f"{v.claim} ({v.source})", v.theory, v.measured, str(v.seeds), _word(v))
+            for v in self.verdicts
+        ]
+        parts = [f"# {self.title}", self.about]
+        parts += [_markdown_table(head, cells)] if cells else []
+        parts += [f"![{_line(caption)}]({name})" for name, caption in self.figures.items()]
+        for table in self.tables:
+            parts += [f"**{table.title}**", _markdown_table(table.columns, table.rows)]
+        return "\n\n".join(parts) + "\n"
+
+
+def read_findings(folder: Path) -> Findings | None:
+    """Read what a study found; None where no study has been finished.
+
+    Raises:
+        ValueError: study.json is damaged, or of another version.
+    """
+    path = folder / STUDY
+    if not path.exists():
+        return None
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        plain["verdicts"] = tuple(Verdict(**verdict) for verdict in plain["verdicts"])
+        plain["tables"] = tuple(
+            Table.of(t["title"], t["columns"], t["rows"]) for t in plain["tables"]
+        )
+        return Findings(**plain)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}): run the study {folder.name} again."
+        ) from error
+
+
+def _word(verdict: Verdict) -> str:
+    return f"{verdict.verdict} (exploratory)" if verdict.exploratory else verdict.verdict
+
+
+def _markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = " | ".join(map(_cell, columns))
+    return "\n".join(records.markdown_table(head, (" | ".join(map(_cell, row)) for row in rows)))
+
+
+def _cell(text: str) -> str:
+    """Escape what divides cells, and keep the text on one line."""
+    return _line(text).replace("|", "\\|")
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,116 @@
+"""Findings are written as study.json and rendered from it; nothing reads Markdown back."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from matplotlib.figure import Figure
+
+from jaxseg.studies import Findings, Table, Verdict, read_findings, render
+from jaxseg.training import records
+
+VERDICT = Verdict(
+    heading="Dilation",
+    claim="Rates 1, 2, 4, … double the field",
+    source="Yu & Koltun 2016",
+    theory="3, 7 | 15",
+    measured="3, 7,\n15 <b>",
+    seeds=0,
+    verdict="agrees",
+)
+FINDINGS = Findings(
+    title="Rates",
+    about="No nets.",
+    verdicts=(VERDICT, replace(VERDICT, heading="Other", verdict="not shown", exploratory=True)),
+    figures={"rates.png": "The field [in pixels]"},
+    tables=(Table.of("Fields", ("a", "b|c"), [[1, "x"]]),),
+    study="rates",
+    command="python -m experiments.rates",
+    preset="quick",
+    versions={"jax": "0.10.1"},
+    drawings={"rates.png": Figure()},
+)
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    FINDINGS.write(tmp_path)
+    assert read_findings(tmp_path) == replace(FINDINGS, drawings={})
+    assert {p.name for p in tmp_path.iterdir()} == {"study.json", "summary.md", "rates.png"}
+
+
+def test_a_summary_keeps_its_cells_apart(tmp_path):
+    text = FINDINGS.write(tmp_path)
+    assert text == (tmp_path / "summary.md").read_text()
+    line = next(line for line in text.splitlines() if "Koltun" in line)
+    assert line.replace("\\|", "").count("|") == 6
+    assert "3, 7, 15 <b> | 0 | agrees |" in line
+    assert "| not shown (exploratory) |" in text
+    assert "**Fields**\n\n| a | b\\|c |\n|---|---|\n| 1 | x |\n" in text
+    assert "![The field [in pixels]](rates.png)" in text
+
+
+def test_the_study_is_finished_last(tmp_path, monkeypatch):
+    """That study.json is there says that all else is."""
+
+    def killed(path, text):
+        if path.name == "summary.md":
+            raise KeyboardInterrupt
+        original(path, text)
+
+    original = records.write_text
+    monkeypatch.setattr(records, "write_text", killed)
+    with pytest.raises(KeyboardInterrupt):
+        FINDINGS.write(tmp_path)
+    assert read_findings(tmp_path) is None
+
+
+def test_a_figure_without_a_caption_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"\['more\.png', 'rates\.png'\] need both"):
+        replace(FINDINGS, figures={"more.png": "?"}).write(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[:-30],
+        lambda text: text.replace('"claim"', '"clam"', 1),
+        lambda text: text.replace('"tables"', '"tabels"'),
+        lambda text: json.dumps({**json.loads(text), "more": 1}),
+        lambda text: "[]",
+    ],
+)
+def test_damage_is_named(tmp_path, damage):
+    FINDINGS.write(tmp_path)
+    path = tmp_path / "study.json"
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(ValueError, match=r"study\.json cannot be read"):
+        read_findings(tmp_path)
+
+
+def test_a_page_holds_everything_and_obeys_nothing(tmp_path):
+    FINDINGS.write(tmp_path)
+    page = render(
+        "All <studies>",
+        {tmp_path: read_findings(tmp_path)},
+        headings=("Other", "Dilation", "Never"),
+        missing=["python -m experiments.more"],
+    )
+    assert "2 claims (agrees: 1, not shown: 1)" in page
+    assert "All &lt;studies&gt;" in page
+    assert page.index("<h3>Other</h3>") < page.index("<h3>Dilation</h3>")
+    assert "<h3>Never</h3>" not in page
+    assert 'href="#rates"' in page
+    assert 'id="rates"' in page
+    assert "15 &lt;b&gt;" in page
+    assert 'class="not-shown">not shown<br><small>exploratory' in page
+    assert page.count("data:image/png;base64,") == 1
+    assert "<code>python -m experiments.more</code>" in page
+    assert "b|c" in page
+
+
+@pytest.mark.parametrize("name", ["gone.png", "../rates.png", "study.json"])
+def test_a_page_takes_no_file_from_elsewhere(tmp_path, name):
+    FINDINGS.write(tmp_path)
+    findings = replace(read_findings(tmp_path), figures={name: "?"})
+    with pytest.raises(ValueError, match="is no picture beside its study"):
+        render("All", {tmp_path: findings})

@@ -1,0 +1,127 @@
+"""The first second of a command: signals, one-line errors, exit statuses, signs of life."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from tqdm import tqdm
+
+from jaxseg.progress import alive, busy
+from jaxseg.startup import SIGNALS, Stopped, interruptible, launch, raise_if_stopped
+
+
+def exit_status(command):
+    with pytest.raises(SystemExit) as caught:
+        launch("dig", lambda: command, ["deep"])
+    return caught.value.code
+
+
+def test_a_command_is_given_its_words():
+    assert exit_status(lambda words: None if words == ["deep"] else 9) == 0
+    assert exit_status(lambda words: 3) == 3
+
+
+@pytest.mark.parametrize("error", [ValueError("depth=1 must be 2."), OSError("no space left")])
+def test_errors_are_one_line(error, capsys):
+    def command(words):
+        raise error
+
+    assert exit_status(command) == 1
+    assert capsys.readouterr().err.strip().splitlines()[-1].endswith(f"dig: {error}")
+
+
+def test_other_errors_are_not_hidden():
+    def command(words):
+        raise KeyError("a fault of ours")
+
+    with pytest.raises(KeyError):
+        launch("dig", lambda: command)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_a_command_in_one_line(number, status, capsys):
+    def command(words):
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(5)
+        except Stopped as stop:
+            stop.advice = "Dig on tomorrow."
+            raise
+
+    before = [signal.getsignal(n) for n in SIGNALS]
+    assert exit_status(command) == status
+    assert [signal.getsignal(n) for n in SIGNALS] == before
+    cause = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last == f"dig: stopped by {cause}. Dig on tomorrow."
+
+
+def test_a_signal_that_a_library_swallowed_is_not_lost():
+    def command(words):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            pass
+
+    assert exit_status(command) == 143
+
+    def looping(words):
+        command(words)
+        raise_if_stopped()
+        raise AssertionError("went on")
+
+    assert exit_status(looping) == 143
+
+
+def test_after_a_command_nothing_is_remembered():
+    raise_if_stopped()
+
+
+def test_what_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interruptible():
+            os.kill(os.getpid(), signal.SIGINT)
+            raise_if_stopped()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_outside_the_main_thread_nothing_is_installed():
+    failures = []
+
+    def body():
+        try:
+            with interruptible():
+                pass
+        except Exception as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    assert not failures
+
+
+def test_nothing_heavy_is_imported():
+    code = "import sys, jaxseg.startup; print({'jax', 'numpy', 'flax'} & {*sys.modules})"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
+
+
+def test_a_long_step_gives_signs_of_life(capsys):
+    with busy("compiling"):
+        time.sleep(2.5)
+    shown = [line for line in capsys.readouterr().err.split("\r") if "compiling" in line]
+    assert len({*shown}) >= 3  # the clock moves
+
+
+def test_a_disabled_bar_is_left_alone(capsys):
+    with tqdm(disable=True) as bar, alive(bar):
+        time.sleep(0.01)
+    assert capsys.readouterr().err == ""
