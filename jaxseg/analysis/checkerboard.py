@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxseg.numerics import of_unit_size
+from jaxseg.numerics import normalize_by_max
 
 
 def checkerboard_energy(
@@ -38,7 +38,7 @@ def checkerboard_energy(
     """
     if images.size == 0:
         raise ValueError(f"checkerboard_energy: images of shape {images.shape} have no pixel.")
-    phases = _phases(of_unit_size(images), stride)  # (cells, phases, channels) a picture
+    phases = _phases(normalize_by_max(images), stride)  # (cells, phases, channels) a picture
     # A mean is rounded: what it leaves of one grey value would repeat at every stride.
     phases = phases - phases[:, :1, :1]
     centred = phases - jnp.mean(phases, axis=(1, 2), keepdims=True)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxseg.numerics import of_unit_size
+from jaxseg.numerics import normalize_by_max
 
 PEAK, BESIDE = 1, (3, 5)
 """Bins that belong to the period's frequency on either side of it, and those it is compared to."""
@@ -83,7 +83,7 @@ def gridding_energy(maps: Float[Array, "batch *space channels"], period: int) ->
             f"period={period} must be at least 2, and maps of shape {maps.shape} at least "
             f"{(BESIDE[1] + 2) * max(period, 2)} pixels wide and high for it."
         )
-    power = axis_spectrum(of_unit_size(maps), n)
+    power = axis_spectrum(normalize_by_max(maps), n)
     away = np.abs(np.arange(len(power)) - middle)
     peak = jnp.mean(power[away <= PEAK])
     beside = [

@@ -106,8 +106,7 @@ def _unrolled(params: Any, operands: list[Any]) -> list[Any]:
 # --- what is put otherwise -----------------------------------------------------------------------
 
 
-def _trilinear(lhs, rhs, *, mode: str, geometry: Geometry, form: str):
-    del form
+def _trilinear(lhs, rhs, *, mode: str, geometry: Geometry):
     if mode == "y":
         out = canonical.convolution(lhs[0], rhs[0], geometry=geometry)
     elif mode == "x":

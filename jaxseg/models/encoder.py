@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 import jax
 from flax import nnx
 
-from jaxseg.nn import BatchNorm, GroupNorm, rematerialised
+from jaxseg.nn import BatchNorm, GroupNorm, rematerialize
 from jaxseg.nn.norm import NormFactory
 
 NORMS: dict[str, NormFactory] = {"batch": BatchNorm, "group": GroupNorm}
@@ -116,7 +116,7 @@ class Encoder(nnx.Module, abc.ABC):
     def _run(self, block: nnx.Module, x: jax.Array, train: bool) -> jax.Array:
         """One block, its inside recomputed in the backward pass if so configured."""
         if self.config.remat:
-            return rematerialised(block, x, train=train)
+            return rematerialize(block, x, train=train)
         return block(x, train=train)  # type: ignore[operator]
 
 

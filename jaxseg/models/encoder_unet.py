@@ -10,7 +10,7 @@ from flax import nnx
 from jaxseg import ops
 from jaxseg.models.encoder import Features
 from jaxseg.models.segmenter import Segmenter, SegmenterConfig, Size
-from jaxseg.nn import Conv, ConvNorm, rematerialised
+from jaxseg.nn import Conv, ConvNorm, rematerialize
 from jaxseg.nn.initializers import he_normal
 from jaxseg.nn.norm import NormFactory
 
@@ -82,7 +82,7 @@ class EncoderUNet(Segmenter):
         for step, skip in zip(self.steps, skips, strict=True):
             x = ops.resize(x, size if skip is None else skip.shape[1:-1], method="nearest")
             if self.config.remat:
-                x = rematerialised(step, x, skip, train=train)
+                x = rematerialize(step, x, skip, train=train)
             else:
                 x = step(x, skip, train=train)
         return self.classifier(x)

@@ -10,7 +10,7 @@ from flax import nnx
 from jaxseg import ops
 from jaxseg.models.encoder import NORMS, Norm, one_of
 from jaxseg.models.segmenter import classifier, wide
-from jaxseg.nn import Conv, ConvNorm, UpConv, dropout, rematerialised
+from jaxseg.nn import Conv, ConvNorm, UpConv, dropout, rematerialize
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class UNet(nnx.Module):
 
     def _run(self, block: nnx.Module, x: jax.Array, train: bool) -> jax.Array:
         if self.config.remat:
-            return rematerialised(block, x, train=train)
+            return rematerialize(block, x, train=train)
         return block(x, train=train)  # type: ignore[operator]
 
     def _raised(self, up: nnx.Module, x: jax.Array, skip: jax.Array) -> jax.Array:

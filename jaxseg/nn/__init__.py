@@ -9,7 +9,7 @@ from jaxseg.nn.context import ContextModule
 from jaxseg.nn.conv import Conv, UpConv
 from jaxseg.nn.conv_norm import ConvNorm
 from jaxseg.nn.norm import BatchNorm, Bias, GroupNorm
-from jaxseg.nn.remat import rematerialised
+from jaxseg.nn.remat import rematerialize
 from jaxseg.nn.squeeze import SqueezeExcitation
 from jaxseg.nn.stack import Stack
 
@@ -31,5 +31,5 @@ __all__ = [
     "dropout",
     "functional",
     "initializers",
-    "rematerialised",
+    "rematerialize",
 ]

@@ -7,18 +7,29 @@ import jax.numpy as jnp
 def dropout(x: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
     """Zero each entry with probability `rate` and divide the others by 1 - `rate`.
 
-    Its mean is x (Srivastava et al. 2014, section 4).
+    The mean over draws is x.
 
     Args:
-        x: any shape.
-        rate: in [0, 1).
-        key: JAX PRNG key; None leaves x as it is.
+        x: an array of any shape.
+        rate: probability of zero, in [0, 1).
+        key: JAX PRNG key; None returns x as it is.
 
     Returns:
-        an array like x.
+        An array of the shape and dtype of x.
 
     Raises:
         ValueError: a rate outside [0, 1).
+
+    Source:
+        Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting",
+        2014, section 4.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from jaxseg import nn
+        >>> y = nn.dropout(jnp.ones(1000), 0.5, jax.random.key(0))
+        >>> sorted(set(y.tolist()))
+        [0.0, 2.0]
     """
     if not 0 <= rate < 1:
         raise ValueError(f"dropout: rate={rate} must be at least 0 and below 1.")

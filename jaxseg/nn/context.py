@@ -1,4 +1,4 @@
-"""The context module of Yu & Koltun: dilations that double, at full resolution of the scores."""
+"""The context module of Yu & Koltun: dilations that double, at the resolution of the scores."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -17,20 +17,33 @@ _WIDTHS = {"basic": (1, 1, 1, 1, 1, 1, 1, 1), "large": (2, 2, 4, 8, 16, 32, 32, 
 class ContextModule(nnx.Module):
     """Seven 3x3 convolutions of dilations 1, 1, 2, 4, 8, 16, 1 with ReLU, then a 1x1 convolution.
 
-    Their outputs see 3, 5, 9, 17, 33, 65, 67 and 67 pixels a side (Yu & Koltun 2016, table 1,
-    arXiv:1511.07122). Maps keep their size. The kernels start as the identity, so that a module put
-    behind a trained net begins by passing its (non-negative) scores on.
+    Their outputs see 3, 5, 9, 17, 33, 65, 67 and 67 pixels per side. Maps keep their size. The
+    kernels start as the identity, so that a module put behind a trained net begins by passing on
+    its (non-negative) scores.
 
     Args:
         classes: channels of the input and of the output.
         width: "basic" keeps that number throughout; "large" has 2, 2, 4, 8, 16, 32, 32 times as
             many in between.
-        noise: standard deviation of what is added to the identity, so that the kernels of channels
-            that start equal can come to differ.
-        rngs: draws the noise.
+        noise: standard deviation of the noise that is added to the identity, by which channels
+            that start equal can become different.
+        rngs: its `params` stream gives the keys of the noise.
 
     Raises:
         ValueError: an unknown width.
+
+    Source:
+        Yu & Koltun, "Multi-scale context aggregation by dilated convolutions", 2016, table 1
+        (arXiv:1511.07122).
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> from jaxseg import nn
+        >>> module = nn.ContextModule(2, noise=0.0, rngs=nnx.Rngs(0))
+        >>> scores = jnp.ones((1, 6, 6, 2))
+        >>> bool((module(scores) == scores).all())
+        True
     """
 
     def __init__(
@@ -52,7 +65,7 @@ class ContextModule(nnx.Module):
         self.last = Conv(features[-2], classes, 1, bias=True, kernel_init=init, rngs=rngs)
 
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-        """(batch, height, width, classes) -> the same shape."""
+        """Map (batch, height, width, classes) to the same shape; `train` makes no difference."""
         del train
         for layer in self.layers:
             x = jax.nn.relu(layer(x))
@@ -60,14 +73,20 @@ class ContextModule(nnx.Module):
 
 
 def identity(noise: float = 0.0) -> Initializer:
-    r"""Kernels that pass channels on, repeated into more or averaged into fewer.
+    r"""Make kernels that pass channels on, repeated into more or averaged into fewer.
 
     .. math:: k_b(t, a) = \frac{[t = 0] [g(a) = g(b)]}{n_b} + \epsilon
 
-    where g puts the channels in, a, and out, b, into as many groups as there are of the fewer, n_b
-    is the number of channels in that output b averages, and the noise is Gaussian. Equal widths
-    give the identity (Yu & Koltun 2016, eqs. 4 and 5, arXiv:1511.07122; where channels become
-    more, theirs divides by how many times, which shrinks what is passed on).
+    where g sorts the input channels a and the output channels b into as many groups as there are
+    channels on the smaller side, n_b is the number of input channels that output b averages, and
+    the noise is Gaussian. Equal widths give the identity.
+
+    Args:
+        noise: standard deviation of the noise.
+
+    Source:
+        Yu & Koltun, 2016, eqs. 4 and 5 (arXiv:1511.07122). Where channels become more, their eq. 5
+        divides by the ratio, which shrinks what is passed on; this does not.
     """
 
     def init(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:

@@ -7,25 +7,37 @@ from jaxseg.nn.blocks import Activation
 from jaxseg.nn.conv import Conv
 from jaxseg.nn.initializers import Initializer
 from jaxseg.nn.norm import BatchNorm, NormFactory
-from jaxseg.ops.geometry import Padding
+from jaxseg.ops.options import Padding
 
 
 class ConvNorm(nnx.Module):
-    """act(norm(conv(x))), the convolution without a bias, which the norm would take away.
+    """A convolution, norm and activation: act(norm(conv(x))).
+
+    The convolution has no bias, which the norm would take away.
 
     Args:
         inputs: channels of the input.
         features: channels of the output.
-        window: taps per axis.
-        stride: as in `ops.conv`, like `dilation`.
-        dilation: see `stride`.
-        padding: as in `ops.conv`; None pads dilation * (window - 1) / 2 on both sides, as PyTorch's
-            nets do. "same" differs from it where the stride is not 1.
-        groups: as in `ops.conv`; as many as inputs and features: a depthwise convolution.
-        norm: makes a normalisation for a number of features.
-        activation: a named function, or None for none.
-        kernel_init: initialiser of the kernel.
-        rngs: draws the kernel.
+        window: number of taps per axis, for two spatial axes.
+        stride: step between output pixels, in input pixels.
+        dilation: distance between the taps of the window, in input pixels.
+        padding: None pads dilation * (window - 1) / 2 on both sides, as PyTorch's nets do, which
+            differs from "same" where the stride is not 1; otherwise "same", "valid", an integer, or
+            one integer or pair (before, after) per axis.
+        groups: number of groups of channels that do not see each other; with as many as inputs and
+            features this is a depthwise convolution.
+        norm: makes a normalization for a number of features.
+        activation: a named function, or None for no activation.
+        kernel_init: initializer of the kernel; None means `initializers.he_normal()`.
+        rngs: its `params` stream gives the key of the kernel.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> from jaxseg import nn
+        >>> unit = nn.ConvNorm(3, 8, stride=2, rngs=nnx.Rngs(0))
+        >>> unit(jnp.ones((2, 32, 32, 3)), train=True).shape
+        (2, 16, 16, 8)
     """
 
     def __init__(
@@ -58,6 +70,6 @@ class ConvNorm(nnx.Module):
         self.activation = activation
 
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-        """(batch, *space, inputs) -> (batch, *size, features)."""
+        """Map (batch, height, width, inputs) to (batch, *size, features)."""
         x = self.norm(self.conv(x), train=train)  # type: ignore[operator]
         return x if self.activation is None else self.activation(x)

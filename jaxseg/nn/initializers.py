@@ -1,4 +1,4 @@
-"""Initial kernels, `(key, shape, dtype) -> array`, for kernels `(*window, in, out)`."""
+"""Initializers, `(key, shape, dtype) -> array`, of kernels `(*window, in / groups, out)`."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,21 +9,52 @@ import jax.numpy as jnp
 from jax.nn import initializers
 
 Initializer = Callable[..., jax.Array]
+"""Draws a kernel: `(key, shape, dtype=float32) -> array`."""
 
 
 def he_normal(gain: float = 2.0) -> Initializer:
-    """Normal with variance `gain` / fan-in, fan-in = taps x in (He et al. 2015, eq. 10).
+    """Make kernels of normal entries with variance `gain` / fan-in, where fan-in = taps x in.
 
-    `gain=2` keeps the variance of a ReLU net, `gain=1` that of a linear one. (arXiv:1502.01852)
+    Args:
+        gain: 2 keeps the variance of a ReLU net from layer to layer, 1 that of a linear one.
+
+    Source:
+        He et al., "Delving deep into rectifiers", 2015, eq. 10 (arXiv:1502.01852).
+
+    Example:
+        >>> import jax
+        >>> from jaxseg.nn import initializers
+        >>> kernel = initializers.he_normal()(jax.random.key(0), (3, 3, 32, 64))
+        >>> print(f"{kernel.var() * 3 * 3 * 32:.1f}")
+        2.0
     """
     return initializers.variance_scaling(gain, "fan_in", "normal")
 
 
 def delta_orthogonal(gain: float = 1.0) -> Initializer:
-    """An orthogonal matrix at the window's centre, zeros elsewhere, times the root of `gain`.
+    """Make kernels with an orthogonal matrix at the window's centre and zeros elsewhere.
 
-    Every singular value of the layer is then the root of `gain`: dynamical isometry (Xiao et al.
-    2018, algorithm 1, arXiv:1806.05393). Needs out >= in.
+    The matrix is multiplied by the root of `gain`, which every singular value of the layer then is
+    ("dynamical isometry"). The centre of an even window is the tap in front of its middle, the
+    one that "same" padding puts on the output's own pixel. Kernels need out >= in, and one group.
+
+    Args:
+        gain: square of the singular values.
+
+    Raises:
+        ValueError: a kernel with fewer features than channels, when it is drawn.
+
+    Source:
+        Xiao et al., "Dynamical isometry and a mean field theory of CNNs", 2018, algorithm 1
+        (arXiv:1806.05393).
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from jaxseg import nn, ops
+        >>> kernel = nn.initializers.delta_orthogonal()(jax.random.key(0), (3, 3, 4, 4))
+        >>> x = jnp.ones((1, 5, 5, 4))
+        >>> print(f"{jnp.linalg.norm(ops.conv(x, kernel)) / jnp.linalg.norm(x):.4f}")
+        1.0000
     """
 
     def init(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
@@ -41,21 +72,21 @@ def delta_orthogonal(gain: float = 1.0) -> Initializer:
 
 
 def _orthonormal_rows(key: jax.Array, rows: int, columns: int) -> jax.Array:
-    """The first rows of a random rotation or reflection, uniform over all of them.
+    """Draw the first rows of a rotation or reflection, uniformly over all of them.
 
-    A product of Householder reflections (Stewart 1980; Mezzadri 2007, arXiv:math-ph/0609050),
-    not LAPACK's QR: jaxlib splits a batch of those over the thread pool that it runs in and waits,
-    and two devices that do so at once wait forever.
+    It is a product of Householder reflections (Stewart 1980; Mezzadri 2007,
+    arXiv:math-ph/0609050). LAPACK's QR is not used: jaxlib splits a batch of those over the thread
+    pool that it runs in and waits, and two devices that do so at once wait forever.
     """
     dtype = jnp.promote_types(jnp.float32, jax.dtypes.canonicalize_dtype(float))
     normal = jax.random.normal(key, (rows, columns), dtype)
-    along = jnp.arange(columns)
+    column = jnp.arange(columns)
 
     def reflect(matrix, step):  # (rows, columns)
         row, vector = step
-        vector = jnp.where(along >= row, vector, 0)
+        vector = jnp.where(column >= row, vector, 0)
         sign = jnp.where(vector[row] < 0, -1, 1).astype(dtype)
-        mirror = vector + jnp.where(along == row, sign * jnp.linalg.norm(vector), 0)
+        mirror = vector + jnp.where(column == row, sign * jnp.linalg.norm(vector), 0)
         overlap = matrix @ mirror * (2 / (mirror @ mirror))
         return matrix - jnp.outer(overlap, mirror), -sign
 
@@ -66,12 +97,18 @@ def _orthonormal_rows(key: jax.Array, rows: int, columns: int) -> jax.Array:
 
 
 def zeros() -> Initializer:
-    """All zeros: as the last kernel of a residual branch, the block starts as the identity."""
+    """Make kernels of zeros; as the last of a residual branch, they start it as the identity."""
     return initializers.zeros
 
 
 def scaled(init: Initializer, factor: float) -> Initializer:
-    """`init` times `factor`; with L**-0.5 the first kernels of Fixup (Zhang et al. 2019)."""
+    """Multiply the kernels of another initializer by a constant.
+
+    Args:
+        init: the other initializer.
+        factor: the constant; L**-0.5 gives the first kernels of Fixup (Zhang et al. 2019,
+            arXiv:1901.09321).
+    """
 
     def scaled_init(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
         return init(key, shape, dtype) * jnp.asarray(factor, dtype)
@@ -80,10 +117,23 @@ def scaled(init: Initializer, factor: float) -> Initializer:
 
 
 def bilinear() -> Initializer:
-    """Bilinear interpolation as an upconvolution's kernel (Long et al. 2015, FCN).
+    """Make kernels with which an upconvolution interpolates bilinearly.
 
     A window of k = 2s - (s mod 2) taps upsamples by the stride s; each of its s phases sums to
     one. Channels stay apart: in must equal out, or be 1 (a depthwise kernel).
+
+    Raises:
+        ValueError: a kernel that would mix channels, when it is drawn.
+
+    Source:
+        Long et al., "Fully convolutional networks for semantic segmentation", 2015, section 3.3
+        (arXiv:1411.4038).
+
+    Example:
+        >>> import jax
+        >>> from jaxseg.nn import initializers
+        >>> initializers.bilinear()(jax.random.key(0), (4, 1, 1)).ravel().tolist()
+        [0.25, 0.75, 0.75, 0.25]
     """
 
     def init(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
@@ -107,10 +157,20 @@ def bilinear() -> Initializer:
 
 
 def icnr(stride: int, init: Initializer) -> Initializer:
-    """Kernels of a sub-pixel upconvolution that start as nearest-neighbour upsampling.
+    """Make kernels with which a sub-pixel upconvolution starts as nearest-neighbor upsampling.
 
-    The stride**axes features that pixel shuffle spreads over one output cell start equal (Aitken
-    et al. 2017, arXiv:1707.02937); they are adjacent, in PyTorch's order of pixel shuffle.
+    The stride**axes features that `ops.pixel_shuffle` spreads over one output cell start equal;
+    they are adjacent.
+
+    Args:
+        stride: factor of upsampling.
+        init: initializer of the distinct features.
+
+    Raises:
+        ValueError: the features do not divide into cells, when a kernel is drawn.
+
+    Source:
+        Aitken et al., "Checkerboard artifact free sub-pixel convolution", 2017 (arXiv:1707.02937).
     """
 
     def init_equal(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:

@@ -1,4 +1,4 @@
-"""L equal blocks as one stacked pytree, run by `lax.scan`."""
+"""Equal blocks as one stacked pytree, run by `lax.scan`."""
 
 from collections.abc import Callable
 
@@ -17,11 +17,26 @@ class Stack(nnx.Module):
         make_block: makes one block from its own `nnx.Rngs`; each is called as
             `block(x, train=...)` and keeps the shape of x.
         depth: number of blocks, >= 1.
-        checkpoint_every: 0 keeps every intermediate for the backward pass. k > 0 keeps each k-th
-            block's input and recomputes the rest, k blocks at a time (Chen et al. 2016,
-            arXiv:1604.06174): 1 saves most where a block's inside is large, sqrt(depth) leaves
+        checkpoint_every: 0 keeps every intermediate for the backward pass; k > 0 keeps the input of
+            each k-th block and recomputes the rest, k blocks at a time (Chen et al. 2016,
+            arXiv:1604.06174). 1 saves most where the inside of a block is large; sqrt(depth) keeps
             only about 2 sqrt(depth) block inputs alive.
         rngs: its `params` stream gives each block a key.
+
+    Raises:
+        ValueError: `depth` is below 1 or `checkpoint_every` below 0.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> from jaxseg import nn
+        >>> def block(rngs):
+        ...     return nn.Residual(nn.PreActivation(4, rngs=rngs))
+        >>> stack = nn.Stack(block, depth=10, rngs=nnx.Rngs(0))
+        >>> stack.blocks.branch.conv1.kernel.shape
+        (10, 3, 3, 4, 4)
+        >>> stack(jnp.ones((1, 6, 6, 4))).shape
+        (1, 6, 6, 4)
     """
 
     def __init__(
@@ -43,22 +58,22 @@ class Stack(nnx.Module):
         self.depth, self.checkpoint_every = depth, checkpoint_every
 
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-        """Run the blocks on x; with `train`, their statistics are updated in place."""
+        """Run the blocks on x; with `train`, update their statistics in place."""
         return self._run(x, None, train=train, collect=False)[0]
 
     def trace(
         self, x: jax.Array, *, train: bool = False, perturbations: jax.Array | None = None
     ) -> tuple[jax.Array, jax.Array]:
-        """Run the blocks and keep what each was given.
+        """Run the blocks and return the input of each as well.
 
         Args:
-            x: as for a call.
-            train: as for a call.
+            x: input of the first block.
+            train: use the statistics of the batch, and update the running ones in place.
             perturbations: (depth, *x.shape), added to each block's input. The gradient with respect
                 to them, at zero, is the gradient with respect to each block's input.
 
         Returns:
-            the output, and the input of each block, (depth, *x.shape).
+            The output, and the input of each block, (depth, *x.shape).
         """
         return self._run(x, perturbations, train=train, collect=True)  # type: ignore[return-value]
 
@@ -66,8 +81,8 @@ class Stack(nnx.Module):
         graphdef, params, rest = nnx.split(self.blocks, nnx.Param, ...)
 
         def step(x, layer):
-            params, rest, nudge = layer
-            x = x if nudge is None else x + nudge
+            params, rest, perturbation = layer
+            x = x if perturbation is None else x + perturbation
             # A copy: merge would otherwise hand out the very variables of `self`.
             block = nnx.merge(graphdef, params, rest, copy=True)
             y = block(x, train=train)
@@ -81,7 +96,7 @@ class Stack(nnx.Module):
 
 
 def _scan(step, x, layers, depth: int, every: int):
-    """`lax.scan` over layers, rematerialised in segments of `every` where that is not zero."""
+    """Scan over layers, rematerialized in segments of `every` layers where that is not zero."""
     if every == 0:
         return jax.lax.scan(step, x, layers)
     if every == 1:
@@ -92,11 +107,11 @@ def _scan(step, x, layers, depth: int, every: int):
     def segment(x, layers):
         return jax.lax.scan(step, x, layers)
 
-    whole = depth // every * every
-    head = jax.tree.map(lambda a: a[:whole].reshape(-1, every, *a.shape[1:]), layers)
+    divisible = depth // every * every
+    head = jax.tree.map(lambda a: a[:divisible].reshape(-1, every, *a.shape[1:]), layers)
     x, outs = jax.lax.scan(segment, x, head)
-    outs = jax.tree.map(lambda a: a.reshape(whole, *a.shape[2:]), outs)
-    if whole < depth:
-        x, last = segment(x, jax.tree.map(lambda a: a[whole:], layers))
+    outs = jax.tree.map(lambda a: a.reshape(divisible, *a.shape[2:]), outs)
+    if divisible < depth:
+        x, last = segment(x, jax.tree.map(lambda a: a[divisible:], layers))
         outs = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), outs, last)
     return x, outs

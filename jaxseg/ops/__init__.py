@@ -1,4 +1,4 @@
-"""Arrays to arrays: the convolutions that a segmentation net is made of."""
+"""Functions from arrays to arrays: the operations that segmentation nets are built from."""
 
 from jaxseg.ops._conv import conv
 from jaxseg.ops._lowering import lowering

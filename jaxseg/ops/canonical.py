@@ -1,47 +1,50 @@
-"""Each mode of the trilinear form as one convolution of XLA, under the labels that it runs fast.
+"""Each mode of the trilinear form as one XLA convolution, under the labels that run fast.
 
-XLA's CPU backend reaches its fast convolution inside a loop body (`lax.scan`, `lax.map`) only
-under the labels NHWC/HWIO/NHWC. The gradients that lax derives carry other labels and run 20 to
-100 times slower there. The canonical forms keep those labels in every mode, at the price of a
-transpose; they are exact for every geometry `without_excess`. Shapes, one ensemble member:
+XLA's CPU backend reaches its fast convolution inside a loop body (`lax.scan`, `lax.map`) only with
+the labels NHWC/HWIO/NHWC. The gradients that lax derives carry other labels and run 20 to 100
+times slower there. The canonical forms keep those labels in every mode, at the price of a
+transpose. They are exact for every geometry that `without_excess` returns. Shapes, for one member
+of an ensemble:
 
     x (batch, *input, in)      k (*window, in / groups, out)      y (batch, *output, out)
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxseg.ops.geometry import Edges, Geometry
+from jaxseg.ops.geometry import Geometry
+from jaxseg.ops.options import Edges
 
 
-def labels(axes: int) -> tuple[str, str, str]:
-    """Channels-last dimension numbers for any number of spatial axes: NHWC, HWIO, NHWC for 2."""
+def dimension_numbers(axes: int) -> tuple[str, str, str]:
+    """Return channels-last dimension numbers: NHWC, HWIO, NHWC for two spatial axes."""
     space = "HWD"[:axes]
     return f"N{space}C", f"{space}IO", f"N{space}C"
 
 
-def padded(x: jax.Array, padding: Edges) -> jax.Array:
-    """Pad, or crop where negative, the spatial axes; (before, after) for each."""
-    if not any(map(any, padding)):
+def pad(x: jax.Array, edges: Edges) -> jax.Array:
+    """Pad the spatial axes with zeros, (before, after) each; negative numbers crop."""
+    if not any(map(any, edges)):
         return x
-    edges = [(0, 0, 0), *((*p, 0) for p in padding), (0, 0, 0)]
-    return lax.pad(x, jnp.zeros((), x.dtype), edges)
+    config = [(0, 0, 0), *((*edge, 0) for edge in edges), (0, 0, 0)]
+    return lax.pad(x, jnp.zeros((), x.dtype), config)
 
 
-def cropped(x: jax.Array, edges: Edges) -> jax.Array:
-    """The inverse of `padded`."""
-    return padded(x, [(-before, -after) for before, after in edges])
+def crop(x: jax.Array, edges: Edges) -> jax.Array:
+    """Crop the spatial axes, (before, after) each; the inverse of `pad`."""
+    return pad(x, [(-before, -after) for before, after in edges])
 
 
 def convolution(x: jax.Array, k: jax.Array, *, geometry: Geometry) -> jax.Array:
     """Mode y: (batch, *input, in), (*window, in / groups, out) -> (batch, *output, out)."""
     # Pixels that a stride leaves over need no crop: 1x1 s2 over 64x64 takes .68 ms, not .88.
     padding = [
-        (lo, 0 if -s < hi < 0 else hi)
-        for (lo, hi), s in zip(geometry.padding, geometry.stride, strict=True)
+        (before, 0 if -s < after < 0 else after)
+        for (before, after), s in zip(geometry.padding, geometry.stride, strict=True)
     ]
     return lax.conv_general_dilated(
         x,
@@ -49,18 +52,50 @@ def convolution(x: jax.Array, k: jax.Array, *, geometry: Geometry) -> jax.Array:
         window_strides=geometry.stride,
         padding=padding,
         rhs_dilation=geometry.dilation,
-        dimension_numbers=labels(len(geometry.stride)),
+        dimension_numbers=dimension_numbers(len(geometry.stride)),
         feature_group_count=geometry.groups,
     )
 
 
-def upconvolution(y: jax.Array, kernel: jax.Array, *, geometry: Geometry) -> jax.Array:
-    """Dilate y by the stride, then convolve with `kernel` (*window, out / groups, in), unflipped.
+def upconvolution(
+    y: jax.Array, kernel: jax.Array, *, geometry: Geometry, dilate_first: bool = False
+) -> jax.Array:
+    """Dilate y by the stride, then convolve with the kernel, which is not flipped.
 
-    (batch, *output, out) -> (batch, *input, in) in the geometry's own terms.
+    Args:
+        y: (batch, *output, out) in the terms of the geometry, whose input gradient this is.
+        kernel: (*window, out / groups, in), the `transposed_kernel` of the convolution's.
+        geometry: geometry of the convolution; its sizes may be symbolic with `dilate_first`.
+        dilate_first: put the zeros between pixels and around them by operations of their own,
+            where `lhs_dilation` or negative padding is not to be relied on.
+
+    Returns:
+        (batch, *input, in).
     """
+    dilation, padding = geometry.stride, upconvolution_padding(geometry)
+    # XLA for CPU would swap a window larger than its input with the input, and aborts in doing so
+    # where another axis has window 2, base dilation 2 and no padding.
+    sizes = zip(geometry.window, geometry.output, strict=True)
+    if dilate_first or (0 not in geometry.output and any(k > o for k, o in sizes)):
+        # The barrier keeps XLA from folding the zeros back into the convolution.
+        y = lax.optimization_barrier(pad(_dilate(y, dilation), padding))
+        dilation, padding = (1,) * len(dilation), [(0, 0)] * len(dilation)
+    return lax.conv_general_dilated(
+        y,
+        kernel,
+        window_strides=(1,) * len(dilation),
+        padding=padding,
+        lhs_dilation=dilation,
+        rhs_dilation=geometry.dilation,
+        dimension_numbers=dimension_numbers(len(dilation)),
+        feature_group_count=geometry.groups,
+    )
+
+
+def upconvolution_padding(geometry: Geometry) -> list[tuple[int, int]]:
+    """Return the padding (before, after) of the dilated y per axis; negative numbers crop."""
     padding = []
-    for i, k, o, s, d, lo in zip(
+    for i, k, o, s, d, low in zip(
         geometry.input,
         geometry.window,
         geometry.output,
@@ -69,33 +104,32 @@ def upconvolution(y: jax.Array, kernel: jax.Array, *, geometry: Geometry) -> jax
         geometry.low,
         strict=True,
     ):
-        before = (k - 1) * d - lo
-        after = i + (k - 1) * d - ((o - 1) * s + 1) - before
-        padding.append((before, after))
-    dilation = geometry.stride
-    if any(k > o for k, o in zip(geometry.window, geometry.output, strict=True)):
-        # XLA for CPU would swap a window larger than its input with the input, and aborts in that
-        # where another axis has window 2, base dilation 2 and no padding. The barrier keeps it
-        # from folding the padding back into the convolution.
-        steps = [(0, 0, 0), *((*p, s - 1) for p, s in zip(padding, dilation, strict=True))]
-        y = lax.optimization_barrier(lax.pad(y, jnp.zeros((), y.dtype), [*steps, (0, 0, 0)]))
-        padding, dilation = [(0, 0)] * len(padding), (1,) * len(padding)
-    return lax.conv_general_dilated(
-        y,
-        kernel,
-        window_strides=(1,) * len(padding),
-        padding=padding,
-        lhs_dilation=dilation,
-        rhs_dilation=geometry.dilation,
-        dimension_numbers=labels(len(padding)),
-        feature_group_count=geometry.groups,
-    )
+        reach = (k - 1) * d
+        padding.append((reach - low, i + low - _dilated_size(o, s)))
+    return padding
 
 
-def turned(k: jax.Array, groups: int) -> jax.Array:
-    """The kernel of the opposite direction: space reversed, channels swapped; its own inverse.
+def _dilated_size(size: int, stride: int) -> int:
+    return 0 if size == 0 else (size - 1) * stride + 1
 
-    (*window, a / groups, b) -> (*window, b / groups, a)
+
+def _dilate(y: jax.Array, strides: Sequence[int]) -> jax.Array:
+    """Put stride - 1 zeros between pixels, without interior padding, which converters lack."""
+    for axis, stride in enumerate(strides, start=1):
+        if stride > 1:
+            size, zero = _dilated_size(y.shape[axis], stride), jnp.zeros((), y.dtype)
+            y = lax.expand_dims(y, [axis + 1])
+            edges = [(0, stride - 1 if a == axis + 1 else 0, 0) for a in range(y.ndim)]
+            y = lax.collapse(lax.pad(y, zero, edges), axis, axis + 2)
+            y = lax.slice_in_dim(y, 0, size, axis=axis)
+    return y
+
+
+def transposed_kernel(k: jax.Array, groups: int) -> jax.Array:
+    """Reverse the window and swap the channels of each group; an involution.
+
+    (*window, a / groups, b) -> (*window, b / groups, a): the kernel with which the upconvolution is
+    the input gradient of the convolution, and the other way round.
     """
     axes = k.ndim - 2
     flipped = jnp.flip(k, range(axes))
@@ -107,18 +141,18 @@ def turned(k: jax.Array, groups: int) -> jax.Array:
 
 def input_gradient(y: jax.Array, k: jax.Array, *, geometry: Geometry) -> jax.Array:
     """Mode x: (batch, *output, out), (*window, in / groups, out) -> (batch, *input, in)."""
-    return upconvolution(y, turned(k, geometry.groups), geometry=geometry)
+    return upconvolution(y, transposed_kernel(k, geometry.groups), geometry=geometry)
 
 
 def weight_gradient(x: jax.Array, y: jax.Array, *, geometry: Geometry) -> jax.Array:
-    """Mode k: a convolution with y as its window; channels are its batch, the batch its channels.
+    """Mode k: a convolution whose window is y, whose batch the channels, and the other way round.
 
     k[t] = sum_o y[o] x[o s + t d - low], so stride and dilation trade places. (batch, *input,
-    in), (batch, *output, out) -> (*window, in / groups, out). A sum over bands of rows, each of
-    which a core's cache holds.
+    in), (batch, *output, out) -> (*window, in / groups, out). The sum is taken over bands of rows,
+    each of which fits into the cache of a core.
     """
     rows = geometry.output[0]
-    band = _rows_at_once(x, y, geometry)
+    band = _rows_per_band(x, y, geometry)
     parts = [
         _weight_gradient(*_band(x, y, geometry, first, min(band, rows - first)))
         for first in range(0, rows, band)
@@ -128,23 +162,24 @@ def weight_gradient(x: jax.Array, y: jax.Array, *, geometry: Geometry) -> jax.Ar
 
 # Floats of either operand in a band of rows, and how many bands there are at most. 8 images of
 # 64x64x64, 3x3, two cores: 37 ms in one piece, 30, 19, 18, 25 ms in bands of 16, 8, 4, 2 rows
-# (2^19 to 2^16 floats); rows rather than images, which may be few, and shared out among devices.
-_BAND = 2**18
+# (2^19 to 2^16 floats). Bands of rows rather than of images, which may be few, and are the axis
+# that is sharded over devices.
+_BAND_SIZE = 2**18
 _MOST_BANDS = 16
 
 
-def _rows_at_once(x: jax.Array, y: jax.Array, geometry: Geometry) -> int:
-    """Rows of y in a band of the weight gradient."""
+def _rows_per_band(x: jax.Array, y: jax.Array, geometry: Geometry) -> int:
+    """Return the number of rows of y in a band."""
     rows = geometry.output[0]
     if not isinstance(x.shape[0], int):  # exported for any batch
         return rows
-    bands = min(_MOST_BANDS, -(-max(x.size, y.size) // _BAND))
+    bands = min(_MOST_BANDS, -(-max(x.size, y.size) // _BAND_SIZE))
     halo = (geometry.window[0] - 1) * geometry.dilation[0] // geometry.stride[0]
     return min(rows, max(-(-rows // bands), halo)) if bands > 1 else rows
 
 
 def _band(x, y, geometry: Geometry, first: int, count: int):
-    """Rows `first` to `first + count - 1` of y, the rows of x that they see, their geometry."""
+    """Cut out `count` rows of y from `first` on, and the rows of x that they see."""
     g = geometry
     if count == g.output[0]:
         return x, y, g
@@ -167,21 +202,21 @@ def _weight_gradient(x: jax.Array, y: jax.Array, geometry: Geometry) -> jax.Arra
     spans = [(o - 1) * s + 1 for o, s in zip(geometry.output, geometry.stride, strict=True)]
     if any(span > i for span, i in zip(spans, geometry.input, strict=True)):
         # A window larger than its input makes XLA swap the two and fall back to plain loops.
-        x, padding = padded(x, padding), ((0, 0),) * axes
+        x, padding = pad(x, padding), ((0, 0),) * axes
     out = lax.conv_general_dilated(
         jnp.moveaxis(x, (0, -1), (-1, 0)),
         jnp.moveaxis(y, 0, -2),
         window_strides=geometry.dilation,
         padding=padding,
         rhs_dilation=geometry.stride,
-        dimension_numbers=labels(axes),
+        dimension_numbers=dimension_numbers(axes),
         batch_group_count=geometry.groups,
     )
     return jnp.moveaxis(out, 0, -2)
 
 
 def plain_input_gradient(y: jax.Array, k: jax.Array, *, geometry: Geometry) -> jax.Array:
-    """Mode x as JAX derives it from the plain convolution."""
+    """Mode x as JAX derives it from the convolution."""
     channels = k.shape[-2] * geometry.groups
     x = jax.ShapeDtypeStruct((y.shape[0], *geometry.input, channels), y.dtype)
     (out,) = jax.linear_transpose(lambda x: convolution(x, k, geometry=geometry), x)(y)
@@ -189,7 +224,7 @@ def plain_input_gradient(y: jax.Array, k: jax.Array, *, geometry: Geometry) -> j
 
 
 def plain_weight_gradient(x: jax.Array, y: jax.Array, *, geometry: Geometry) -> jax.Array:
-    """Mode k as JAX derives it from the plain convolution."""
+    """Mode k as JAX derives it from the convolution."""
     channels = x.shape[-1] // geometry.groups
     k = jax.ShapeDtypeStruct((*geometry.window, channels, y.shape[-1]), x.dtype)
     (out,) = jax.linear_transpose(lambda k: convolution(x, k, geometry=geometry), k)(y)

@@ -1,4 +1,4 @@
-"""What every operation asks of its operands."""
+"""Checks of the operands that all operations share."""
 
 from typing import Any
 
@@ -8,15 +8,22 @@ import numpy as np
 
 
 def check_operands(name: str, x: jax.Array, kernel: jax.Array, groups: int) -> None:
-    """Refuse operands that do not fit together, before XLA does in its own words.
+    """Refuse images and a kernel that do not fit together, before XLA does in its own words.
+
+    Args:
+        name: name of the operation, for the error message.
+        x: images, (batch, *space, in).
+        kernel: (*window, in / groups, out).
+        groups: number of channel groups.
 
     Raises:
-        ValueError: no array, wrong rank, channels, dtype, an empty axis or a bad number of groups.
+        ValueError: an operand that is not an array, a wrong rank, number of channels, dtype or
+            number of groups, or an empty axis other than the batch.
     """
     for operand, value in (("x", x), ("kernel", kernel)):
         if not isinstance(value, jax.Array | np.ndarray):
             kind = type(value).__name__
-            raise ValueError(f"{name}: {operand} is a {kind}: convert with jnp.asarray.")
+            raise ValueError(f"{name}: {operand} is a {kind}: convert it with jnp.asarray.")
     if x.ndim not in (3, 4, 5):
         raise ValueError(
             f"{name}: x has shape {x.shape}, but images are (batch, *space, channels) with 1, 2 or "
@@ -30,7 +37,7 @@ def check_operands(name: str, x: jax.Array, kernel: jax.Array, groups: int) -> N
     if x.dtype != kernel.dtype:
         raise ValueError(
             f"{name}: x is {x.dtype} and kernel is {kernel.dtype}: cast one of them "
-            "with .astype so that both agree."
+            "with .astype so that they agree."
         )
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise ValueError(f"{name}: x is {x.dtype}: convert images to a floating dtype first.")
@@ -51,11 +58,15 @@ def check_operands(name: str, x: jax.Array, kernel: jax.Array, groups: int) -> N
         )
 
 
-def images(name: str, x: Any) -> jax.Array:
-    """The images as an array of JAX, their shape checked.
+def as_images(name: str, x: Any) -> jax.Array:
+    """Convert images to a JAX array and check its shape.
+
+    Args:
+        name: name of the operation, for the error message.
+        x: images, (batch, *space, channels).
 
     Raises:
-        ValueError: wrong rank or an empty axis.
+        ValueError: a wrong rank, or an empty axis other than the batch.
     """
     x = jnp.asarray(x)
     if x.ndim not in (3, 4, 5):
@@ -69,6 +80,6 @@ def images(name: str, x: Any) -> jax.Array:
     return x
 
 
-def widened(x: jax.Array) -> jax.Array:
-    """Floating x in a dtype fit for sums: float32 at least."""
+def to_float32(x: jax.Array) -> jax.Array:
+    """Convert 16-bit floats to float32, in which sums are exact enough; keep wider ones."""
     return x if jnp.finfo(x.dtype).bits >= 32 else x.astype(jnp.float32)

@@ -1,29 +1,43 @@
-"""Output sizes and paddings of convolutions: plain integers, no arrays.
+"""Output sizes and paddings of convolutions, in plain integers.
 
 The relations are those of Dumoulin & Visin, "A guide to convolution arithmetic for deep
-learning" (arXiv:1603.07285), with a window of k taps at dilation d, a stride s and a padding
-p on each side:
+learning" (arXiv:1603.07285), for a window of k taps at dilation d, a stride s and a padding of p
+pixels on each side:
 
     convolution      o = floor((i + 2p - d(k-1) - 1) / s) + 1
     upconvolution    o = s(i-1) + d(k-1) + 1 - 2p + a        (a: output padding)
 """
 
-import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
 
-Sizes = int | Sequence[int]
-Padding = Literal["same", "valid"] | int | Sequence[tuple[int, int]]
-Edges = Sequence[tuple[int, int]]
+from jaxseg.ops.options import (
+    Edges,
+    Padding,
+    Sizes,
+    entries,
+    is_integer,
+    is_same,
+    padding_pairs,
+    per_axis,
+)
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """How the pixels of x, the taps of k and the pixels of y meet; one entry per spatial axis.
+    """Which input pixels, taps of the window and output pixels of a convolution meet.
 
     Input position i, tap t and output position o meet where ``i = o * stride + t * dilation -
-    low``. The padding behind the input is whatever makes ``output`` positions fit.
+    low``. The padding behind the input is whatever makes all output positions fit.
+
+    Attributes:
+        input: size of the convolution's input, one entry per spatial axis, as in all the tuples.
+        window: number of taps.
+        output: size of the convolution's output.
+        stride: step between output pixels, in input pixels.
+        dilation: distance between taps, in input pixels.
+        low: padding in front of the input, in pixels.
+        groups: number of channel groups.
     """
 
     input: tuple[int, ...]
@@ -36,10 +50,10 @@ class Geometry:
 
     @property
     def padding(self) -> tuple[tuple[int, int], ...]:
-        """(before, after) per axis for the convolution x -> y; `after` may be negative (a crop)."""
+        """Padding (before, after) per axis; a negative `after` means a crop."""
         return tuple(
-            (lo, (o - 1) * s + (k - 1) * d + 1 - i - lo)
-            for i, k, o, s, d, lo in zip(
+            (low, (o - 1) * s + (k - 1) * d + 1 - i - low)
+            for i, k, o, s, d, low in zip(
                 self.input,
                 self.window,
                 self.output,
@@ -51,23 +65,6 @@ class Geometry:
         )
 
 
-def per_axis(name: str, value: Sizes, axes: int, *, least: int = 1) -> tuple[int, ...]:
-    """Spread an integer over `axes` spatial axes, or check a sequence of one integer each.
-
-    Raises:
-        ValueError: `value` has another length, holds no integers, or holds one below `least`.
-    """
-    values: tuple[Any, ...] = (value,) * axes if _is_int(value) else _entries(value)
-    if not values or len(values) != axes or not all(_is_int(v) for v in values):
-        raise ValueError(
-            f"{name}={value!r} does not fit {axes} spatial axes: "
-            f"give one integer, or {axes} of them."
-        )
-    if min(values) < least:
-        raise ValueError(f"{name}={value!r} has an entry below {least}: give integers >= {least}.")
-    return tuple(int(v) for v in values)
-
-
 def conv_geometry(
     size: Sequence[int],
     window: Sequence[int],
@@ -77,7 +74,16 @@ def conv_geometry(
     padding: Padding = "same",
     groups: int = 1,
 ) -> Geometry:
-    """Geometry of a convolution over inputs of `size` with a kernel of `window` taps.
+    """Work out the geometry of a convolution.
+
+    Args:
+        size: size of the input, one entry per spatial axis.
+        window: number of taps per axis.
+        stride: step between output pixels, in input pixels; one integer or one per axis.
+        dilation: distance between taps, in input pixels; one integer or one per axis.
+        padding: "same", "valid" (in any case), an integer, or one integer or pair (before, after)
+            per axis.
+        groups: number of channel groups.
 
     Raises:
         ValueError: an option is malformed, or the dilated window exceeds the padded input.
@@ -86,7 +92,7 @@ def conv_geometry(
     strides = per_axis("stride", stride, axes)
     dilations = per_axis("dilation", dilation, axes)
     spans = [d * (k - 1) + 1 for k, d in zip(window, dilations, strict=True)]
-    if isinstance(padding, str) and padding == "same":
+    if is_same(padding):
         outputs = tuple(-(-i // s) for i, s in zip(size, strides, strict=True))
         low = tuple(
             max((o - 1) * s + span - i, 0) // 2
@@ -94,15 +100,19 @@ def conv_geometry(
         )
     else:
         pairs = padding_pairs(padding, axes)
-        room = [i + lo + hi - r for i, (lo, hi), r in zip(size, pairs, spans, strict=True)]
-        if min(room) < 0:
+        # How far the first window can move before it leaves the padded input.
+        travel = [
+            i + before + after - span
+            for i, (before, after), span in zip(size, pairs, spans, strict=True)
+        ]
+        if min(travel) < 0:
             raise ValueError(
                 f"the window {tuple(window)} at dilation {dilations} spans {tuple(spans)} pixels, "
                 f"more than the input {tuple(size)} with padding {padding!r}: "
                 "pad more, dilate less, or give a larger input."
             )
-        outputs = tuple(r // s + 1 for r, s in zip(room, strides, strict=True))
-        low = tuple(lo for lo, _ in pairs)
+        outputs = tuple(t // s + 1 for t, s in zip(travel, strides, strict=True))
+        low = tuple(before for before, _ in pairs)
     return Geometry(tuple(size), tuple(window), outputs, strides, dilations, low, groups)
 
 
@@ -116,13 +126,24 @@ def upconv_geometry(
     output_padding: Sizes = 0,
     groups: int = 1,
 ) -> Geometry:
-    """Geometry of the *convolution* whose input gradient is the upconvolution asked for.
+    """Work out the geometry of the *convolution* whose input gradient is an upconvolution.
 
-    Its `output` is the upconvolution's input (`size`), its `input` the upconvolution's output.
+    The `output` of the result is therefore the upconvolution's input, and its `input` the
+    upconvolution's output.
+
+    Args:
+        size: size of the upconvolution's input, one entry per spatial axis.
+        window: number of taps per axis.
+        stride: factor of upsampling; one integer or one per axis.
+        dilation: distance between taps, in output pixels; one integer or one per axis.
+        padding: what is cropped from the full output: "same", "valid" (in any case), an integer,
+            or one integer or pair (before, after) per axis.
+        output_padding: extra pixels at the end of the output; one integer or one per axis.
+        groups: number of channel groups.
 
     Raises:
-        ValueError: an option is malformed, `output_padding` reaches the larger of stride and
-            dilation, or nothing is left of the output.
+        ValueError: an option is malformed, `output_padding` is not below the larger of stride and
+            dilation, or the output would be empty.
     """
     axes = len(size)
     strides = per_axis("stride", stride, axes)
@@ -134,17 +155,17 @@ def upconv_geometry(
             f"or the dilation {dilations} on each axis."
         )
     spans = [d * (k - 1) + 1 for k, d in zip(window, dilations, strict=True)]
-    if isinstance(padding, str) and padding == "same":
-        full = [i * s for i, s in zip(size, strides, strict=True)]
-        low = tuple(max(r - s, 0) // 2 for r, s in zip(spans, strides, strict=True))
+    if is_same(padding):
+        cropped = [i * s for i, s in zip(size, strides, strict=True)]
+        low = tuple(max(span - s, 0) // 2 for span, s in zip(spans, strides, strict=True))
     else:
         pairs = padding_pairs(padding, axes)
-        full = [
-            (i - 1) * s + r - lo - hi
-            for i, s, r, (lo, hi) in zip(size, strides, spans, pairs, strict=True)
+        cropped = [
+            (i - 1) * s + span - before - after
+            for i, s, span, (before, after) in zip(size, strides, spans, pairs, strict=True)
         ]
-        low = tuple(lo for lo, _ in pairs)
-    outputs = tuple(n + a for n, a in zip(full, extra, strict=True))
+        low = tuple(before for before, _ in pairs)
+    outputs = tuple(n + a for n, a in zip(cropped, extra, strict=True))
     if any(n < 1 for n in outputs):
         raise ValueError(
             f"upconv of an input of {tuple(size)} with window {tuple(window)}, stride {strides} "
@@ -154,18 +175,20 @@ def upconv_geometry(
 
 
 def without_excess(geometry: Geometry) -> tuple[Geometry, Edges, Edges]:
-    """A geometry without the pixels that padding beyond the window's reach leaves idle.
+    """Remove the padding beyond the window's reach, and the pixels that only it explains.
 
-    Outputs that see padding alone are zero, whatever the operands; with them goes what a stride
-    then leaves unseen in front of the input. What stays needs no negative padding in front, in
-    any mode, where XLA for CPU reads outside its operand (openxla/xla#48713).
+    Output pixels that see nothing but padding are zero whatever the operands are. They are taken
+    out, and so are the input pixels in front that no remaining window sees. The geometry that
+    remains needs no negative padding in front in any mode, with which XLA for CPU reads outside
+    its operand (openxla/xla#48713).
 
     Returns:
-        The geometry of the rest; how many pixels before and after it are left out of the input,
-        per axis; and out of the output. An output of no pixel is left where none sees the input.
+        The remaining geometry; the pixels (before, after) that it leaves out of the input, per
+        axis (`input_crop`); and those that it leaves out of the output (`output_crop`). Its
+        output is empty where no window sees the input.
     """
-    rest, of_input, of_output = [], [], []
-    for i, k, o, s, d, lo in zip(
+    remaining, input_crop, output_crop = [], [], []
+    for i, k, o, s, d, low in zip(
         geometry.input,
         geometry.window,
         geometry.output,
@@ -174,30 +197,44 @@ def without_excess(geometry: Geometry) -> tuple[Geometry, Edges, Edges]:
         geometry.low,
         strict=True,
     ):
-        first = min(max(0, -(((k - 1) * d - lo) // s)), o)  # whose last tap is on the input
-        last = min(o - 1, (i - 1 + lo) // s)  # whose first tap is
-        count, unseen = max(last + 1 - first, 0), max(0, first * s - lo)
-        rest.append((i - unseen, count, max(lo - first * s, 0)))
-        of_input.append((unseen, 0))
-        of_output.append((first, o - first - count))
-    size, output, low = zip(*rest, strict=True)
-    return replace(geometry, input=size, output=output, low=low), of_input, of_output
+        first = min(max(0, -(((k - 1) * d - low) // s)), o)  # whose last tap is on the input
+        last = min(o - 1, (i - 1 + low) // s)  # whose first tap is
+        count, skipped = max(last + 1 - first, 0), min(max(0, first * s - low), i)
+        remaining.append((i - skipped, count, max(low - first * s, 0)))
+        input_crop.append((skipped, 0))
+        output_crop.append((first, o - first - count))
+    size, output, low = zip(*remaining, strict=True)
+    return replace(geometry, input=size, output=output, low=low), input_crop, output_crop
 
 
 def conv_output_size(
     size: Sizes, window: Sizes, *, stride: Sizes = 1, dilation: Sizes = 1, padding: Padding = "same"
 ) -> int | tuple[int, ...]:
-    """Size after `ops.conv`: an integer for an integer `size`, else a tuple.
+    """Compute the size that `ops.conv` returns.
 
-    >>> conv_output_size(224, 7, stride=2, padding=3)
-    112
+    Args:
+        size: size of the input; an integer for one axis, or one per axis.
+        window: number of taps; one integer or one per axis.
+        stride: step between output pixels, in input pixels; one integer or one per axis.
+        dilation: distance between taps, in input pixels; one integer or one per axis.
+        padding: "same", "valid", an integer, or one integer or pair (before, after) per axis.
+
+    Returns:
+        The size of the output: an integer if `size` is one, else a tuple.
 
     Raises:
-        ValueError: as `conv_geometry`.
+        ValueError: an option is malformed, or the dilated window exceeds the padded input.
+
+    Example:
+        >>> from jaxseg import ops
+        >>> ops.conv_output_size(224, 7, stride=2, padding=3)
+        112
+        >>> ops.conv_output_size((33, 65), 3, dilation=2, padding="valid")
+        (29, 61)
     """
     sizes, windows = _size_and_window(size, window)
-    found = conv_geometry(sizes, windows, stride=stride, dilation=dilation, padding=padding)
-    return found.output[0] if _is_int(size) else found.output
+    geometry = conv_geometry(sizes, windows, stride=stride, dilation=dilation, padding=padding)
+    return geometry.output[0] if is_integer(size) else geometry.output
 
 
 def upconv_output_size(
@@ -209,16 +246,31 @@ def upconv_output_size(
     padding: Padding = "same",
     output_padding: Sizes = 0,
 ) -> int | tuple[int, ...]:
-    """Size after `ops.upconv`: an integer for an integer `size`, else a tuple.
+    """Compute the size that `ops.upconv` returns.
 
-    >>> upconv_output_size((16, 16), 4, stride=2, padding=1)
-    (32, 32)
+    Args:
+        size: size of the input; an integer for one axis, or one per axis.
+        window: number of taps; one integer or one per axis.
+        stride: factor of upsampling; one integer or one per axis.
+        dilation: distance between taps, in output pixels; one integer or one per axis.
+        padding: what is cropped from the full output: "same", "valid", an integer, or one integer
+            or pair (before, after) per axis.
+        output_padding: extra pixels at the end of the output; one integer or one per axis.
+
+    Returns:
+        The size of the output: an integer if `size` is one, else a tuple.
 
     Raises:
-        ValueError: as `upconv_geometry`.
+        ValueError: an option is malformed, `output_padding` is not below the larger of stride and
+            dilation, or the output would be empty.
+
+    Example:
+        >>> from jaxseg import ops
+        >>> ops.upconv_output_size((16, 16), 4, stride=2, padding=1)
+        (32, 32)
     """
     sizes, windows = _size_and_window(size, window)
-    found = upconv_geometry(
+    geometry = upconv_geometry(
         sizes,
         windows,
         stride=stride,
@@ -226,43 +278,11 @@ def upconv_output_size(
         padding=padding,
         output_padding=output_padding,
     )
-    return found.input[0] if _is_int(size) else found.input
+    return geometry.input[0] if is_integer(size) else geometry.input
 
 
 def _size_and_window(size: Sizes, window: Sizes) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    axes = 1 if _is_int(size) else len(_entries(size))
+    axes = 1 if is_integer(size) else len(entries(size))
     if not axes:
-        raise ValueError(f"size={size!r} is no size: give one integer, or one per spatial axis.")
+        raise ValueError(f"size={size!r} is not a size: give one integer, or one per spatial axis.")
     return per_axis("size", size, axes), per_axis("window", window, axes)
-
-
-def padding_pairs(padding: Padding, axes: int) -> tuple[tuple[int, int], ...]:
-    """(before, after) per axis for "valid", an integer or explicit pairs."""
-    if isinstance(padding, str) and padding == "valid":
-        return ((0, 0),) * axes
-    if _is_int(padding):
-        (p,) = per_axis("padding", padding, 1, least=0)  # type: ignore[arg-type]
-        return ((p, p),) * axes
-    wanted = (
-        f'padding={padding!r} is not understood for {axes} spatial axes: give "same", "valid", '
-        f"an integer >= 0, {axes} integers, or {axes} pairs (before, after)."
-    )
-    pairs = tuple((p, p) if _is_int(p) else _entries(p) for p in _entries(padding))
-    if len(pairs) != axes or not all(
-        len(p) == 2 and all(_is_int(v) and v >= 0 for v in p) for p in pairs
-    ):
-        raise ValueError(wanted)
-    return pairs  # type: ignore[return-value]
-
-
-def _is_int(value: object) -> bool:
-    try:
-        operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        return False
-    return not isinstance(value, bool)
-
-
-def _entries(value: object) -> tuple:
-    """The entries of a sequence or array; none of anything else."""
-    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else ()

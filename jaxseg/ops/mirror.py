@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Shaped
 
 from jaxseg.ops import symbolic
-from jaxseg.ops.check import images
+from jaxseg.ops.check import as_images
 from jaxseg.ops.sparse_axis import Taps, taps
 
 
@@ -16,40 +16,49 @@ def mirror_pad(
 ) -> Shaped[Array, "batch *size channels"]:
     """Pad by mirroring at the edge pixels, which are not repeated: b c | a b c | b a.
 
-    As far out as is asked for, back and forth, where NumPy's and PyTorch's "reflect" agree and
-    beyond; the one pixel of an axis of length 1 is repeated. U-Net's "valid" convolutions see the
-    images' surroundings so (Ronneberger et al. 2015, fig. 2, arXiv:1505.04597).
+    The image is mirrored back and forth as far out as asked for; up to one image size this is the
+    "reflect" of NumPy and PyTorch. The single pixel of an axis of length 1 is repeated. This is how
+    U-Net's "valid" convolutions see the surroundings of an image (Ronneberger et al. 2015, fig. 2,
+    arXiv:1505.04597).
 
     Args:
         x: images, (batch, *space, channels), with 1, 2 or 3 spatial axes.
-        padding: pixels (before, after) of each spatial axis.
+        padding: pixels (before, after) per spatial axis.
 
     Returns:
-        (batch, *size, channels), with size = before + space + after.
+        (batch, *size, channels), where size = before + space + after.
 
     Raises:
-        ValueError: wrong rank, an empty axis, or not one pair of non-negative integers an axis.
+        ValueError: a wrong rank, an empty axis, or anything but one pair of non-negative integers
+            per axis.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxseg import ops
+        >>> x = jnp.array([1, 2, 3]).reshape(1, 3, 1)
+        >>> ops.mirror_pad(x, [(2, 3)]).ravel().tolist()
+        [3, 2, 1, 2, 3, 2, 1, 2]
     """
-    x = images("mirror_pad", x)
+    x = as_images("mirror_pad", x)
     if len(padding) != x.ndim - 2 or any(
-        len(p) != 2 or any(not symbolic.symbolic([n]) and n < 0 for n in p) for p in padding
+        len(p) != 2 or any(not symbolic.is_symbolic([n]) and n < 0 for n in p) for p in padding
     ):
         raise ValueError(
             f"mirror_pad: padding={padding!r} must be {x.ndim - 2} pairs (before, after) of "
             "integers >= 0."
         )
     for axis, (before, after) in enumerate(padding, start=1):
-        if symbolic.symbolic((x.shape[axis], before, after)):
-            x = symbolic.mirrored(x, axis, before, after)
+        if symbolic.is_symbolic((x.shape[axis], before, after)):
+            x = symbolic.mirror(x, axis, before, after)
         elif before or after:
-            x = taps(x, _mirrored(x.shape[axis], int(before), int(after)), axis)
+            x = taps(x, _mirror_table(x.shape[axis], int(before), int(after)), axis)
     return x
 
 
 @functools.lru_cache(maxsize=1024)
-def _mirrored(size: int, before: int, after: int) -> Taps:
-    """One tap each: there and back is 2 (size - 1) pixels."""
+def _mirror_table(size: int, before: int, after: int) -> Taps:
+    """Make a table of one tap per pixel: there and back is 2 (size - 1) pixels."""
     position = np.arange(-before, size + after)
-    around = np.abs(position) % max(2 * (size - 1), 1)
-    columns = np.minimum(around, 2 * (size - 1) - around)
+    phase = np.abs(position) % max(2 * (size - 1), 1)
+    columns = np.minimum(phase, 2 * (size - 1) - phase)
     return Taps(len(position), size, np.arange(len(position)), columns, np.ones(len(position)))

@@ -1,4 +1,4 @@
-"""Pooling: the largest value, or the mean, of what a window sees.
+"""Pooling: the largest value, or the mean, in a window.
 
 Forward plus gradient (forward alone), in ms, medians of 15 rounds.
 
@@ -16,24 +16,23 @@ Forward plus gradient (forward alone), in ms, medians of 15 rounds.
     lax.reduce_window                                16                         56
     torch 2.13, channels last                        32                         38
 
-So the maximum of a few taps that no two windows share goes in one chain; any other by
-`lax.reduce_window` axis by axis, whose gradient is not lax's but follows the first largest tap.
+So the maximum of a few taps that no two windows share is taken in one chain, any other by
+`lax.reduce_window` axis by axis. Its gradient is not lax's but follows the first largest tap.
 """
 
 import functools
-import itertools
-import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Float, Shaped
 
 from jaxseg.ops import symbolic
-from jaxseg.ops.check import images, widened
-from jaxseg.ops.geometry import Geometry, Padding, Sizes, conv_geometry, per_axis
+from jaxseg.ops.check import as_images, to_float32
+from jaxseg.ops.geometry import Geometry, conv_geometry
+from jaxseg.ops.options import Padding, Sizes, per_axis
 from jaxseg.ops.sparse_axis import Taps, taps
+from jaxseg.ops.window_max import lowest, max_over_windows
 
 
 def max_pool(
@@ -44,43 +43,50 @@ def max_pool(
     padding: Padding = 0,
     dilation: Sizes = 1,
 ) -> Shaped[Array, "batch *size channels"]:
-    r"""Largest value in each window, channel by channel; PyTorch's `max_pool`.
+    r"""Take the largest value in each window, channel by channel; PyTorch's `max_pool`.
 
     .. math:: y_{o} = \max_{t} x_{o s + t d - p}
 
-    Of equal values the first, row by row, takes the whole gradient. NaN wins over any value.
+    Of equal values the first, in row-major order, receives the whole gradient. NaN counts as the
+    largest value.
 
     Args:
         x: images, (batch, *space, channels), with 1, 2 or 3 spatial axes, floating or integer.
-        window: size in pixels; one integer or one per axis.
-        stride: step between output pixels, in input pixels; that of the window if not given.
-        padding: as for `conv`, except that it is lower than any value.
-        dilation: distance between the taps of a window, in input pixels.
+        window: size of the window, in taps; one integer or one per axis.
+        stride: step between output pixels, in input pixels; one integer or one per axis. None
+            means the size of the window.
+        padding: "same" pads so that out = ceil(in / stride), an odd pixel behind; "valid" pads
+            nothing; an integer pads both sides; or one integer or pair (before, after) per axis.
+            The padding is lower than any value.
+        dilation: distance between the taps of a window, in input pixels; one integer or one per
+            axis.
 
     Returns:
-        (batch, *size, channels), of the dtype of `x`, with `size` as `conv_output_size` says.
+        (batch, *size, channels), of the dtype of `x`, where `size` is what `conv_output_size`
+        returns.
 
     Raises:
-        ValueError: a rank, dtype or option that is not as above, or a window of nothing but
+        ValueError: a wrong rank or dtype, a malformed option, or a window that sees nothing but
             padding. (PyTorch refuses any padding of more than half a window.)
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxseg import ops
+        >>> x = jnp.array([1, 5, 2, 3]).reshape(1, 4, 1)
+        >>> ops.max_pool(x, 2).ravel().tolist()
+        [5, 3]
+        >>> ops.max_pool(x, 3, stride=1, padding=1).ravel().tolist()
+        [5, 5, 5, 3]
     """
-    x = images("max_pool", x)
+    x = as_images("max_pool", x)
     if not jnp.issubdtype(x.dtype, jnp.floating) and not jnp.issubdtype(x.dtype, jnp.integer):
         raise ValueError(f"max_pool: x is {x.dtype}: convert it to a real or integer dtype first.")
-    if symbolic.symbolic(x.shape[1:-1]):
+    if symbolic.is_symbolic(x.shape[1:-1]):
         return symbolic.max_pool(
-            x, window, stride=stride, padding=padding, dilation=dilation, lowest=_lowest(x.dtype)
+            x, window, stride=stride, padding=padding, dilation=dilation, lowest=lowest(x.dtype)
         )
-    geometry = _geometry("max_pool", x, window, stride, padding, dilation)
-    spans = [(k - 1) * d + 1 for k, d in zip(geometry.window, geometry.dilation, strict=True)]
-    apart = all(s >= span for s, span in zip(geometry.stride, spans, strict=True))
-    if apart and math.prod(geometry.window) <= _FEW_TAPS:
-        return _in_one_chain(x, geometry)
-    along = _along if jnp.issubdtype(x.dtype, jnp.floating) else _largest_along
-    # From the last axis, so that the first of equals is the first in row-major order.
-    for axis in reversed(range(1, x.ndim - 1)):
-        x = along(x, axis, geometry)
-    return x
+    geometry = _pool_geometry("max_pool", x, window, stride, padding, dilation)
+    return max_over_windows(x, geometry)
 
 
 def avg_pool(
@@ -91,34 +97,46 @@ def avg_pool(
     padding: Padding = 0,
     count_include_pad: bool = True,
 ) -> Float[Array, "batch *size channels"]:
-    r"""Mean of each window, channel by channel; PyTorch's `avg_pool`.
+    r"""Take the mean of each window, channel by channel; PyTorch's `avg_pool`.
 
     .. math:: y_{o} = \frac{1}{n_o} \sum_{t} x_{o s + t - p}
 
     Args:
         x: images, (batch, *space, channels), with 1, 2 or 3 spatial axes.
-        window: size in pixels; one integer or one per axis.
-        stride: step between output pixels, in input pixels; that of the window if not given.
-        padding: as for `conv`.
-        count_include_pad: n is the whole window, padding included; else what lies in the image.
+        window: size of the window, in pixels; one integer or one per axis.
+        stride: step between output pixels, in input pixels; one integer or one per axis. None
+            means the size of the window.
+        padding: "same" pads so that out = ceil(in / stride), an odd pixel behind; "valid" pads
+            nothing; an integer pads both sides; or one integer or pair (before, after) per axis.
+        count_include_pad: divide by the number of pixels in the window, n, padding included;
+            False divides by the number of those that lie in the image.
 
     Returns:
-        (batch, *size, channels), of the dtype of `x`, with `size` as `conv_output_size` says;
-        16-bit images are summed in float32.
+        (batch, *size, channels), of the dtype of `x`, where `size` is what `conv_output_size`
+        returns; 16-bit images are summed in float32.
 
     Raises:
-        ValueError: a rank, dtype or option that is not as above, or a window of nothing but
+        ValueError: a wrong rank or dtype, a malformed option, or a window that sees nothing but
             padding.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxseg import ops
+        >>> x = jnp.array([1.0, 5.0, 2.0, 4.0]).reshape(1, 4, 1)
+        >>> ops.avg_pool(x, 2).ravel().tolist()
+        [3.0, 3.0]
+        >>> ops.avg_pool(x, 2, padding=1, count_include_pad=False).ravel().tolist()
+        [1.0, 3.5, 4.0]
     """
-    x = images("avg_pool", x)
+    x = as_images("avg_pool", x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise ValueError(f"avg_pool: x is {x.dtype}: convert images to a floating dtype first.")
-    if symbolic.symbolic(x.shape[1:-1]):
+    if symbolic.is_symbolic(x.shape[1:-1]):
         return symbolic.avg_pool(
             x, window, stride=stride, padding=padding, count_include_pad=bool(count_include_pad)
         )
-    geometry = _geometry("avg_pool", x, window, stride, padding, 1)
-    y = widened(x)
+    geometry = _pool_geometry("avg_pool", x, window, stride, padding, 1)
+    y = to_float32(x)
     for axis, (i, k, o, s, low) in enumerate(
         zip(
             geometry.input,
@@ -130,13 +148,13 @@ def avg_pool(
         ),
         start=1,
     ):
-        y = taps(y, _mean(i, k, o, s, low, bool(count_include_pad)), axis)
+        y = taps(y, _mean_table(i, k, o, s, low, bool(count_include_pad)), axis)
     return y.astype(x.dtype)
 
 
 @functools.lru_cache(maxsize=1024)
-def _mean(i: int, k: int, o: int, stride: int, low: int, count_include_pad: bool) -> Taps:
-    """The mean along one axis; that of several axes is their product, the counts' included."""
+def _mean_table(i: int, k: int, o: int, stride: int, low: int, count_include_pad: bool) -> Taps:
+    """Make the table of the mean along one axis; means along several axes multiply."""
     columns = np.arange(o)[:, None] * stride + np.arange(k) - low
     inside = (columns >= 0) & (columns < i)
     count = k if count_include_pad else inside.sum(axis=1, keepdims=True)
@@ -144,117 +162,12 @@ def _mean(i: int, k: int, o: int, stride: int, low: int, count_include_pad: bool
     return Taps(o, i, rows[inside], columns[inside], (inside / count)[inside])
 
 
-# --- the largest value ----------------------------------------------------------------------------
-
-# In one chain or axis by axis: 1.8 and 2.9 ms for 2x2 windows side by side, 3.5 and 2.5 for 2x3,
-# 6.4 and 2.1 for 3x3.
-_FEW_TAPS = 4
-
-
-def _in_one_chain(x: jax.Array, geometry: Geometry) -> jax.Array:
-    g = geometry
-    x = lax.pad(x, _lowest(x.dtype), [(0, 0, 0), *((*p, 0) for p in g.padding), (0, 0, 0)])
-    parts = []
-    for tap in itertools.product(*map(range, g.window)):
-        start = [t * d for t, d in zip(tap, g.dilation, strict=True)]
-        stop = [a + (n - 1) * s + 1 for a, n, s in zip(start, g.output, g.stride, strict=True)]
-        edges = (0, *start, 0), (x.shape[0], *stop, x.shape[-1])
-        parts.append(lax.slice(x, *edges, (1, *g.stride, 1)))
-    return functools.reduce(_first_of_largest, parts)
-
-
-def _first_of_largest(a: jax.Array, b: jax.Array) -> jax.Array:
-    # jnp.maximum would give each of two equals half of the gradient.
-    return jnp.where((a >= b) | (a != a), a, b)
-
-
-def _largest_along(x: jax.Array, axis: int, geometry: Geometry) -> jax.Array:
-    """Maximum over the windows of one axis."""
-
-    def here(value, elsewhere):
-        return [value if a == axis else elsewhere for a in range(x.ndim)]
-
-    k, s, d, _, low = _entries(geometry, axis)
-    after = max(geometry.padding[axis - 1][1], 0)  # what a stride leaves over needs no crop
-    return lax.reduce_window(
-        x,
-        _lowest(x.dtype),
-        lax.max,
-        window_dimensions=here(k, 1),
-        window_strides=here(s, 1),
-        window_dilation=here(d, 1),
-        padding=here((low, after), (0, 0)),
-    )
-
-
-_along = jax.custom_jvp(_largest_along, nondiff_argnums=(1, 2))
-
-
-@_along.defjvp
-def _along_jvp(axis: int, geometry: Geometry, primals, tangents):
-    (x,), (dx,) = primals, tangents
-    y = _along(x, axis, geometry)
-    return y, _chosen(dx, _first_largest(x, y, axis, geometry), axis, geometry)
-
-
-def _first_largest(x: jax.Array, y: jax.Array, axis: int, geometry: Geometry) -> jax.Array:
-    """Which tap of its window along one axis each entry of y is: the first that equals it."""
-    k, s, d, n, low = _entries(geometry, axis)
-    tap = jnp.full(y.shape, k - 1, jnp.int8 if k <= 128 else jnp.int32)
-    for t in reversed(range(k - 1)):
-        skipped, phase = divmod(t * d - low, s)
-        part = lax.slice_in_dim(x, min(phase, x.shape[axis]), None, s, axis=axis)
-        edges = (-skipped, n + skipped - part.shape[axis], 0)
-        seen = lax.pad(part, _lowest(x.dtype), _at(axis, edges, x.ndim))
-        tap = jnp.where((seen == y) | (seen != seen), jnp.asarray(t, tap.dtype), tap)
-    # XLA for CPU would compute this anew in the loops of the gradient, pixel by pixel (55 ms, not
-    # 39). An update in place, here of entries by themselves, is where its fusions end.
-    one = lax.slice_in_dim(tap, 0, 1, axis=axis)
-    return lax.dynamic_update_slice(tap, one, [0] * tap.ndim)
-
-
-def _chosen(x: jax.Array, tap: jax.Array, axis: int, geometry: Geometry) -> jax.Array:
-    """What the given taps along one axis see; linear.
-
-    Phase by phase, since the transpose of strided slices is a sum of images full of holes.
-    """
-    k, s, d, n, low = _entries(geometry, axis)
-    blocks = -(-max(x.shape[axis] + low, (n - 1) * s + (k - 1) * d + 1) // s)
-    zero = jnp.zeros((), x.dtype)
-    edges = (low, blocks * s - low - x.shape[axis], 0)
-    split = lax.pad(x, zero, _at(axis, edges, x.ndim)).reshape(
-        *x.shape[:axis], blocks, s, *x.shape[axis + 1 :]
-    )
-    phases = [lax.squeeze(p, [axis + 1]) for p in lax.split(split, [1] * s, axis=axis + 1)]
-    parts = []
-    for t in range(k):
-        skipped, phase = divmod(t * d, s)
-        seen = lax.slice_in_dim(phases[phase], skipped, skipped + n, axis=axis)
-        parts.append(jnp.where(tap == t, seen, zero))
-    return functools.reduce(jnp.add, parts)
-
-
-def _entries(geometry: Geometry, axis: int) -> tuple[int, int, int, int, int]:
-    """Window, stride, dilation, output and padding before of one axis."""
-    g, a = geometry, axis - 1
-    return g.window[a], g.stride[a], g.dilation[a], g.output[a], g.low[a]
-
-
-def _at(axis: int, edges: tuple[int, int, int], ndim: int) -> list[tuple[int, int, int]]:
-    """The argument of `lax.pad` that pads one axis."""
-    return [edges if a == axis else (0, 0, 0) for a in range(ndim)]
-
-
-def _lowest(dtype) -> np.ndarray:
-    """What is below every value."""
-    floating = jnp.issubdtype(dtype, jnp.floating)
-    return np.asarray(-np.inf if floating else jnp.iinfo(dtype).min, dtype)
-
-
 # --- sizes ----------------------------------------------------------------------------------------
 
 
-def _geometry(name: str, x, window, stride, padding, dilation) -> Geometry:
+def _pool_geometry(
+    name: str, x: jax.Array, window: Sizes, stride: Sizes | None, padding: Padding, dilation: Sizes
+) -> Geometry:
     windows = per_axis("window", window, x.ndim - 2)
     geometry = conv_geometry(
         x.shape[1:-1],
@@ -265,7 +178,7 @@ def _geometry(name: str, x, window, stride, padding, dilation) -> Geometry:
     )
     if not all(
         map(
-            _sees_a_pixel,
+            _windows_see_data,
             geometry.input,
             geometry.window,
             geometry.output,
@@ -281,7 +194,7 @@ def _geometry(name: str, x, window, stride, padding, dilation) -> Geometry:
     return geometry
 
 
-def _sees_a_pixel(i: int, k: int, o: int, s: int, d: int, low: int) -> bool:
-    """Whether every window of an axis has a tap on the image."""
-    seen = np.arange(o)[:, None] * s + np.arange(k) * d - low
-    return bool(((seen >= 0) & (seen < i)).any(axis=1).all())
+def _windows_see_data(i: int, k: int, o: int, s: int, d: int, low: int) -> bool:
+    """Tell whether every window of an axis has a tap on the image."""
+    position = np.arange(o)[:, None] * s + np.arange(k) * d - low
+    return bool(((position >= 0) & (position < i)).any(axis=1).all())

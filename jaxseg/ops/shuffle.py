@@ -1,4 +1,4 @@
-"""Channels to pixels and back: rearrangements, so each gradient is the other direction."""
+"""Rearrangement of channels into pixels and back: each is the gradient of the other."""
 
 import math
 from collections.abc import Sequence
@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Shaped
 
-from jaxseg.ops.check import images
-from jaxseg.ops.geometry import Sizes, per_axis
+from jaxseg.ops.check import as_images
+from jaxseg.ops.options import Sizes, per_axis
 
 
 def pixel_shuffle(
@@ -18,23 +18,31 @@ def pixel_shuffle(
 
     .. math:: y_{b, h r + i, w r + j, c} = x_{b, h, w, c r^2 + i r + j}
 
-    in two dimensions, the channel order of PyTorch's `PixelShuffle`; in one and three likewise.
+    in two dimensions, which is the channel order of PyTorch's `PixelShuffle`; in one and three
+    dimensions likewise.
 
     Args:
         x: images, (batch, *space, channels), with 1, 2 or 3 spatial axes, of any dtype.
-        factor: r, of upsampling; one integer or one per axis.
+        factor: factor of upsampling, r; one integer or one per axis.
 
     Returns:
         (batch, *(space * factor), channels / product of factors).
 
     Raises:
-        ValueError: a wrong rank, or channels that the factors do not divide.
+        ValueError: a wrong rank, an empty axis, or channels that the factors do not divide.
 
     Source:
         Shi et al., "Real-time single image and video super-resolution using an efficient
         sub-pixel convolutional neural network", 2016, eq. 4 (arXiv:1609.05158).
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxseg import ops
+        >>> x = jnp.array([1, 2, 3, 4]).reshape(1, 1, 1, 4)
+        >>> ops.pixel_shuffle(x, 2)[0, :, :, 0].tolist()
+        [[1, 2], [3, 4]]
     """
-    x = images("pixel_shuffle", x)
+    x = as_images("pixel_shuffle", x)
     batch, *space, channels = x.shape
     factors = per_axis("factor", factor, len(space))
     block = math.prod(factors)
@@ -50,19 +58,26 @@ def pixel_shuffle(
 def pixel_unshuffle(
     x: Shaped[Array, "batch *space channels"], factor: Sizes
 ) -> Shaped[Array, "batch *size features"]:
-    """Gather blocks of pixels into channels; the inverse of `pixel_shuffle`, its options too.
+    """Gather blocks of pixels into channels; the inverse of `pixel_shuffle`.
 
     Args:
         x: images, (batch, *space, channels), with 1, 2 or 3 spatial axes, of any dtype.
-        factor: of downsampling; one integer or one per axis.
+        factor: factor of downsampling; one integer or one per axis.
 
     Returns:
         (batch, *(space / factor), channels * product of factors).
 
     Raises:
-        ValueError: a wrong rank, or a size that the factors do not divide.
+        ValueError: a wrong rank, an empty axis, or a size that the factors do not divide.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxseg import ops
+        >>> x = jnp.arange(8).reshape(1, 2, 4, 1)
+        >>> ops.pixel_unshuffle(x, 2)[0, 0].tolist()
+        [[0, 1, 4, 5], [2, 3, 6, 7]]
     """
-    x = images("pixel_unshuffle", x)
+    x = as_images("pixel_unshuffle", x)
     *space, channels = x.shape[1:]
     factors = per_axis("factor", factor, len(space))
     if any(n % r for n, r in zip(space, factors, strict=True)):
@@ -75,17 +90,19 @@ def pixel_unshuffle(
 
 
 def blocks_to_pixels(x: jax.Array) -> jax.Array:
-    """(batch, *space, *factors, channels) -> (batch, *(space * factors), channels)."""
+    """Map (batch, *space, *factors, channels) to (batch, *(space * factors), channels)."""
     batch, *sizes, channels = x.shape
     axes = len(sizes) // 2
     space, factors = sizes[:axes], sizes[axes:]
     pairs = [1 + n + part for n in range(axes) for part in (0, axes)]
-    laid = x.transpose(0, *pairs, x.ndim - 1)
-    return laid.reshape(batch, *(n * r for n, r in zip(space, factors, strict=True)), channels)
+    interleaved = x.transpose(0, *pairs, x.ndim - 1)
+    return interleaved.reshape(
+        batch, *(n * r for n, r in zip(space, factors, strict=True)), channels
+    )
 
 
 def pixels_to_blocks(x: jax.Array, factors: Sequence[int]) -> jax.Array:
-    """(batch, *(space * factors), channels) -> (batch, *space, *factors, channels)."""
+    """Map (batch, *(space * factors), channels) to (batch, *space, *factors, channels)."""
     batch, *sizes, channels = x.shape
     pairs = [n for size, r in zip(sizes, factors, strict=True) for n in (size // r, r)]
     split = x.reshape(batch, *pairs, channels)

@@ -1,16 +1,17 @@
 """A constant sparse matrix along one axis of an array, with a gradient that scatters nothing.
 
-y[o] = sum_k w[o, k] x[index[o, k]] with a few taps per output pixel and constant tables; so is its
-transpose, with tables of its own. The primitive below knows the two as each other's transposes,
-which JAX cannot find out: what it derives from a gather is a scatter. Forward plus gradient of
-bilinear resizing, median of 15 rounds on two cores shared with other work, in ms:
+y[o] = sum_k w[o, k] x[index[o, k]], with a few taps per output pixel and constant tables. The
+transpose is of the same kind, with tables of its own. The primitive below knows that the two are
+each other's transposes, which JAX cannot find out: what it derives from a gather is a scatter.
+Forward plus gradient of bilinear resizing, median of 15 rounds on two cores shared with other work,
+in ms:
 
                                        taps   gather, derived   dense matrix   torch 2.13
     (8, 33, 33, 21) -> (129, 129)        14                68             37           36
     (8, 64, 64, 64) -> (128, 128)        62               203            206           63
     (2, 512, 512, 3) -> (256, 256)      9.1                26             41           36
 
-A dense (out, in) matrix per axis would moreover spread one NaN over the whole image.
+Moreover, a dense (out, in) matrix per axis would spread one NaN over the whole image.
 """
 
 import functools
@@ -24,14 +25,24 @@ from jax.interpreters import ad, batching, mlir
 
 
 class Taps:
-    """A sparse (outputs, inputs) matrix, listed row by row; equal to itself alone.
+    """A sparse (outputs, inputs) matrix, stored row by row; equal only to itself.
 
-    `index` and `weight` are (outputs, most taps in a row). Spare places repeat the first tap of
-    their row with weight 0, so that they bring in no infinity from elsewhere.
+    Unused places of the tables repeat the first tap of their row with weight 0, so that they bring
+    in no infinity from elsewhere.
+
+    Args:
+        outputs: number of rows.
+        inputs: number of columns.
+        rows: row of each entry, (entries,).
+        columns: column of each entry, (entries,).
+        weights: value of each entry, (entries,); zeros are dropped.
+
+    Attributes:
+        index: column of each tap, (outputs, most taps in a row).
+        weight: weight of each tap, (outputs, most taps in a row).
     """
 
-    def __init__(self, outputs: int, inputs: int, rows, columns, weights):
-        """List entries (rows, columns, weights), all (entries,); zeros are dropped."""
+    def __init__(self, outputs: int, inputs: int, rows: Any, columns: Any, weights: Any):
         rows, columns, weights = (
             np.asarray(a)[np.asarray(weights) != 0] for a in (rows, columns, weights)
         )
@@ -48,19 +59,19 @@ class Taps:
 
     @property
     def entries(self) -> tuple[np.ndarray, np.ndarray]:
-        """(rows, columns) of all that is not zero."""
+        """Rows and columns of the entries that are not zero."""
         return self._entries[:2]
 
     @functools.cached_property
     def transposed(self) -> "Taps":
-        """The transposed matrix, whose transpose is this very object."""
+        """The transposed matrix, whose own transpose is this very object."""
         rows, columns, weights = self._entries
-        other = Taps(self.inputs, self.outputs, columns, rows, weights)
-        other.transposed = self
-        return other
+        transposed = Taps(self.inputs, self.outputs, columns, rows, weights)
+        transposed.transposed = self
+        return transposed
 
     def dense(self) -> np.ndarray:
-        """(outputs, inputs)."""
+        """Return the matrix as an array, (outputs, inputs)."""
         out = np.zeros((self.outputs, self.inputs))
         rows, columns, weights = self._entries
         np.add.at(out, (rows, columns), weights)
@@ -74,22 +85,25 @@ taps_p = Primitive("jaxseg_taps")
 
 
 def taps(x: jax.Array, table: Taps, axis: int) -> jax.Array:
-    """Apply a table along one axis of x: (..., inputs at `axis`, ...) -> (..., outputs, ...).
+    """Multiply along one axis: (..., inputs, ...) -> (..., outputs, ...).
 
-    Integers are for tables of one tap of weight 1 per row alone.
+    Args:
+        x: any array of floats; of any dtype if every row of the table is one tap of weight 1.
+        table: the matrix.
+        axis: axis of x that its columns stand for.
     """
     return taps_p.bind(x, table=table, axis=axis)
 
 
-# Beyond so many taps, each of which is an instruction to compile, a product with the dense matrix.
+# Each tap is an instruction to compile. With more of them than this, the dense matrix is used.
 # 7 -> 224 pixels has 64 taps in its gradient: both directions take 1.5 s to compile and 5 ms to
-# run, as a product .8 s and 35 ms.
-_MANY = 64
+# run, as a product with the dense matrix .8 s and 35 ms.
+_MOST_TAPS = 64
 
 
 def write_taps(x: jax.Array, *, table: Taps, axis: int) -> jax.Array:
-    """`taps` in plain `lax`."""
-    if table.index.shape[1] > _MANY:
+    """Compute `taps` in plain `lax`; its arguments are the same."""
+    if table.index.shape[1] > _MOST_TAPS:
         matrix = table.dense().astype(x.dtype)
         out = jnp.tensordot(matrix, x, (1, axis), precision=jax.lax.Precision.HIGHEST)
         return jnp.moveaxis(out, 0, axis)
@@ -114,11 +128,11 @@ def _batch(args, dims, *, table, axis):
 
 
 @functools.lru_cache(maxsize=4096)
-def _eager(**params):
-    return jax.jit(functools.partial(taps_p.bind, **params))
+def _compiled(table: Taps, axis: int):
+    return jax.jit(functools.partial(taps_p.bind, table=table, axis=axis))
 
 
-taps_p.def_impl(lambda x, **params: _eager(**params)(x))
+taps_p.def_impl(lambda x, *, table, axis: _compiled(table, axis)(x))
 taps_p.def_abstract_eval(_abstract)
 ad.deflinear(taps_p, lambda ct, *, table, axis: [taps(ct, table.transposed, axis)])
 batching.primitive_batchers[taps_p] = _batch

@@ -1,8 +1,8 @@
-"""The operations on images of a height or width not known yet, as `jax.export` traces them.
+"""The operations on images whose height or width is not known yet, as `jax.export` traces them.
 
-Such a size is an expression of `jax.export.symbolic_shape`, by which no form of a convolution can
-be chosen, no table of taps made, and no padding beyond a window's reach told from other padding. So
-each operation is written here as plainly as it can be, its sizes left to `lax`.
+Such a size is an expression of `jax.export.symbolic_shape`. From it no form of a convolution can be
+chosen, no table of taps made, and padding beyond a window's reach cannot be told from other
+padding. So each operation is written here as plainly as possible, with its sizes left to `lax`.
 """
 
 from collections.abc import Sequence
@@ -14,24 +14,34 @@ import numpy as np
 from jax import export, lax
 
 from jaxseg.ops import canonical, rewrites
-from jaxseg.ops.check import widened
-from jaxseg.ops.geometry import Geometry, Padding, Sizes, padding_pairs, per_axis
+from jaxseg.ops.check import to_float32
+from jaxseg.ops.geometry import Geometry
+from jaxseg.ops.options import Padding, Sizes, is_same, padding_pairs, per_axis
 
 Size = Any  # an integer, or an expression of `jax.export.symbolic_shape`
 
 
-def symbolic(sizes: Sequence[Size]) -> bool:
-    """Whether any of the sizes is not known yet."""
+def is_symbolic(sizes: Sequence[Size]) -> bool:
+    """Tell whether any of the sizes is not known yet."""
     return any(export.is_symbolic_dim(n) for n in sizes)
 
 
-def sizes(name: str, value: Any, axes: int) -> tuple[Size, ...]:
-    """`geometry.per_axis` of sizes, some of which may not be known yet."""
+def sizes_per_axis(name: str, value: Any, axes: int) -> tuple[Size, ...]:
+    """Spell out sizes as `options.per_axis` does; some of them may be symbolic.
+
+    Args:
+        name: name of the option, for the error message.
+        value: one size, or a sequence with one per axis.
+        axes: number of spatial axes.
+
+    Raises:
+        ValueError: `value` has the wrong length, or a known entry is not an integer >= 1.
+    """
     entries = tuple(value) if isinstance(value, Sequence) else (value,) * axes
-    if not symbolic(entries):
+    if not is_symbolic(entries):
         return per_axis(name, value, axes)
-    known = per_axis(name, [1 if symbolic([n]) else n for n in entries], axes)
-    return tuple(n if symbolic([n]) else k for n, k in zip(entries, known, strict=True))
+    known = per_axis(name, [1 if is_symbolic([n]) else n for n in entries], axes)
+    return tuple(n if is_symbolic([n]) else k for n, k in zip(entries, known, strict=True))
 
 
 # --- convolutions --------------------------------------------------------------------------------
@@ -46,8 +56,8 @@ def conv(
     padding: Padding,
     groups: int,
 ) -> jax.Array:
-    """`ops.conv`, operands and options as there."""
-    strides, dilations, pairs = _windows(
+    """Convolve; operands and options are those of `ops.conv`."""
+    strides, dilations, pairs = _window_options(
         x, kernel.shape[:-2], stride=stride, dilation=dilation, padding=padding
     )
     return lax.conv_general_dilated(
@@ -56,71 +66,59 @@ def conv(
         window_strides=strides,
         padding=pairs,
         rhs_dilation=dilations,
-        dimension_numbers=canonical.labels(len(strides)),
+        dimension_numbers=canonical.dimension_numbers(len(strides)),
         feature_group_count=groups,
     )
 
 
-def upconv(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    """`ops.upconv`, operands as there, in the geometry that it is the input gradient of."""
-    g = geometry
-    before = [(k - 1) * d - lo for k, d, lo in zip(g.window, g.dilation, g.low, strict=True)]
-    after = [
-        i + lo - (o - 1) * s - 1
-        for i, o, s, lo in zip(g.input, g.output, g.stride, g.low, strict=True)
-    ]  # numbers, since the size is stride times the unknown one, and a number more
-    if g.groups == 1 and max(g.dilation) == 1 and min(*before, *after) >= 0:
-        return rewrites.block_input_gradient(x, canonical.turned(kernel, 1), geometry=g)
-    # Zeros put between pixels by themselves and not by the convolution, for the reason that
-    # `canonical.upconvolution` gives; what would be negative padding in front, where XLA for CPU
-    # reads outside its operand, is cut off the result.
-    y = lax.pad(
-        x, jnp.zeros((), x.dtype), [(0, 0, 0), *((0, 0, s - 1) for s in g.stride), (0, 0, 0)]
-    )
-    edges = list(zip(before, after, strict=True))
-    y = lax.conv_general_dilated(
-        lax.optimization_barrier(y),
-        kernel,
-        window_strides=(1,) * len(edges),
-        padding=[(max(lo, 0), max(hi, 0)) for lo, hi in edges],
-        rhs_dilation=g.dilation,
-        dimension_numbers=canonical.labels(len(edges)),
-        feature_group_count=g.groups,
-    )
-    return canonical.padded(y, [(min(lo, 0), min(hi, 0)) for lo, hi in edges])
+def upconvolution(y: jax.Array, kernel: jax.Array, *, geometry: Geometry) -> jax.Array:
+    """Upconvolve without `lhs_dilation` or interior padding, at any sizes.
+
+    That is what symbolic sizes, and converters to other formats, can take. Operands and result are
+    those of `canonical.upconvolution`.
+    """
+    g, padding = geometry, canonical.upconvolution_padding(geometry)
+    if g.groups == 1 and max(g.dilation) == 1 and min(map(min, padding)) >= 0:
+        k = canonical.transposed_kernel(kernel, g.groups)
+        return rewrites.block_input_gradient(y, k, geometry=g)
+    return canonical.upconvolution(y, kernel, geometry=g, dilate_first=True)
 
 
-def _windows(x, window: Sequence[int], *, stride: Sizes, dilation: Sizes, padding: Padding):
-    """Strides, dilations and integer pairs of padding, one entry per axis."""
+def _window_options(
+    x: jax.Array, window: Sequence[int], *, stride: Sizes, dilation: Sizes, padding: Padding
+) -> tuple[tuple[int, ...], tuple[int, ...], Sequence[tuple[int, int]]]:
+    """Spell out strides, dilations and pairs of padding, one entry per axis."""
     axes = len(window)
     strides = per_axis("stride", stride, axes)
     dilations = per_axis("dilation", dilation, axes)
-    if not (isinstance(padding, str) and padding == "same"):
+    if not is_same(padding):
         return strides, dilations, padding_pairs(padding, axes)
     pairs = [
-        _same(n, d * (k - 1) + 1, s)
+        _same_padding(n, d * (k - 1) + 1, s)
         for n, k, d, s in zip(x.shape[1:-1], window, dilations, strides, strict=True)
     ]
     return strides, dilations, pairs
 
 
-def _same(size: Size, span: int, stride: int) -> tuple[int, int]:
-    """Padding before and after that leaves ceil(size / stride) windows, the odd pixel behind.
+def _same_padding(size: Size, span: int, stride: int) -> tuple[int, int]:
+    """Compute the padding (before, after) that leaves ceil(size / stride) windows.
 
-    Behind lies as much as the windows could reach: what a stride leaves over is not looked at.
+    An odd pixel goes behind. As much lies behind as any window could reach: what a stride leaves
+    over is ignored.
 
     Raises:
-        ValueError: what lies before depends on the size, which is not known.
+        ValueError: the padding in front depends on the size, which is not known.
     """
-    last = (size - 1) % stride
-    low = {max(span - 1 - n, 0) // 2 for n in (range(stride) if symbolic([last]) else [last])}
-    if len(low) > 1:
+    remainder = (size - 1) % stride
+    remainders = range(stride) if is_symbolic([remainder]) else [remainder]
+    choices = {max(span - 1 - n, 0) // 2 for n in remainders}
+    if len(choices) > 1:
         raise ValueError(
             f'padding="same" for a window that spans {span} pixels and a stride of {stride} '
             f"depends on the size {size}, which is not known: give the padding as integers, or "
             "export at sizes that are multiples of the stride."
         )
-    (before,) = low
+    (before,) = choices
     return before, span - 1 - before
 
 
@@ -136,31 +134,32 @@ def max_pool(
     dilation: Sizes,
     lowest: Any,
 ) -> jax.Array:
-    """`ops.max_pool`, operands and options as there; `lowest` is below every value."""
-    return _reduced(x, window, stride, padding, dilation, lowest, lax.max)
+    """Pool as `ops.max_pool` does, whose arguments these are; `lowest` is below every value."""
+    return _reduce_windows(x, window, stride, padding, dilation, lowest, lax.max)
 
 
 def avg_pool(
     x: jax.Array, window: Sizes, *, stride: Sizes | None, padding: Padding, count_include_pad: bool
 ) -> jax.Array:
-    """`ops.avg_pool`, operands and options as there."""
+    """Pool as `ops.avg_pool` does, whose arguments these are."""
     windows = per_axis("window", window, x.ndim - 2)
-    y = widened(x)
+    y = to_float32(x)
     zero = np.zeros((), y.dtype)
-    total = _reduced(y, windows, stride, padding, 1, zero, lax.add)
+    total = _reduce_windows(y, windows, stride, padding, 1, zero, lax.add)
     if count_include_pad:
         return (total / int(np.prod(windows))).astype(x.dtype)
     ones = jnp.ones((1, *x.shape[1:-1], 1), y.dtype)
-    return (total / _reduced(ones, windows, stride, padding, 1, zero, lax.add)).astype(x.dtype)
+    count = _reduce_windows(ones, windows, stride, padding, 1, zero, lax.add)
+    return (total / count).astype(x.dtype)
 
 
-def _reduced(x, window, stride, padding, dilation, start, reduction) -> jax.Array:
+def _reduce_windows(x, window, stride, padding, dilation, start, reduction) -> jax.Array:
     windows = per_axis("window", window, x.ndim - 2)
-    strides, dilations, pairs = _windows(
+    strides, dilations, pairs = _window_options(
         x, windows, stride=windows if stride is None else stride, dilation=dilation, padding=padding
     )
     spans = [d * (k - 1) + 1 for k, d in zip(windows, dilations, strict=True)]
-    if any(max(p) >= span for p, span in zip(pairs, spans, strict=True)):
+    if any(max(pair) >= span for pair, span in zip(pairs, spans, strict=True)):
         raise ValueError(
             f"a window of {windows} would see nothing but padding with padding={padding!r}: pad "
             "less than a window on each side."
@@ -179,47 +178,72 @@ def _reduced(x, window, stride, padding, dilation, start, reduction) -> jax.Arra
 # --- resizing ------------------------------------------------------------------------------------
 
 
-def linear(x: jax.Array, axis: int, size: Size, *, align_corners: bool) -> jax.Array:
-    """Bilinear resizing along one axis of floating x, as `ops.resize`.
+def resize_axis(
+    x: jax.Array, axis: int, size: Size, *, method: str, align_corners: bool
+) -> jax.Array:
+    """Resize along one axis, as `ops.resize` does.
 
-    Positions are quotients of integers, exact in int32 where 2 * size * x.shape[axis] < 2**31.
+    Positions are quotients of integers, exact in int32 where 2 * size * x.shape[axis] < 2**31;
+    those of "nearest" are rounded to float32, as there.
+
+    Args:
+        x: images, (batch, *space, channels), floating for "bilinear".
+        axis: axis to resize.
+        size: size of the output along it, in pixels.
+        method: "bilinear", "nearest-exact" or "nearest".
+        align_corners: keep the centres of the corner pixels where they are ("bilinear" only).
     """
-    i = x.shape[axis]
-    inputs, outputs = _value(i), _value(size)
+    inputs, outputs = _runtime_value(x.shape[axis]), _runtime_value(size)
     pixel = jnp.arange(size, dtype=jnp.int32)
-    if align_corners:
-        above, below = pixel * (inputs - 1), jnp.maximum(outputs - 1, 1)
+    if method == "bilinear":
+        return _linear(x, axis, pixel, inputs, outputs, align_corners)
+    if method == "nearest-exact":
+        position = _divide((2 * pixel + 1) * inputs, 2 * outputs)
     else:
-        above, below = jnp.maximum((2 * pixel + 1) * inputs - outputs, 0), 2 * outputs
-    low = jnp.minimum(lax.div(above, jnp.broadcast_to(below, above.shape)), inputs - 1)
-    part = jnp.where(low < inputs - 1, above - low * below, 0).astype(x.dtype)
-    part = (part / below.astype(x.dtype)).reshape([-1 if a == axis else 1 for a in range(x.ndim)])
-    first, second = _taken(x, low, axis), _taken(x, jnp.minimum(low + 1, inputs - 1), axis)
-    # A weight of zero brings in no infinity from elsewhere.
-    return first * (1 - part) + jnp.where(part == 0, 0, second) * part
+        step = inputs.astype(jnp.float32) / outputs.astype(jnp.float32)
+        position = jnp.floor(pixel.astype(jnp.float32) * step).astype(jnp.int32)
+    return _take(x, jnp.minimum(position, inputs - 1), axis)
 
 
-def nearest(x: jax.Array, axis: int, size: Size) -> jax.Array:
-    """Nearest pixels along one axis, in float32 as `ops.resize`."""
-    inputs, outputs = _value(x.shape[axis]), _value(size)
-    step = inputs.astype(jnp.float32) / outputs.astype(jnp.float32)
-    position = jnp.floor(jnp.arange(size, dtype=jnp.float32) * step).astype(jnp.int32)
-    return _taken(x, jnp.minimum(position, inputs - 1), axis)
+def _linear(x, axis: int, pixel, inputs, outputs, align_corners: bool) -> jax.Array:
+    if align_corners:
+        numerator, denominator = pixel * (inputs - 1), jnp.maximum(outputs - 1, 1)
+    else:
+        numerator = jnp.maximum((2 * pixel + 1) * inputs - outputs, 0)
+        denominator = 2 * outputs
+    low = jnp.minimum(_divide(numerator, denominator), inputs - 1)
+    remainder = jnp.where(low < inputs - 1, numerator - low * denominator, 0)
+    weight = remainder.astype(x.dtype) / denominator.astype(x.dtype)
+    weight = weight.reshape([-1 if a == axis else 1 for a in range(x.ndim)])
+    first, second = _take(x, low, axis), _take(x, jnp.minimum(low + 1, inputs - 1), axis)
+    # 0 * inf is NaN: a pixel of weight zero is left out.
+    return first * (1 - weight) + jnp.where(weight == 0, 0, second) * weight
 
 
-def mirrored(x: jax.Array, axis: int, before: Size, after: Size) -> jax.Array:
-    """Mirroring beyond the edges of one axis, as `ops.mirror_pad`."""
-    reach = _value(x.shape[axis]) - 1
-    position = jnp.arange(x.shape[axis] + before + after, dtype=jnp.int32) - _value(before)
-    period = jnp.broadcast_to(jnp.maximum(2 * reach, 1), position.shape)
-    around = jnp.abs(position) - lax.div(jnp.abs(position), period) * period
-    return _taken(x, jnp.minimum(around, 2 * reach - around), axis)
+def mirror(x: jax.Array, axis: int, before: Size, after: Size) -> jax.Array:
+    """Mirror beyond the edges of one axis, as `ops.mirror_pad` does.
+
+    Args:
+        x: images, (batch, *space, channels).
+        axis: axis to pad.
+        before: pixels in front.
+        after: pixels behind.
+    """
+    reach = _runtime_value(x.shape[axis]) - 1
+    position = jnp.arange(x.shape[axis] + before + after, dtype=jnp.int32) - _runtime_value(before)
+    period = jnp.maximum(2 * reach, 1)
+    phase = jnp.abs(position) - _divide(jnp.abs(position), period) * period
+    return _take(x, jnp.minimum(phase, 2 * reach - phase), axis)
 
 
-def _taken(x: jax.Array, index: jax.Array, axis: int) -> jax.Array:
+def _take(x: jax.Array, index: jax.Array, axis: int) -> jax.Array:
     return jnp.take(x, index, axis=axis, mode="clip")
 
 
-def _value(size: Size) -> jax.Array:
-    """A size as a number of the program."""
+def _divide(numerators: jax.Array, denominator: jax.Array) -> jax.Array:
+    return lax.div(numerators, jnp.broadcast_to(denominator, numerators.shape))
+
+
+def _runtime_value(size: Size) -> jax.Array:
+    """Return a size as a number that the program computes."""
     return jnp.asarray(size).astype(jnp.int32)

@@ -17,8 +17,6 @@ axis that it does not share with the other operand; two batched operands fold it
 """
 
 import functools
-import math
-from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
@@ -28,6 +26,8 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from jaxseg.ops import dispatch
+from jaxseg.ops._lowering import form_of_equation
+from jaxseg.ops.canonical import transposed_kernel
 from jaxseg.ops.geometry import Geometry
 
 Mode = Literal["y", "x", "k"]
@@ -35,145 +35,146 @@ Mode = Literal["y", "x", "k"]
 trilinear_p = Primitive("jaxseg_trilinear")
 
 
-def trilinear(mode: Mode, lhs: jax.Array, rhs: jax.Array, geometry: Geometry, form: str):
-    """Apply one mode to operands without the ensemble axis; see the module for the shapes."""
+def convolution(x: jax.Array, k: jax.Array, *, geometry: Geometry) -> jax.Array:
+    """Convolve; operands and result as those of `canonical.convolution`."""
+    return _bind("y", x, k, geometry)
+
+
+def upconvolution(y: jax.Array, kernel: jax.Array, *, geometry: Geometry) -> jax.Array:
+    """Upconvolve; operands and result as those of `canonical.upconvolution`."""
+    return _bind("x", y, transposed_kernel(kernel, geometry.groups), geometry)
+
+
+def _bind(mode: Mode, lhs: jax.Array, rhs: jax.Array, geometry: Geometry) -> jax.Array:
+    """Apply one mode to operands without the ensemble axis."""
     lhs, rhs = _match_varying(lhs, rhs)
-    out = trilinear_p.bind(lhs[None], rhs[None], mode=mode, geometry=geometry, form=form)
-    return out[0]
+    return trilinear_p.bind(lhs[None], rhs[None], mode=mode, geometry=geometry)[0]
 
 
 def _match_varying(*operands: jax.Array) -> list[jax.Array]:
-    """Inside `shard_map`: mark every operand as varying over the axes that any of them varies on.
+    """Mark every operand as varying over the mesh axes that any of them varies on (`shard_map`).
 
     The transpose of that mark is the sum over devices that the gradient of a shared kernel needs.
     """
     # Undocumented as yet, though public by name; tests/ops/test_sharding.py guards it.
     axes = [jax.typeof(a).manual_axis_type.varying for a in operands]
-    wanted = frozenset().union(*axes)
+    union = frozenset().union(*axes)
     return [
-        lax.pcast(a, tuple(wanted - own), to="varying") if wanted - own else a
-        for a, own in zip(operands, axes, strict=True)
+        lax.pcast(a, tuple(union - varying), to="varying") if union - varying else a
+        for a, varying in zip(operands, axes, strict=True)
     ]
 
 
 # --- shapes ------------------------------------------------------------------------------------
 
 
-def _abstract(lhs: Any, rhs: Any, *, mode: Mode, geometry: Geometry, form: str) -> Any:
-    del form
+def _result_shape(lhs: Any, rhs: Any, mode: Mode, geometry: Geometry) -> tuple[int, ...]:
     ensemble = lhs.shape[0]
     if mode == "y":
-        shape = (ensemble, lhs.shape[1], *geometry.output, rhs.shape[-1])
-    elif mode == "x":
-        shape = (ensemble, lhs.shape[1], *geometry.input, rhs.shape[-2] * geometry.groups)
-    else:
-        channels = lhs.shape[-1] // geometry.groups
-        shape = (ensemble, *geometry.window, channels, rhs.shape[-1])
-    return lhs.update(shape=shape, weak_type=False)
+        return (ensemble, lhs.shape[1], *geometry.output, rhs.shape[-1])
+    if mode == "x":
+        return (ensemble, lhs.shape[1], *geometry.input, rhs.shape[-2] * geometry.groups)
+    return (ensemble, *geometry.window, lhs.shape[-1] // geometry.groups, rhs.shape[-1])
+
+
+def _abstract(lhs: Any, rhs: Any, *, mode: Mode, geometry: Geometry) -> Any:
+    return lhs.update(shape=_result_shape(lhs, rhs, mode, geometry), weak_type=False)
 
 
 # --- derivatives -------------------------------------------------------------------------------
 
 
-def _transpose_lhs(cotangent, lhs, rhs, *, mode, geometry, form):
+def _transpose_lhs(cotangent, lhs, rhs, *, mode: Mode, geometry: Geometry):
     del lhs
-    bind = functools.partial(trilinear_p.bind, geometry=geometry, form=form)
     if mode == "y":
-        return bind(cotangent, rhs, mode="x")
+        return trilinear_p.bind(cotangent, rhs, mode="x", geometry=geometry)
     if mode == "x":
-        return bind(cotangent, rhs, mode="y")
-    return bind(rhs, cotangent, mode="x")
+        return trilinear_p.bind(cotangent, rhs, mode="y", geometry=geometry)
+    return trilinear_p.bind(rhs, cotangent, mode="x", geometry=geometry)
 
 
-def _transpose_rhs(cotangent, lhs, rhs, *, mode, geometry, form):
+def _transpose_rhs(cotangent, lhs, rhs, *, mode: Mode, geometry: Geometry):
     del rhs
-    bind = functools.partial(trilinear_p.bind, geometry=geometry, form=form)
     if mode == "y":
-        return bind(lhs, cotangent, mode="k")
+        return trilinear_p.bind(lhs, cotangent, mode="k", geometry=geometry)
     if mode == "x":
-        return bind(cotangent, lhs, mode="k")
-    return bind(lhs, cotangent, mode="y")
+        return trilinear_p.bind(cotangent, lhs, mode="k", geometry=geometry)
+    return trilinear_p.bind(lhs, cotangent, mode="y", geometry=geometry)
 
 
 # --- batching ----------------------------------------------------------------------------------
 
-# mode -> for the left and the right operand: (its own free axis, the output's), and whether the
-# channels on each are laid out group by group.
-_FREE = {
+# mode -> for the left and the right operand: the axis that it does not share with the other
+# operand, and the axis of the result that it becomes; each with whether it holds channels that
+# are laid out group by group.
+_FREE_AXES = {
     "y": (((1, False), (1, False)), ((-1, True), (-1, True))),
     "x": (((1, False), (1, False)), ((-2, False), (-1, True))),
     "k": (((-1, True), (-2, False)), ((-1, True), (-1, True))),
 }
 
 
-def _batch(args, dims, *, mode, geometry, form):
-    if any(math.prod(a.shape) == 0 for a in args):  # `_unfold` could not tell the sizes apart
-        members = [
-            jax.ShapeDtypeStruct(a.shape if d is None else a.shape[:d] + a.shape[d + 1 :], a.dtype)
-            for a, d in zip(args, dims, strict=True)
-        ]
-        (count,) = {a.shape[d] for a, d in zip(args, dims, strict=True) if d is not None}
-        shape = _abstract(*members, mode=mode, geometry=geometry, form=form).shape
-        return jnp.zeros((count, *shape), args[0].dtype), 0
-    bind = functools.partial(trilinear_p.bind, mode=mode, geometry=geometry, form=form)
-    batched = [a if d is None else jnp.moveaxis(a, d, 0) for a, d in zip(args, dims, strict=True)]
+def _batch(args, dims, *, mode: Mode, geometry: Geometry):
+    bind = functools.partial(trilinear_p.bind, mode=mode, geometry=geometry)
+    operands = [a if d is None else jnp.moveaxis(a, d, 0) for a, d in zip(args, dims, strict=True)]
     if None not in dims:
-        count = batched[0].shape[0]
-        out = bind(*(a.reshape(-1, *a.shape[2:]) for a in batched))
-        return out.reshape(count, -1, *out.shape[1:]), 0
+        count, ensemble = operands[0].shape[:2]
+        out = bind(*(a.reshape(count * ensemble, *a.shape[2:]) for a in operands))
+        return out.reshape(count, ensemble, *out.shape[1:]), 0
     which = 0 if dims[0] is not None else 1
-    count = batched[which].shape[0]
-    (axis, grouped), (out_axis, out_grouped) = _FREE[mode][which]
-    batched[which] = _fold(batched[which], axis, geometry.groups if grouped else 1)
-    out = bind(*batched)
-    return _unfold(out, out_axis, count, geometry.groups if out_grouped else 1), 0
+    count = operands[which].shape[0]
+    (axis, grouped), (out_axis, out_grouped) = _FREE_AXES[mode][which]
+    operands[which], size = _fold(operands[which], axis, geometry.groups if grouped else 1)
+    out = bind(*operands)
+    return _unfold(out, out_axis, count, geometry.groups if out_grouped else 1, size), 0
 
 
-def _fold(a: jax.Array, axis: int, groups: int) -> jax.Array:
-    """(N, ..., C at `axis`, ...) -> (..., groups * N * C / groups, ...), group-major."""
+def _fold(a: jax.Array, axis: int, groups: int) -> tuple[jax.Array, int]:
+    """Fold the axis in front into another one, group by group.
+
+    Returns:
+        (N, ..., groups * size, ...) as (..., groups * N * size, ...), and the size.
+    """
     axis = axis + 1 if axis >= 0 else a.ndim + axis
-    split = a.reshape(*a.shape[:axis], groups, -1, *a.shape[axis + 1 :])
-    moved = jnp.moveaxis(split, 0, axis)  # now (..., groups, N, C / groups, ...)
-    return moved.reshape(*a.shape[1:axis], -1, *a.shape[axis + 1 :])
+    count, size = a.shape[0], a.shape[axis] // groups
+    split = a.reshape(*a.shape[:axis], groups, size, *a.shape[axis + 1 :])
+    moved = jnp.moveaxis(split, 0, axis)  # now (..., groups, N, size, ...)
+    return moved.reshape(*a.shape[1:axis], groups * count * size, *a.shape[axis + 1 :]), size
 
 
-def _unfold(a: jax.Array, axis: int, count: int, groups: int) -> jax.Array:
-    """The inverse of `_fold`: the batch axis comes back in front."""
+def _unfold(a: jax.Array, axis: int, count: int, groups: int, size: int) -> jax.Array:
+    """Invert `_fold`: (..., groups * N * size, ...) -> (N, ..., groups * size, ...)."""
     axis %= a.ndim
-    split = a.reshape(*a.shape[:axis], groups, count, -1, *a.shape[axis + 1 :])
+    split = a.reshape(*a.shape[:axis], groups, count, size, *a.shape[axis + 1 :])
     moved = jnp.moveaxis(split, axis + 1, 0)
-    return moved.reshape(count, *a.shape[:axis], -1, *a.shape[axis + 1 :])
+    return moved.reshape(count, *a.shape[:axis], groups * size, *a.shape[axis + 1 :])
 
 
 # --- lowering ----------------------------------------------------------------------------------
 
 
-def _write(rewrite: Callable[[str], bool]) -> Callable[..., jax.Array]:
-    def written(lhs, rhs, *, mode, geometry, form):
-        if math.prod(lhs.shape) == 0 or math.prod(rhs.shape) == 0:
-            shape = _abstract(
-                jax.typeof(lhs), jax.typeof(rhs), mode=mode, geometry=geometry, form=form
-            ).shape
-            return jnp.zeros(shape, lhs.dtype)
-        if rewrite(form):
-            return dispatch.fast(mode, geometry, lhs, rhs)
-        return dispatch.plain(mode, geometry, lhs, rhs)
+def _lower(context, lhs, rhs, *, mode: Mode, geometry: Geometry, rewrite: bool):
+    """Write the rewritten form, or the plain one unless "fast" was chosen."""
+    rewrite = rewrite or form_of_equation(context) == "fast"
 
-    return written
+    def write(lhs, rhs):
+        shape = _result_shape(lhs, rhs, mode, geometry)
+        if any(0 in s for s in (lhs.shape, rhs.shape, shape)):  # no form copes with empty arrays
+            return jnp.zeros(shape, lhs.dtype)
+        form = dispatch.rewritten if rewrite else dispatch.plain
+        return form(mode, geometry, lhs, rhs)
+
+    return mlir.lower_fun(write, multiple_results=False)(context, lhs, rhs)
 
 
 @functools.lru_cache(maxsize=4096)
-def _eager(**params):
-    return jax.jit(functools.partial(trilinear_p.bind, **params))
+def _compiled(mode: Mode, geometry: Geometry):
+    return jax.jit(functools.partial(trilinear_p.bind, mode=mode, geometry=geometry))
 
 
-trilinear_p.def_impl(lambda lhs, rhs, **params: _eager(**params)(lhs, rhs))
+trilinear_p.def_impl(lambda lhs, rhs, *, mode, geometry: _compiled(mode, geometry)(lhs, rhs))
 trilinear_p.def_abstract_eval(_abstract)
 ad.defbilinear(trilinear_p, _transpose_lhs, _transpose_rhs)
 batching.primitive_batchers[trilinear_p] = _batch
-mlir.register_lowering(
-    trilinear_p, mlir.lower_fun(_write(lambda form: form == "fast"), multiple_results=False)
-)
-mlir.register_lowering(
-    trilinear_p, mlir.lower_fun(_write(lambda _: True), multiple_results=False), platform="cpu"
-)
+mlir.register_lowering(trilinear_p, functools.partial(_lower, rewrite=False))
+mlir.register_lowering(trilinear_p, functools.partial(_lower, rewrite=True), platform="cpu")

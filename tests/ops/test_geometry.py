@@ -165,7 +165,7 @@ def conv_by_loops(x, k, stride, dilation, before, size):
 
 
 def upconv_by_loops(x, k, stride, dilation, before, size):
-    """The full result is a convolution of the dilated input with the unturned kernel."""
+    """The full result is a convolution of the dilated input with the unflipped kernel."""
     reach = (len(k) - 1) * dilation
     dilated = np.zeros((len(x) - 1) * stride + 1)
     dilated[::stride] = x
@@ -310,7 +310,7 @@ CONV, UPCONV = ops.conv_output_size, ops.upconv_output_size
         (CONV, {"padding": ((1, 1), (0, -2))}, r"padding=\(\(1, 1\), \(0, -2\)\) is not"),
         (CONV, {"padding": (1, 1, 1)}, r"padding=\(1, 1, 1\) is not .* 2 spatial axes: give"),
         (CONV, {"padding": ((1, 1, 1), 1)}, r"padding=\(\(1, 1, 1\), 1\) is not .* 2 pairs"),
-        (CONV, {"padding": "SAME"}, r"padding='SAME' is not understood .* give \"same\", \"valid"),
+        (CONV, {"padding": "full"}, r"padding='full' is not understood .* give \"same\", \"valid"),
         (CONV, {"padding": "ab"}, r"padding='ab' is not understood"),
         (CONV, {"padding": None}, r"padding=None is not understood"),
         (CONV, {"padding": 1.0}, r"padding=1.0 is not understood .* an integer >= 0"),
@@ -363,7 +363,9 @@ def test_a_lone_value_that_is_no_integer_is_refused(name, value):
 @pytest.mark.parametrize("function", [CONV, UPCONV])
 @pytest.mark.parametrize("size", [2.5, (), None, True, "8"])
 def test_what_is_no_size_is_refused(function, size):
-    with pytest.raises(ValueError, match=re.escape(f"size={size!r} is no size: give one integer")):
+    with pytest.raises(
+        ValueError, match=re.escape(f"size={size!r} is not a size: give one integer")
+    ):
         function(size, size if size == () else 3)
 
 

@@ -161,15 +161,15 @@ def meetings(geometry, at_input, at_output):
 def test_what_is_left_out_meets_nothing(case):
     operation, size, window, options = case
     whole = GEOMETRY[operation](size, window, **options)
-    rest, unseen, blind = without_excess(whole)
+    rest, input_crop, output_crop = without_excess(whole)
     nowhere = ((0, 0),) * len(size)
     if 0 in rest.output:
         assert set() in meetings(whole, nowhere, nowhere)
         return
-    assert meetings(rest, unseen, blind) == meetings(whole, nowhere, nowhere)
+    assert meetings(rest, input_crop, output_crop) == meetings(whole, nowhere, nowhere)
     for whole_size, rest_size, edges in (
-        (whole.input, rest.input, unseen),
-        (whole.output, rest.output, blind),
+        (whole.input, rest.input, input_crop),
+        (whole.output, rest.output, output_crop),
     ):
         for n, m, (before, after) in zip(whole_size, rest_size, edges, strict=True):
             assert n == before + m + after

@@ -440,7 +440,7 @@ def test_the_primitive_under_vmap_of_any_axis(x64, mode, in_axes):
     ]
 
     def bind(lhs, rhs):
-        return trilinear_p.bind(lhs, rhs, mode=mode, geometry=geometry, form="auto")
+        return trilinear_p.bind(lhs, rhs, mode=mode, geometry=geometry)
 
     got = jax.jit(jax.vmap(bind, in_axes))(*args)
     for i, one in enumerate(got):
@@ -454,7 +454,7 @@ def test_the_primitive_under_vmap_of_any_axis(x64, mode, in_axes):
 # --- adjoints ------------------------------------------------------------------------------------
 
 
-def turned(kernel, groups):
+def transposed_kernel(kernel, groups):
     """Space reversed and channels swapped within each group, group by group."""
     flipped = np.flip(kernel, range(kernel.ndim - 2))
     each = np.split(flipped, groups, axis=-1)
@@ -475,7 +475,7 @@ ADJOINTS = [
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize(("size", "window", "options"), ADJOINTS)
 def test_upconv_is_the_adjoint_of_conv(x64, size, window, options, groups):
-    """<conv(x, k), y> = <x, upconv(y, turned k)>, and the other way round."""
+    """<conv(x, k), y> = <x, upconv(y, the transposed k)>, and the other way round."""
     draw = rng(0)
     x = draw.normal(size=(2, *size, 2 * groups))
     k = draw.normal(size=(*window, 2, 3 * groups))
@@ -489,7 +489,7 @@ def test_upconv_is_the_adjoint_of_conv(x64, size, window, options, groups):
         extra.append(0 if both is None else (i + both - d * (t - 1) - 1) % s)
     down = ops.conv(x, k, groups=groups, **options)
     y = draw.normal(size=down.shape)
-    up = ops.upconv(y, turned(k, groups), groups=groups, output_padding=extra, **options)
+    up = ops.upconv(y, transposed_kernel(k, groups), groups=groups, output_padding=extra, **options)
     assert up.shape == x.shape
     left, right = np.vdot(down, y), np.vdot(x, up)
     scale = np.linalg.norm(down) * np.linalg.norm(y)

@@ -108,7 +108,7 @@ def test_depthwise(mode, form, multiplier, stride, padding):
 @pytest.mark.parametrize("floats", [1, 64, 300, 2**18])
 @pytest.mark.parametrize("most", [2, 16])
 def test_bands_of_any_height_add_up(monkeypatch, floats, most):
-    monkeypatch.setattr(canonical, "_BAND", floats)
+    monkeypatch.setattr(canonical, "_BAND_SIZE", floats)
     monkeypatch.setattr(canonical, "_MOST_BANDS", most)
     for options in ({}, {"stride": 2, "padding": 4}, {"dilation": 2, "padding": ((5, 0), (0, 1))}):
         geometry = conv_geometry((9, 6), (3, 2), **options)
