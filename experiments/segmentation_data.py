@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from jaxseg import data
 
@@ -46,22 +46,4 @@ def load(config: DataConfig) -> data.Dataset:
     Raises:
         ValueError: The folder is missing or not as the reader expects it.
     """
-    places: dict[str, Any] = {"directory": config.directory, "data_dir": config.data_dir}
-    if config.size is not None:
-        places["size"] = config.size
-    match config.name:
-        case "mosaic":
-            side = {} if config.size is None else {"size": config.size[0]}
-            return data.mosaic(data_dir=config.data_dir, **side)
-        case "folder":
-            return data.folder(**places)
-        case "camvid":
-            return data.camvid(**places)
-        case "oxford_pet":
-            return data.oxford_pet(**places)
-        case "cityscapes":
-            return data.cityscapes(**places)
-        case "voc":
-            return data.voc(**places)
-        case "ade20k":
-            return data.ade20k(**places)
+    return data.load(config.name, config.size, config.directory, config.data_dir)

@@ -7,10 +7,7 @@ prepare at once, one wins and the other takes what the first made.
 """
 
 import contextlib
-import hashlib
-import io
 import json
-import logging
 import os
 import shutil
 import socket
@@ -18,67 +15,62 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import tensorflow_datasets as tfds
-from tensorflow_datasets.core import constants
-from tensorflow_datasets.core.utils import tqdm_utils
-
-from jaxseg.data.builder import MaskBuilder, Recipe
+from jaxseg import files
+from jaxseg.data.recipe import Recipe
+from jaxseg.data.sources import Dataset
 
 _MANIFEST = "manifest.json"
 _PARTIAL = "incomplete."
 _STALE_SECONDS = 24 * 60 * 60  # for partial directories whose process cannot be looked up
 
 
-def prepare(
-    builder: type[MaskBuilder], recipe: Recipe, *, data_dir: str | os.PathLike[str] | None = None
-) -> Path:
-    """Makes sure that the data set is prepared and undamaged, and says where it lies.
+def prepare(recipe: Recipe, *, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
+    """Prepares a data set, unless it is there already and undamaged.
 
     Args:
-        builder: The class of the builder; its name and version are part of the path.
-        recipe: Its configuration.
+        recipe: What the data set is prepared from.
         data_dir: The root of prepared data sets. By default TFDS's: the environment variable
             `TFDS_DATA_DIR`, else `tensorflow_datasets` in the home directory.
 
     Returns:
-        The directory `<data_dir>/<builder>/<recipe>/<version>`, for `open_split`.
+        The data set, in the directory `<data_dir>/jaxseg/<recipe.name>/<recipe.version>`.
 
     Raises:
-        ValueError: `data_dir` cannot be written to, or the builder rejects its input.
+        ValueError: `data_dir` cannot be written to, or the recipe rejects its input.
     """
-    root = data_root(data_dir)
-    target = root / builder.name / recipe.name / str(builder.VERSION)
+    target = prepared_root(data_dir) / recipe.name / recipe.version
     _sweep(target.parent)
-    if is_complete(target):
-        return target
-    staging = _make_staging(target.parent, root)
-    try:
-        made = _generate(builder, recipe, staging)
-        _write_manifest(made)
-        _publish(made, target, staging)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return target
+    if not is_complete(target):
+        _make(recipe, target, data_root(data_dir))
+    return Dataset(recipe.info, target, recipe.splits)
 
 
 def data_root(data_dir: str | os.PathLike[str] | None) -> Path:
-    """The root of prepared data sets: `data_dir`, else TFDS's own, see `prepare`."""
-    return Path(data_dir or constants.get_default_data_dir()).expanduser()
+    """The root of prepared data sets: `data_dir`, else the default that `prepare` describes."""
+    default = os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets"
+    return Path(data_dir or default).expanduser()
 
 
-def keep_text(path: Path, text: str, root: Path) -> None:
+def prepared_root(data_dir: str | os.PathLike[str] | None) -> Path:
+    """The folder below `data_root` that holds what this package prepares."""
+    return data_root(data_dir) / "jaxseg"
+
+
+def write_cached(path: Path, text: str, root: Path) -> None:
     """Writes a file below the root of prepared data sets, whole or not at all.
+
+    Args:
+        path: The file; its folder is made if need be.
+        text: What the file is to hold.
+        root: The root of prepared data sets, for the message.
 
     Raises:
         ValueError: `root` cannot be written to.
     """
     with _writing_to(root):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-            file.write(text)
-        os.replace(file.name, path)
+        files.write_text(path, text)
 
 
 def is_complete(directory: Path) -> bool:
@@ -92,64 +84,25 @@ def is_complete(directory: Path) -> bool:
         return False
 
 
-def open_split(directory: Path, split: str) -> Any:
-    """Opens one split of a prepared data set, undecoded.
+def _make(recipe: Recipe, target: Path, root: Path) -> None:
+    from jaxseg.data.builder import write_dataset  # here, since TFDS is slow to import
 
-    Args:
-        directory: What `prepare` returned.
-        split: A name, or a slice of one in TFDS's notation such as `"train[:25%]"`.
-
-    Returns:
-        A random-access sequence of `{"image": bytes, "label": bytes}`, both PNG files.
-    """
-    with _quiet():
-        builder: Any = tfds.builder_from_directory(directory)
-        # TFDS would decode with OpenCV where that is installed, and OpenCV turns masks stored
-        # with a palette or with one bit into something else; so the bytes are taken as they are.
-        skip = {key: tfds.decode.SkipDecoding() for key in ("image", "label")}
-        return builder.as_data_source(split, decoders=skip)
-
-
-def _generate(builder: type[MaskBuilder], recipe: Recipe, staging: Path) -> Path:
-    """Runs TFDS and returns the directory that it made."""
-    with _quiet():
-        instance = builder(data_dir=staging, config=recipe)
-        instance.download_and_prepare(
-            file_format="array_record",  # the default, tfrecord, needs TensorFlow
-            download_config=tfds.download.DownloadConfig(try_download_gcs=False),
-        )
-    return Path(instance.data_dir)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps off the terminal what TFDS says, and restores all as it was.
-
-    It warns of every config made in code, prints the temporary directory's name as if the data
-    set were to stay there, and its progress bars know no totals; the builders have one that does.
-    """
-    logger = logging.getLogger("absl")
-    level = logger.level
-    bars = not isinstance(tqdm_utils.tqdm(disable=True), tqdm_utils.EmptyTqdm)
-    logger.setLevel(logging.ERROR)
-    tfds.disable_progress_bar()
+    staging = _make_staging(target.parent, root)
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
+        written = write_dataset(recipe, staging)
+        _write_manifest(written)
+        _publish(written, target, staging)
     finally:
-        logger.setLevel(level)
-        if bars:
-            tfds.enable_progress_bar()
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _describe(path: Path) -> list[int | str]:
-    with path.open("rb") as file:
-        return [path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()]
+    return [path.stat().st_size, files.sha256(path)]
 
 
 def _write_manifest(directory: Path) -> None:
     manifest = {path.name: _describe(path) for path in sorted(directory.iterdir())}
-    (directory / _MANIFEST).write_text(json.dumps(manifest, indent=1))
+    files.write_text(directory / _MANIFEST, json.dumps(manifest, indent=1))
 
 
 def _make_staging(parent: Path, root: Path) -> Path:
@@ -169,11 +122,11 @@ def _writing_to(root: Path) -> Iterator[None]:
         ) from error
 
 
-def _publish(made: Path, target: Path, staging: Path) -> None:
-    """Renames `made` to `target`, unless another process has been faster."""
+def _publish(written: Path, target: Path, staging: Path) -> None:
+    """Renames `written` to `target`, unless another process has been faster."""
     for _ in range(2):
         try:
-            made.rename(target)
+            written.rename(target)
             return
         except OSError:
             if is_complete(target):
@@ -205,9 +158,9 @@ def _is_stale(path: Path) -> bool:
         age = time.time() - path.stat().st_mtime
     except FileNotFoundError:  # its own process has just removed it
         return False
-    host, _, rest = path.name.removeprefix(_PARTIAL).rpartition(".")[0].rpartition(".")
-    if host == socket.gethostname() and rest.isdecimal() and os.name == "posix":
-        return not _is_alive(int(rest)) or age > _STALE_SECONDS
+    host, _, process = path.name.removeprefix(_PARTIAL).rpartition(".")[0].rpartition(".")
+    if host == socket.gethostname() and process.isdecimal() and os.name == "posix":
+        return not _is_alive(int(process)) or age > _STALE_SECONDS
     return age > _STALE_SECONDS
 
 

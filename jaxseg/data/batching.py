@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import TYPE_CHECKING
 
-import grain
 import numpy as np
 
 from jaxseg.data.sources import Example
 
-# One thread reads ahead while the step computes. A second one makes small examples slower, as it
-# waits for the interpreter's lock. Grain's defaults are 16 threads and 500 batches.
-_READING = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
+if TYPE_CHECKING:
+    import grain
 
 
 def batches(
@@ -24,7 +23,7 @@ def batches(
     with_index: bool = False,
     process: int = 0,
     processes: int = 1,
-) -> grain.DatasetIterator[Example]:
+) -> "grain.DatasetIterator[Example]":
     """Iterates over batches of a source, read ahead by a thread.
 
     Each of `processes` processes reads every `processes`-th example of the stream, in batches of
@@ -53,6 +52,8 @@ def batches(
         ValueError: The source is empty, there would be no batch, `processes` does not divide
             `batch_size`, or an argument is out of range.
     """
+    import grain  # here, since it is slow to import
+
     _check(source, batch_size)
     _check_processes(batch_size, process, processes)
     if not 0 <= seed < 2**32:
@@ -79,7 +80,10 @@ def batches(
     if processes > 1:
         examples = examples[process::processes]
     batched = examples.batch(batch_size // processes, drop_remainder=drop_remainder)
-    return iter(batched.to_iter_dataset(_READING))
+    # One thread reads ahead while the step computes. A second one makes small examples slower, as
+    # it waits for the interpreter's lock. Grain's defaults are 16 threads and 500 batches.
+    reading = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
+    return iter(batched.to_iter_dataset(reading))
 
 
 def _add_index(index: int, example: Example) -> Example:

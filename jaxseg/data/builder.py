@@ -1,95 +1,97 @@
-"""What the TFDS builders of this package share: images with masks, stored as PNG files."""
+"""TFDS without TensorFlow: writes data sets and opens them.
 
-import abc
+This is the one module that imports `tensorflow_datasets`, which takes a while: it is imported when
+a data set is prepared or read, not before.
+"""
+
+import contextlib
 import dataclasses
-import hashlib
-import json
-from collections.abc import Iterable, Iterator
+import io
+import logging
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
+from tensorflow_datasets.core.utils import tqdm_utils
 from tqdm import tqdm
+
+from jaxseg.data.recipe import Recipe
+
+
+def write_dataset(recipe: Recipe, folder: Path) -> Path:
+    """Writes all examples of a data set.
+
+    Args:
+        recipe: What the data set is prepared from.
+        folder: An empty folder.
+
+    Returns:
+        The directory inside it that holds the files.
+
+    Raises:
+        ValueError: The recipe's `examples` rejects its input.
+    """
+    with _quiet():
+        config = _Config(name=recipe.name, version=recipe.version, recipe=recipe)
+        builder = _Builder(data_dir=folder, config=config)
+        builder.download_and_prepare(
+            file_format="array_record",  # the default, tfrecord, needs TensorFlow
+            download_config=tfds.download.DownloadConfig(try_download_gcs=False),
+        )
+    return Path(builder.data_dir)
+
+
+def open_split(directory: Path, split: str) -> Any:
+    """Opens one split of a prepared data set, undecoded.
+
+    Args:
+        directory: What `write_dataset` returned, wherever it has been moved to.
+        split: A name, or a slice of one in TFDS's notation such as `"train[:25%]"`.
+
+    Returns:
+        A random-access sequence of `{"image": bytes, "label": bytes}`, both PNG files.
+    """
+    with _quiet():
+        builder: Any = tfds.builder_from_directory(directory)
+        # TFDS would decode with OpenCV where that is installed, and OpenCV turns masks stored
+        # with a palette or with one bit into something else; so the bytes are taken as they are.
+        skip = {key: tfds.decode.SkipDecoding() for key in ("image", "label")}
+        return builder.as_data_source(split, decoders=skip)
 
 
 @dataclasses.dataclass(eq=False)
-class Recipe(tfds.core.BuilderConfig):
-    """A TFDS config that says what to make.
-
-    Attributes:
-        options: What the builder itself reads. Everything in it that changes the data must be
-            part of `name`, which names the directory: see `recipe_name`.
-        shape: Height, width and channels of every image.
-        class_names: The name of every class, in the order of the labels.
-        splits: The number of examples of every split, by name.
-    """
-
-    options: Any = None
-    shape: tuple[int, int, int] = (1, 1, 1)
-    class_names: tuple[str, ...] = ()
-    splits: dict[str, int] = dataclasses.field(default_factory=dict)
+class _Config(tfds.core.BuilderConfig):
+    recipe: Recipe | None = None
 
 
-def recipe_name(prefix: str, **fields: Any) -> str:
-    """A directory name that differs whenever any of `fields` does.
-
-    Args:
-        prefix: The readable part: letters, digits, `-`, `+` and `.`.
-        **fields: Values that JSON can hold.
-
-    Returns:
-        The prefix and the first 12 hexadecimal digits of a digest of the fields.
-    """
-    text = json.dumps(fields, sort_keys=True)
-    return f"{prefix}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-
-
-class LocalInfo(tfds.core.DatasetInfo):
+class _Info(tfds.core.DatasetInfo):
     """A `DatasetInfo` that never looks for statistics in a storage bucket."""
 
     def initialize_from_bucket(self) -> None:
         """Does nothing; TFDS's own would leave an empty temporary folder at each call."""
 
 
-class MaskBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Base of the builders: a subclass says what the examples of a split are.
+class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Writes any recipe, as PNG files; not registered, since `data.load` is the way to all."""
 
-    The builders stay out of TFDS's registry of names: nothing is gained by a second way to them.
-    """
-
-    @abc.abstractmethod
-    def examples(self, split: str) -> Iterable[tuple[np.ndarray, np.ndarray]]:
-        """Yields uint8 images, (height, width[, channels]), with uint8 labels, (height, width)."""
+    name = "jaxseg"
+    VERSION = tfds.core.Version("1.0.0")  # a config's own comes before it
 
     @property
-    def title(self) -> str:
-        """What the progress bar calls the data set."""
-        return self.name
-
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe that the builder was made with.
-
-        Raises:
-            ValueError: It was made without one.
-        """
-        config = self.builder_config
-        if not isinstance(config, Recipe):
-            raise ValueError(
-                f"config={config!r} is not valid for {self.name}, expected a Recipe: pass what "
-                "the method `recipe` of its config class returns"
-            )
-        return config
+    def _recipe(self) -> Recipe:
+        config: Any = self.builder_config
+        return config.recipe
 
     def _info(self) -> tfds.core.DatasetInfo:
-        height, width, channels = self.recipe.shape
+        info = self._recipe.info
         # TFDS encodes arrays with TensorFlow, but PIL images with PIL: the examples are the latter.
-        image = tfds.features.Image(shape=(height, width, channels), encoding_format="png")
+        image = tfds.features.Image(shape=(*info.size, info.channels), encoding_format="png")
         label = tfds.features.LabeledImage(
-            labels=list(self.recipe.class_names), shape=(height, width, 1), encoding_format="png"
+            labels=list(info.class_names), shape=(*info.size, 1), encoding_format="png"
         )
-        return LocalInfo(
+        return _Info(
             builder=self,
             features=tfds.features.FeaturesDict({"image": image, "label": label}),
             disable_shuffling=True,  # example i of a split is its record i
@@ -97,14 +99,36 @@ class MaskBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _split_generators(self, dl_manager):
         del dl_manager  # nothing is downloaded
-        return {split: self._generate_examples(split) for split in self.recipe.splits}
+        return {split: self._generate_examples(split) for split in self._recipe.splits}
 
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Image.Image]]]:
+        recipe = self._recipe
         progress = tqdm(
-            self.examples(split),
-            desc=f"preparing {self.title}, {split}",
-            total=self.recipe.splits[split],
+            recipe.examples(split),
+            desc=f"preparing {recipe.info.name}, {split}",
+            total=recipe.splits[split],
             leave=False,
         )
         for index, (image, label) in enumerate(progress):
             yield index, {"image": Image.fromarray(image), "label": Image.fromarray(label)}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps off the terminal what TFDS says, and restores all as it was.
+
+    It warns of every config made in code, prints the temporary directory's name as if the data
+    set were to stay there, and its progress bars know no totals; the builder has one that does.
+    """
+    logger = logging.getLogger("absl")
+    level = logger.level
+    bars = not isinstance(tqdm_utils.tqdm(disable=True), tqdm_utils.EmptyTqdm)
+    logger.setLevel(logging.ERROR)
+    tfds.disable_progress_bar()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)
+        if bars:
+            tfds.enable_progress_bar()

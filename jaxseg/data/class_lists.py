@@ -1,4 +1,4 @@
-"""Lists of classes: from a text file or arguments, or made up from the values found in masks."""
+"""Lists of classes: from a text file, from arguments, or made up from the values found in masks."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -8,151 +8,148 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxseg.data import palettes
-from jaxseg.data.image_files import IGNORED, pack_colour
+from jaxseg.data.mask_values import IGNORE_INDEX, pack_color
+from jaxseg.data.sources import Color
 
-Colour = tuple[int, int, int]
 FILE = "classes.txt"
-_COLOURS_LAST = re.compile(r"(.+?)[\s,;:]+(\d+)[\s,;]+(\d+)[\s,;]+(\d+)")
-_COLOURS_FIRST = re.compile(r"(\d+)[\s,;]+(\d+)[\s,;]+(\d+)[\s,;:]+(.+)")
-_MOST = 254  # 255 is ignored
+_COLOR_LAST = re.compile(r"(.+?)[\s,;:]+(\d+)[\s,;]+(\d+)[\s,;]+(\d+)")
+_COLOR_FIRST = re.compile(r"(\d+)[\s,;]+(\d+)[\s,;]+(\d+)[\s,;:]+(.+)")
+_MOST_CLASSES = 254  # 255 is ignored
 
 
 class Classes(NamedTuple):
     """What the values of masks mean.
 
     Attributes:
-        labels: The label of every value; where the masks are coloured, of every packed colour.
-        names: Of the classes, in the order of the labels.
-        palette: Their colours.
+        labels: The label of every value; where masks are colors, of every packed color.
+        names: Names of the classes, in the order of the labels.
+        palette: Colors of the classes, likewise.
         remark: What was concluded from the values, for the user to check; may be empty.
     """
 
     labels: dict[int, int]
     names: tuple[str, ...]
-    palette: tuple[Colour, ...]
+    palette: tuple[Color, ...]
     remark: str = ""
 
 
-class Listed(NamedTuple):
-    """Classes as the user lists them: names, and colours if given.
+class ClassList(NamedTuple):
+    """Classes as the user lists them: names, and colors where they are given.
 
     Attributes:
-        names: Of the classes.
-        palette: A colour for each, or None.
-        ignored: Colours whose pixels are ignored.
+        names: Names of the classes, in the order of the labels.
+        palette: A color for each, or None.
+        ignored: Colors of pixels that are ignored.
     """
 
     names: tuple[str, ...]
-    palette: tuple[Colour, ...] | None
-    ignored: tuple[Colour, ...] = ()
+    palette: tuple[Color, ...] | None
+    ignored: tuple[Color, ...] = ()
 
-    def coloured(self) -> Classes:
-        """The meaning of masks of colours.
+    def by_color(self) -> Classes:
+        """The meaning of masks whose values are colors.
 
         Raises:
-            ValueError: There are no colours.
+            ValueError: The list has no colors.
         """
         if self.palette is None:
             raise ValueError(
-                f"the classes {list(self.names)} have no colours, expected one each as the masks "
-                f"are coloured: give palette, or lines of `name red green blue` in {FILE}"
+                f"the classes {list(self.names)} have no colors, expected one each as the masks "
+                f"are colors: give palette, or lines of `name red green blue` in {FILE}"
             )
-        colours = [*self.palette, *self.ignored]
-        numbers = [*range(len(self.palette)), *[IGNORED] * len(self.ignored)]
-        labels = dict(zip(pack_colour(np.array(colours)).tolist(), numbers, strict=True))
-        return Classes(labels, self.names, self.palette)
+        colors = [*self.palette, *self.ignored]
+        labels = [*range(len(self.palette)), *[IGNORE_INDEX] * len(self.ignored)]
+        packed = pack_color(np.array(colors)).tolist()
+        return Classes(dict(zip(packed, labels, strict=True)), self.names, self.palette)
 
 
-def read_classes(path: Path) -> Listed:
+def read_classes(path: Path) -> ClassList:
     """Reads one class a line: a name, or `name red green blue`, or `red green blue name`.
 
     Empty lines and those that begin with # do not count. A line `ignored red green blue` gives a
-    colour of pixels that are ignored.
+    color of pixels that are ignored.
+
+    Args:
+        path: The text file.
 
     Raises:
-        ValueError: Only some lines have colours, or the list is not valid: see `listed`.
+        ValueError: Only some lines have colors, or the list is not valid: see `check_classes`.
     """
     lines = [line.strip() for line in path.read_text().splitlines()]
     entries = [_parse(line) for line in lines if line and not line.startswith("#")]
-    ignored = tuple(colour for name, colour in entries if name.lower() == "ignored" and colour)
-    kept = [
-        (name, colour) for name, colour in entries if not (name.lower() == "ignored" and colour)
-    ]
-    colours = [colour for _, colour in kept if colour is not None]
-    if colours and len(colours) < len(kept):
-        bare = next(name for name, colour in kept if colour is None)
+    ignored = tuple(color for name, color in entries if _is_ignored(name, color) and color)
+    classes = [(name, color) for name, color in entries if not _is_ignored(name, color)]
+    colors = [color for _, color in classes if color is not None]
+    if colors and len(colors) < len(classes):
+        bare = next(name for name, color in classes if color is None)
         raise ValueError(
-            f"{str(path)!r} gives a colour for some classes and none for {bare!r}, expected all or "
+            f"{str(path)!r} gives a color for some classes and none for {bare!r}, expected all or "
             "none: write `name red green blue` in every line"
         )
-    names = [name for name, _ in kept]
-    return listed(names, colours or None, ignored=ignored, where=repr(str(path)))
+    names = [name for name, _ in classes]
+    return check_classes(names, colors or None, ignored=ignored, where=repr(str(path)))
 
 
-def listed(
+def check_classes(
     names: Sequence[str],
-    palette: Sequence[Colour] | None,
+    palette: Sequence[Color] | None,
     *,
-    ignored: tuple[Colour, ...] = (),
+    ignored: tuple[Color, ...] = (),
     where: str = "class_names",
-) -> Listed:
+) -> ClassList:
     """Checks a list of classes.
 
+    Args:
+        names: Names of the classes.
+        palette: A color for each, or None.
+        ignored: Colors of pixels that are ignored.
+        where: Where the list stands, for the messages.
+
     Raises:
-        ValueError: There are fewer than 2 or more than 254 names; a name or colour comes twice; a
-            colour is not of three numbers in 0..255; or there are not as many as names.
+        ValueError: There are fewer than 2 or more than 254 names; a name or a color comes twice; a
+            color is not of three numbers in 0..255; or there are more or fewer than names.
     """
-    if not 2 <= len(names) <= _MOST:
+    if not 2 <= len(names) <= _MOST_CLASSES:
         raise ValueError(
-            f"{where} lists {len(names)} classes, expected 2 to {_MOST}: the background is a class "
-            "too; correct the list"
+            f"{where} lists {len(names)} classes, expected 2 to {_MOST_CLASSES}: the background is "
+            "a class too; correct the list"
         )
-    twice = sorted({name for name in names if list(names).count(name) > 1})
-    if twice:
-        raise ValueError(f"{where} lists {twice} more than once, expected each once: rename them")
+    repeated = sorted({name for name in names if list(names).count(name) > 1})
+    if repeated:
+        raise ValueError(
+            f"{where} lists {repeated} more than once, expected each once: rename them"
+        )
     if palette is None:
-        return Listed(tuple(names), None, ignored)
-    colours = [tuple(int(part) for part in colour) for colour in (*palette, *ignored)]
-    for colour in colours:
-        if len(colour) != 3 or not all(0 <= part <= 255 for part in colour):
-            raise ValueError(
-                f"{where} gives the colour {colour}, expected red, green and blue in 0..255: "
-                "correct it"
-            )
-        if colours.count(colour) > 1:
-            raise ValueError(
-                f"{where} gives the colour {colour} more than once, expected one a class: "
-                "change one of them"
-            )
+        return ClassList(tuple(names), None, ignored)
+    colors = _check_colors([*palette, *ignored], where)
     if len(palette) != len(names):
         raise ValueError(
-            f"{where} has {len(names)} classes and palette {len(palette)} colours, expected as "
-            "many: give one colour a class"
+            f"{where} has {len(names)} classes and palette {len(palette)} colors, expected as "
+            "many: give one color a class"
         )
-    chosen = tuple((red, green, blue) for red, green, blue in colours[: len(names)])
-    return Listed(tuple(names), chosen, ignored)
+    return ClassList(tuple(names), colors[: len(names)], ignored)
 
 
-def from_values(files: Mapping[int, str], classes: Listed | None) -> Classes:
-    """Says what the values found in masks of one channel mean.
+def from_values(files: Mapping[int, str], classes: ClassList | None) -> Classes:
+    """Says what the values mean that were found in masks of one channel.
 
-    255 is ignored, but where 0 and 255 are the only values, 255 is the class 1. Without a list,
-    every other value is a class. With a list of n classes, the values are 0..n-1, or else n
-    values, which are the classes in their order.
+    255 is ignored; but where 0 and 255 are the only values, 255 is class 1. Without a list, every
+    other value is a class. With a list of n classes, the values are 0..n-1, or else n values,
+    which are the classes in their order.
 
     Args:
-        files: A file that has the value, of each value found.
+        files: A file that has the value, for each value found.
         classes: The user's list, or None.
 
     Raises:
         ValueError: The values do not fit the list; or there is none and they are fewer than two.
     """
-    values = sorted(set(files) - {IGNORED})
-    binary = set(files) == {0, IGNORED} and (classes is None or len(classes.names) == 2)
+    values = sorted(set(files) - {IGNORE_INDEX})
+    binary = set(files) == {0, IGNORE_INDEX} and (classes is None or len(classes.names) == 2)
     if binary:
         names = classes.names if classes else ("background", "foreground")
         remark = f"the masks' only values are 0 and 255: 0 is {names[0]!r}, 255 is {names[1]!r}"
-        return Classes({0: 0, IGNORED: 1}, names, _palette(classes, names), remark)
+        return Classes({0: 0, IGNORE_INDEX: 1}, names, _palette(classes, names), remark)
     if classes is None:
         return _unlisted(values, files)
     names, count = classes.names, len(classes.names)
@@ -163,46 +160,66 @@ def from_values(files: Mapping[int, str], classes: Listed | None) -> Classes:
             raise ValueError(
                 f"{files[wrong]!r} has the value {wrong}, expected 0..{count - 1} for the "
                 f"{count} classes listed, or 255 for ignored pixels; all masks together have "
-                f"{_shown(values)}: correct the mask or the list"
+                f"{_shorten(values)}: correct the mask or the list"
             )
         labels = {value: label for label, value in enumerate(values)}
         pairs = zip(values, names, strict=True)
         remark = "the masks' values are " + ", ".join(f"{v} {name!r}" for v, name in pairs)
-    return Classes({**labels, IGNORED: IGNORED}, names, _palette(classes, names), remark)
+    return Classes({**labels, IGNORE_INDEX: IGNORE_INDEX}, names, _palette(classes, names), remark)
 
 
 def _unlisted(values: list[int], files: Mapping[int, str]) -> Classes:
     if len(values) < 2:
         raise ValueError(
-            f"the masks' only value is {_shown(sorted(files))}, expected two classes or more: "
+            f"the masks' only value is {_shorten(sorted(files))}, expected two classes or more: "
             "check that they are class numbers, and that the background has one"
         )
     names = tuple(f"class {value}" for value in values)
-    parts = []
+    remarks = []
     if values != list(range(len(values))):
-        parts.append(f"the masks' values {_shown(values)} are the labels 0..{len(values) - 1}")
-    if IGNORED in files:
-        parts.append("pixels of 255 are ignored")
-    labels = {value: label for label, value in enumerate(values)} | {IGNORED: IGNORED}
-    return Classes(labels, names, _palette(None, names), "; ".join(parts))
+        remarks.append(f"the masks' values {_shorten(values)} are the labels 0..{len(values) - 1}")
+    if IGNORE_INDEX in files:
+        remarks.append("pixels of 255 are ignored")
+    labels = {value: label for label, value in enumerate(values)} | {IGNORE_INDEX: IGNORE_INDEX}
+    return Classes(labels, names, _palette(None, names), "; ".join(remarks))
 
 
-def _palette(classes: Listed | None, names: tuple[str, ...]) -> tuple[Colour, ...]:
+def _check_colors(colors: Sequence[Color], where: str) -> tuple[Color, ...]:
+    checked = [tuple(int(part) for part in color) for color in colors]
+    for color in checked:
+        if len(color) != 3 or not all(0 <= part <= 255 for part in color):
+            raise ValueError(
+                f"{where} gives the color {color}, expected red, green and blue in 0..255: "
+                "correct it"
+            )
+        if checked.count(color) > 1:
+            raise ValueError(
+                f"{where} gives the color {color} more than once, expected one a class: "
+                "change one of them"
+            )
+    return tuple((red, green, blue) for red, green, blue in checked)
+
+
+def _palette(classes: ClassList | None, names: tuple[str, ...]) -> tuple[Color, ...]:
     if classes is not None and classes.palette is not None:
         return classes.palette
     return (palettes.BACKGROUND, *palettes.distinct(len(names) - 1))
 
 
-def _parse(line: str) -> tuple[str, Colour | None]:
-    if match := _COLOURS_LAST.fullmatch(line):
+def _is_ignored(name: str, color: Color | None) -> bool:
+    return name.lower() == "ignored" and color is not None
+
+
+def _parse(line: str) -> tuple[str, Color | None]:
+    if match := _COLOR_LAST.fullmatch(line):
         name, red, green, blue = match.groups()
-    elif match := _COLOURS_FIRST.fullmatch(line):
+    elif match := _COLOR_FIRST.fullmatch(line):
         red, green, blue, name = match.groups()
     else:
         return line, None
     return name.strip(), (int(red), int(green), int(blue))
 
 
-def _shown(values: Collection[int]) -> str:
-    some = list(values)
-    return ", ".join(map(str, some[:12])) + (", …" if len(some) > 12 else "")
+def _shorten(values: Collection[int]) -> str:
+    listed = list(values)
+    return ", ".join(map(str, listed[:12])) + (", …" if len(listed) > 12 else "")

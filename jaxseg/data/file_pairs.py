@@ -1,138 +1,142 @@
-"""Data sets of image and mask files: what each reader says of its own, and one builder for all."""
+"""Pairs of image and mask files, and how a data set is prepared from them."""
 
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-import tensorflow_datasets as tfds
-
 from jaxseg.data._prepare import prepare
-from jaxseg.data.builder import MaskBuilder, Recipe, recipe_name
-from jaxseg.data.image_files import Files, fit, read_pair, to_labels
-from jaxseg.data.sources import Dataset, DatasetInfo
-
-Colour = tuple[int, int, int]
+from jaxseg.data.image_files import FilePair, read_pair
+from jaxseg.data.letterbox import fit
+from jaxseg.data.mask_values import to_labels
+from jaxseg.data.recipe import ImageAndLabel, Recipe
+from jaxseg.data.sources import Color, Dataset, DatasetInfo
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Scenes:
-    """Pairs of image and mask files, and what the masks' values mean.
+class FilePairs:
+    """Pairs of image and mask files, and what the values of the masks mean.
 
     Attributes:
-        name: Of the data set.
+        name: Name of the data set.
         root: The folder that holds all files.
-        files: The pairs of every split.
+        pairs: The pairs of every split, in the order of its examples.
         labels: The label of every value that a mask may have: 0..classes-1, or 255 for ignored.
         class_names: The name of every class, in the order of the labels.
-        palette: The colour of every class as (red, green, blue) in 0..255.
-        mean: Of every channel over training images, in units of full brightness.
-        std: The standard deviation, likewise.
-        coloured: The masks' values are packed colours: see `pictures.read_values`.
-        keep_aspect: Images keep their aspect: see `pictures.fit`.
-        edited: The user may edit the files, so they count by the time of their change too.
+        palette: The color of every class as (red, green, blue) in 0..255.
+        mean: Mean of every channel over training images, in units of full brightness.
+        std: Standard deviation of every channel, likewise.
+        colored: Masks are colors, and the values in `labels` are packed as
+            `mask_values.pack_color` packs them.
+        keep_aspect: Images are scaled evenly and padded; otherwise they are stretched.
+        edited: The user may edit the files, so that a change of their times counts as one.
     """
 
     name: str
     root: Path
-    files: Mapping[str, Sequence[Files]]
+    pairs: Mapping[str, Sequence[FilePair]]
     labels: Mapping[int, int]
     class_names: tuple[str, ...]
-    palette: tuple[Colour, ...]
+    palette: tuple[Color, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    coloured: bool = False
+    colored: bool = False
     keep_aspect: bool = True
     edited: bool = False
 
+    def prepare(
+        self, size: tuple[int, int], *, data_dir: str | os.PathLike[str] | None = None
+    ) -> Dataset:
+        """Prepares the files at one size, unless they are prepared already.
+
+        Args:
+            size: Height and width in pixels.
+            data_dir: The root of prepared data sets; by default the environment variable
+                `TFDS_DATA_DIR`, else `tensorflow_datasets` in the home directory.
+
+        Raises:
+            ValueError: `size` is not a pair of positive integers, a file is not as expected, or
+                `data_dir` cannot be written to.
+        """
+        return prepare(self.recipe(size), data_dir=data_dir)
+
     def recipe(self, size: tuple[int, int]) -> Recipe:
-        """The TFDS config, whose name changes with everything that changes the examples.
+        """What the data set of this size is prepared from.
+
+        Args:
+            size: Height and width in pixels.
 
         Raises:
             ValueError: `size` is not a pair of positive integers.
         """
         check_size(size)
-        height, width = size
-        name = recipe_name(
-            f"{self.name}-{height}x{width}",
+        info = DatasetInfo(
+            name=self.name,
             size=size,
-            files=fingerprint(self.files, self.root, times=self.edited),
-            labels=sorted(self.labels.items()),
-            classes=self.class_names,
-            coloured=self.coloured,
-            keep_aspect=self.keep_aspect,
+            class_names=self.class_names,
+            palette=self.palette,
+            mean=self.mean,
+            std=self.std,
         )
         return Recipe(
-            name=name,
-            options=self,
-            shape=(height, width, 3),
-            class_names=self.class_names,
-            splits={split: len(files) for split, files in self.files.items()},
+            info=info,
+            splits={split: len(pairs) for split, pairs in self.pairs.items()},
+            examples=lambda split: self._examples(split, size),
+            inputs={
+                "size": size,
+                "files": fingerprint(self.pairs, self.root, times=self.edited),
+                "labels": sorted(self.labels.items()),
+                "classes": self.class_names,
+                "colored": self.colored,
+                "keep_aspect": self.keep_aspect,
+            },
         )
 
-
-class SceneFiles(MaskBuilder, skip_registration=True):
-    """TFDS builder of image and mask files; its config is made by `Scenes.recipe`."""
-
-    VERSION = tfds.core.Version("1.0.0")
-
-    @property
-    def title(self) -> str:
-        """The data set's own name, as the builder serves them all."""
-        scenes: Scenes = self.recipe.options
-        return scenes.name
-
-    def examples(self, split: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Reads the pairs of a split, in the order that they are listed in."""
-        scenes: Scenes = self.recipe.options
-        height, width, _ = self.recipe.shape
-        for files in scenes.files[split]:
-            image, values = read_pair(files, coloured=scenes.coloured)
-            label = to_labels(values, scenes.labels, files.mask)
-            yield fit(image, label, (height, width), keep_aspect=scenes.keep_aspect)
-
-
-def prepared(
-    scenes: Scenes, size: tuple[int, int], data_dir: str | os.PathLike[str] | None
-) -> Dataset:
-    """Prepares the files at a size of (height, width) pixels, if they are not yet.
-
-    Raises:
-        ValueError: A file is not as expected, or `data_dir` cannot be written to.
-    """
-    recipe = scenes.recipe(size)
-    info = DatasetInfo(
-        name=scenes.name,
-        size=size,
-        class_names=scenes.class_names,
-        palette=scenes.palette,
-        mean=scenes.mean,
-        std=scenes.std,
-    )
-    return Dataset(info, prepare(SceneFiles, recipe, data_dir=data_dir), recipe.splits)
+    def _examples(self, split: str, size: tuple[int, int]) -> Iterator[ImageAndLabel]:
+        for pair in self.pairs[split]:
+            image, values = read_pair(pair, colored=self.colored)
+            label = to_labels(values, self.labels, pair.mask)
+            yield fit(image, label, size, keep_aspect=self.keep_aspect)
 
 
 def fingerprint(
-    files: Mapping[str, Sequence[Files]], root: Path, *, times: bool
+    pairs: Mapping[str, Sequence[FilePair]], root: Path, *, times: bool
 ) -> dict[str, list[list[str | int]]]:
     """Every file's path below `root`, number of bytes and, if `times`, time of change.
 
-    So a folder that is moved is not prepared anew, and one of other files is.
+    A folder that is moved is thus not prepared anew, and one with other files is.
+
+    Args:
+        pairs: The pairs of every split.
+        root: The folder that holds all files.
+        times: Whether a file of the same name and size counts as another when its time differs.
+
+    Raises:
+        ValueError: A file is missing.
     """
 
     def describe(path: Path) -> list[str | int]:
-        status = path.stat()
+        try:
+            status = path.stat()
+        except FileNotFoundError as error:
+            raise ValueError(
+                f"{str(path)!r} is missing, expected a file of the data set: put it back, or "
+                "leave it out of the pairs"
+            ) from error
         changed = [status.st_mtime_ns] if times else []
         return [path.relative_to(root).as_posix(), status.st_size, *changed]
 
     return {
-        split: [describe(path) for pair in pairs for path in pair] for split, pairs in files.items()
+        split: [describe(path) for pair in listed for path in pair]
+        for split, listed in pairs.items()
     }
 
 
 def check_size(size: object) -> None:
     """Checks that a size is (height, width).
+
+    Args:
+        size: What was given as one.
 
     Raises:
         ValueError: It is not a tuple of two positive integers.

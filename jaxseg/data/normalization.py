@@ -10,8 +10,12 @@ from jaxtyping import Array, Float, Float32, UInt8
 PerChannel = Float[Array, "channels"] | np.ndarray | Sequence[float]
 Images = UInt8[Array | np.ndarray, "*shape channels"] | Float[Array | np.ndarray, "*shape channels"]
 
-_WHITE = np.float32(255)
-_BRIGHTNESS = np.arange(256, dtype=np.float32) / _WHITE
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+"""Mean of red, green and blue over ImageNet, in units of full brightness."""
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Standard deviation of red, green and blue over ImageNet, likewise."""
+
+_BRIGHTNESS = np.arange(256, dtype=np.float32) / np.float32(255)
 
 
 def normalize(

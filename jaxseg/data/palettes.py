@@ -1,10 +1,10 @@
-"""Colours of classes: drawn up for any number of them, or by the rule of PASCAL VOC."""
+"""Colors of classes: made up for any number of them, or by the rule of PASCAL VOC."""
 
 import colorsys
 
-Colour = tuple[int, int, int]
+from jaxseg.data.sources import Color
 
-# Okabe and Ito's, which the colour-blind tell apart too, the vivid ones first.
+# Okabe and Ito's, which the color-blind tell apart too, the vivid ones first.
 _FIRST = (
     (86, 180, 233),
     (213, 94, 0),
@@ -19,22 +19,33 @@ _GOLDEN = 0.618033988749895  # hues a golden section of the circle apart come ne
 _TONES = ((0.75, 0.95), (0.45, 0.95), (0.9, 0.65), (0.45, 0.6))  # saturation and value, in turn
 
 
-def distinct(classes: int) -> tuple[Colour, ...]:
-    """Colours for this many classes, all different; the first ones do not depend on how many."""
+def distinct(classes: int) -> tuple[Color, ...]:
+    """Colors for some classes, all different.
+
+    Args:
+        classes: Number of colors. The first ones are the same for any number.
+    """
     further = (_further(number) for number in range(classes - len(_FIRST)))
     return (*_FIRST[:classes], *further)
 
 
-def bits(classes: int) -> tuple[Colour, ...]:
-    """PASCAL VOC's colours: a class number's bits, three at a time, from each channel's top down.
+def voc_colormap(classes: int) -> tuple[Color, ...]:
+    """Colors of the PASCAL VOC devkit.
 
-    Bit 0 of the number is the top bit of red, bit 1 of green and bit 2 of blue; bits 3 to 5 are
-    the second ones, and so on.
+    Bit 0 of a class number is the top bit of red, bit 1 of green and bit 2 of blue; bits 3 to 5
+    are the second ones, and so on.
+
+    Args:
+        classes: Number of colors.
+
+    Example:
+        >>> voc_colormap(4)
+        ((0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0))
     """
-    return tuple(_spread(number) for number in range(classes))
+    return tuple(_voc_color(number) for number in range(classes))
 
 
-def _spread(number: int) -> Colour:
+def _voc_color(number: int) -> Color:
     red, green, blue = (
         sum(((number >> (3 * place + channel)) & 1) << (7 - place) for place in range(3))
         for channel in range(3)
@@ -42,8 +53,8 @@ def _spread(number: int) -> Colour:
     return red, green, blue
 
 
-def _further(number: int) -> Colour:
+def _further(number: int) -> Color:
     saturation, value = _TONES[number % len(_TONES)]
-    colour = colorsys.hsv_to_rgb(number * _GOLDEN % 1, saturation, value)
-    red, green, blue = (round(255 * part) for part in colour)
+    color = colorsys.hsv_to_rgb(number * _GOLDEN % 1, saturation, value)
+    red, green, blue = (round(255 * part) for part in color)
     return red, green, blue

@@ -11,10 +11,12 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int, UInt8
 from PIL import Image
 
-from jaxseg.data._prepare import open_split
 from jaxseg.data.normalization import Images, denormalize, normalize
 
 Example = dict[str, np.ndarray]
+"""An image and its label by the names `"image"` and `"label"`, or a batch of them."""
+Color = tuple[int, int, int]
+"""Red, green and blue in 0..255."""
 
 
 class Pair(NamedTuple):
@@ -40,7 +42,7 @@ class DatasetInfo:
     name: str
     size: tuple[int, int]
     class_names: tuple[str, ...]
-    palette: tuple[tuple[int, int, int], ...]
+    palette: tuple[Color, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
@@ -122,6 +124,8 @@ class Dataset:
                 f"split={split!r} is not in {self.info.name}, expected one of "
                 f"{list(self.splits)}: pass one of these names"
             )
+        from jaxseg.data.builder import open_split  # here, since TFDS is slow to import
+
         pairs: Sequence[Pair] = _Records(open_split(self.directory, split), self.info.classes)
         return Source(list(pairs) if cache else pairs)
 

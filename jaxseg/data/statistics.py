@@ -1,7 +1,7 @@
-"""A look at all files of a folder: which values its masks have, and the training images' colours.
+"""Statistics of a folder: which values its masks have, and the mean color of its training images.
 
-Every file is opened, so what is wrong is found before anything is prepared. The answer is kept
-beside the prepared data sets, for as long as no file changes.
+Every file is opened, so that what is wrong is found before anything is prepared. The result is
+kept beside the prepared data sets, for as long as no file changes.
 """
 
 import dataclasses
@@ -14,102 +14,105 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from jaxseg.data._prepare import data_root, keep_text
-from jaxseg.data.builder import recipe_name
-from jaxseg.data.class_lists import FILE, Listed
-from jaxseg.data.file_pairs import SceneFiles, fingerprint
-from jaxseg.data.image_files import IGNORED, Files, present, read_pair, shrink, to_labels
+from jaxseg.data._prepare import data_root, prepared_root, write_cached
+from jaxseg.data.class_lists import FILE, ClassList
+from jaxseg.data.file_pairs import fingerprint
+from jaxseg.data.image_files import FilePair, read_pair
+from jaxseg.data.letterbox import shrink
+from jaxseg.data.mask_values import IGNORE_INDEX, distinct_values, to_labels
+from jaxseg.data.recipe import digest
 
 _MOST_VALUES = 64
 _LEAST_STD = 1 / 255
 
 
 @dataclasses.dataclass(frozen=True)
-class Survey:
-    """What a folder's files hold.
+class FolderStatistics:
+    """What the files of a folder hold.
 
     Attributes:
-        values: The first file, below the folder, of each value in the masks; empty if coloured.
-        coloured: The masks are colours, all of them listed.
-        mean: Of the training images' channels at the size asked for, in units of full brightness.
-        std: The standard deviation, likewise.
+        values: For each value in the masks, the first file that has it, below the folder; empty
+            where masks are colors.
+        colored: Masks are colors, all of them listed.
+        mean: Mean of each channel of the training images, in units of full brightness.
+        std: Standard deviation of each channel, likewise; at least 1/255.
     """
 
     values: Mapping[int, str]
-    coloured: bool
+    colored: bool
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
 
-def survey(
+def folder_statistics(
     root: Path,
-    files: Mapping[str, Sequence[Files]],
-    classes: Listed | None,
+    pairs: Mapping[str, Sequence[FilePair]],
+    classes: ClassList | None,
     size: tuple[int, int],
     *,
     keep_aspect: bool,
     data_dir: str | os.PathLike[str] | None,
-) -> Survey:
+) -> FolderStatistics:
     """Opens every file of a folder, or recalls what was found when they were last opened.
 
     Args:
         root: The folder.
-        files: The pairs of every split.
+        pairs: The pairs of every split.
         classes: The user's list of classes, or None.
-        size: Height and width that the colours' mean is taken at.
-        keep_aspect: As in `pictures.shrink`.
-        data_dir: The root of prepared data sets.
+        size: Height and width in pixels that the images are prepared at.
+        keep_aspect: Whether they are scaled evenly; otherwise they are stretched.
+        data_dir: The root of prepared data sets; by default the environment variable
+            `TFDS_DATA_DIR`, else `tensorflow_datasets` in the home directory.
 
     Raises:
-        ValueError: A file is not as expected; the masks have colours that are not listed, or more
+        ValueError: A file is not as expected; the masks have colors that are not listed, or more
             than 64 values with no list; or `data_dir` cannot be written to.
     """
-    name = recipe_name(
-        "survey",
+    name = digest(
         size=size,
-        files=fingerprint(files, root, times=True),
+        files=fingerprint(pairs, root, times=True),
         classes=classes,
         keep_aspect=keep_aspect,
     )
-    kept = data_root(data_dir) / SceneFiles.name / "surveys" / f"{name}.json"
+    cached = prepared_root(data_dir) / "statistics" / f"{name}.json"
     try:
-        return _parse(kept.read_text())
+        return _parse(cached.read_text())
     except (OSError, ValueError, KeyError, TypeError):  # none yet, or damaged
-        found = _look(root, files, classes, size, keep_aspect)
-    keep_text(kept, json.dumps(dataclasses.asdict(found)), data_root(data_dir))
+        found = _read_all(root, pairs, classes, size, keep_aspect)
+    write_cached(cached, json.dumps(dataclasses.asdict(found)), data_root(data_dir))
     return found
 
 
-def _look(
+def _read_all(
     root: Path,
-    files: Mapping[str, Sequence[Files]],
-    classes: Listed | None,
+    pairs: Mapping[str, Sequence[FilePair]],
+    classes: ClassList | None,
     size: tuple[int, int],
     keep_aspect: bool,
-) -> Survey:
-    coloured = _is_coloured(files["train"][0].mask, classes)
-    labels = classes.coloured().labels if coloured and classes else {}
-    values: dict[int, str] = {}
+) -> FolderStatistics:
+    colored = _is_colored(pairs["train"][0].mask, classes)
+    labels = classes.by_color().labels if colored and classes else {}
+    first_files: dict[int, str] = {}
     sums = np.zeros((3, 3))  # number, sum and sum of squares, of each channel
-    pairs = [(split, pair) for split, listed in files.items() for pair in listed]
-    for split, pair in tqdm(pairs, desc="looking at all files", leave=False):
-        image, found = read_pair(pair, coloured=coloured)
-        if coloured:
-            to_labels(found, labels, pair.mask)
+    flat = [(split, pair) for split, listed in pairs.items() for pair in listed]
+    for split, pair in tqdm(flat, desc="looking at all files", leave=False):
+        image, values = read_pair(pair, colored=colored)
+        if colored:
+            to_labels(values, labels, pair.mask)
         else:
-            for value in present(found):
-                values.setdefault(value, pair.mask.relative_to(root).as_posix())
-            _check_count(values, classes, pair.mask)
+            for value in distinct_values(values):
+                first_files.setdefault(value, pair.mask.relative_to(root).as_posix())
+            _check_count(first_files, classes, pair.mask)
         if split == "train":
             small = np.asarray(shrink(image, size, keep_aspect=keep_aspect)) / 255
             sums += [np.full(3, small[..., 0].size), small.sum((0, 1)), (small**2).sum((0, 1))]
     mean = sums[1] / sums[0]
     std = np.sqrt(np.maximum(sums[2] / sums[0] - mean**2, _LEAST_STD**2))
-    return Survey(values, coloured, tuple(mean.tolist()), tuple(std.tolist()))
+    return FolderStatistics(first_files, colored, tuple(mean.tolist()), tuple(std.tolist()))
 
 
-def _is_coloured(mask: Path, classes: Listed | None) -> bool:
-    """Whether masks are read as colours: they are stored so, and the classes have colours."""
+def _is_colored(mask: Path, classes: ClassList | None) -> bool:
+    """Whether masks are read as colors: they are stored so, and the classes have colors."""
     if classes is None or classes.palette is None:
         return False
     try:
@@ -119,8 +122,8 @@ def _is_coloured(mask: Path, classes: Listed | None) -> bool:
         return False  # it is named when it is read
 
 
-def _check_count(values: Mapping[int, str], classes: Listed | None, mask: Path) -> None:
-    count = len(set(values) - {IGNORED})
+def _check_count(values: Mapping[int, str], classes: ClassList | None, mask: Path) -> None:
+    count = len(set(values) - {IGNORE_INDEX})
     if classes is None and count > _MOST_VALUES:
         raise ValueError(
             f"with {str(mask)!r} the masks have {count} values, expected at most {_MOST_VALUES} "
@@ -129,7 +132,7 @@ def _check_count(values: Mapping[int, str], classes: Listed | None, mask: Path) 
         )
 
 
-def _parse(text: str) -> Survey:
+def _parse(text: str) -> FolderStatistics:
     found = json.loads(text)
     values = {int(value): file for value, file in found["values"].items()}
-    return Survey(values, found["coloured"], tuple(found["mean"]), tuple(found["std"]))
+    return FolderStatistics(values, found["colored"], tuple(found["mean"]), tuple(found["std"]))

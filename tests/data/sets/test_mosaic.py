@@ -1,3 +1,5 @@
+"""The texture mosaic: what its masks say, and that an example depends on nothing else."""
+
 import itertools
 import json
 
@@ -6,57 +8,15 @@ import pytest
 
 from jaxseg import data
 from jaxseg.data import textures
-from jaxseg.data._prepare import open_split
+from jaxseg.data.builder import open_split
 
 TINY = {"size": 16, "cells": 4, "train": 12, "validation": 5, "test": 3}  # as in conftest.py
-
-
-def test_the_areas_of_the_splits_are_disjoint_and_cover_the_photograph():
-    times_used = np.zeros((512, 512), int)
-    for split in textures.SPLITS:
-        times_used[textures.area(split)] += 1
-    np.testing.assert_array_equal(times_used, 1)
-
-
-@pytest.mark.parametrize("scale", [1, 2, 3])
-def test_a_split_depends_on_the_pixels_of_its_own_area_only(monkeypatch, scale):
-    photograph = textures._photograph
-    before = {split: textures.textures(split, scale=scale) for split in textures.SPLITS}
-
-    def spoilt(name):
-        pixels = photograph(name).copy()
-        pixels[textures.area("train")] = 255 - pixels[textures.area("train")]
-        return pixels
-
-    monkeypatch.setattr(textures, "_photograph", spoilt)
-    for split, kept in (("train", False), ("validation", True), ("test", True)):
-        after = textures.textures(split, scale=scale)
-        for first, second in zip(before[split], after, strict=True):
-            assert np.array_equal(first, second) == kept
-
-
-@pytest.mark.parametrize("split", textures.SPLITS)
-def test_all_photographs_share_one_histogram(split):
-    levels = np.linspace(0.02, 0.98, 25)
-    for texture in textures.textures(split, scale=2):
-        assert min(texture.shape) == textures.largest_size(2)
-        np.testing.assert_allclose(texture.mean(), 0, atol=1e-2)
-        np.testing.assert_allclose(texture.std(), 1, atol=2e-2)
-        reference = textures.textures(split, scale=2)[0]
-        np.testing.assert_allclose(
-            np.quantile(texture, levels), np.quantile(reference, levels), atol=0.05
-        )
-
-
-def test_shrink_averages_blocks_and_drops_the_incomplete_ones():
-    image = np.array([[1, 3, 9], [5, 7, 9], [9, 9, 9]], np.uint8)
-    np.testing.assert_array_equal(textures.shrink(image, 2), [[4.0]])
 
 
 def test_an_example_is_what_the_masks_say():
     config = data.MosaicConfig(size=24, gain=0.0, offset=0.0)
     _, label = data.mosaic_example(config, "train", 0)
-    # Photographs of constant grey: the image must then be the mask itself, shifted.
+    # Photographs of constant gray: the image must then be the mask itself, shifted.
     flat = [np.full((64, 64), float(kind)) for kind in range(3)]
     image, same = data.mosaic_example(config, "train", 0, flat)
     np.testing.assert_array_equal(label, same)
@@ -65,10 +25,10 @@ def test_an_example_is_what_the_masks_say():
 
 def test_every_cell_is_one_patch_of_its_photograph():
     config = data.MosaicConfig(size=16, cells=1, gain=0.0, offset=0.0)
-    photographs = textures.textures("train", scale=2)
+    photographs = textures.load_textures("train", scale=2)
     image, label = data.mosaic_example(config, "train", 3)
-    grey = np.clip(np.rint(128 + 40 * photographs[label[0, 0]]), 0, 255)
-    windows = np.lib.stride_tricks.sliding_window_view(grey, (16, 16))
+    gray = np.clip(np.rint(128 + 40 * photographs[label[0, 0]]), 0, 255)
+    windows = np.lib.stride_tricks.sliding_window_view(gray, (16, 16))
     turned = [np.rot90(flip, turns) for flip in (image, image[::-1]) for turns in range(4)]
     corners = (windows[..., 0, 0] == one[0, 0] for one in turned)
     assert any(
@@ -126,7 +86,7 @@ def test_preparing_twice_gives_the_same_bytes(tiny, tmp_path):
 
 
 def test_the_default_is_pinned():
-    """Fails when the recipe changes: then raise the builder's VERSION, and this number."""
+    """Fails when the recipe changes: then raise the recipe's version, and this number."""
     image, label = data.mosaic_example(data.MosaicConfig(), "train", 0)
     assert (int(image.sum()), int(label.sum())) == (129987, 1817)
 
@@ -164,3 +124,26 @@ def test_the_largest_size_can_be_drawn():
     for split in textures.SPLITS:
         image, label = data.mosaic_example(data.MosaicConfig(size=85, scale=3), split, 0)
         assert image.shape == label.shape == (85, 85)
+
+
+def test_the_function_has_the_defaults_of_the_config(monkeypatch):
+    made = []
+    monkeypatch.setattr("jaxseg.data.sets.mosaic.prepare", lambda recipe, **_: made.append(recipe))
+    data.mosaic()
+    data.mosaic(size=(24, 24), seed=3, equal=False)
+    configs = [data.MosaicConfig(), data.MosaicConfig(size=24, seed=3, equal=False)]
+    assert [recipe.name for recipe in made] == [config.recipe().name for config in configs]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": (4, 6)}, r"size=\(4, 6\) is not square, .*pass for example size=\(4, 4\)"),
+        ({"size": ()}, r"size=\(\) is not square, .*size=\(32, 32\)"),
+        ({"directory": "/d"}, r"directory='/d' does not go with the mosaic, .*leave it out"),
+        ({"size": "big"}, r"size='big' is not valid, expected an integer"),
+    ],
+)
+def test_what_the_mosaic_cannot_take_is_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        data.mosaic(**options)

@@ -9,27 +9,26 @@ import tempfile
 import time
 
 import pytest
-import tensorflow_datasets as tfds
 
 from jaxseg import data
-from jaxseg.data import mosaic_builder
 from jaxseg.data._prepare import is_complete
+from jaxseg.data.sets import mosaic
 
 TINY = {"size": 16, "cells": 4, "train": 12, "validation": 5, "test": 3}  # as in conftest.py
 
 KILLED = """
 import sys, time
 from jaxseg import data
-from jaxseg.data import mosaic_builder
+from jaxseg.data.sets import mosaic
 
-draw = mosaic_builder.mosaic_example
+draw = mosaic.mosaic_example
 
 def slow(config, split, index, photographs):
     if split == "validation":
         time.sleep(60)
     return draw(config, split, index, photographs)
 
-mosaic_builder.mosaic_example = slow
+mosaic.mosaic_example = slow
 data.mosaic(size=16, cells=4, train=12, validation=5, test=3, data_dir=sys.argv[1])
 """
 
@@ -37,13 +36,13 @@ data.mosaic(size=16, cells=4, train=12, validation=5, test=3, data_dir=sys.argv[
 @pytest.fixture
 def drawn(monkeypatch):
     """Counts the examples that are drawn."""
-    draw, calls = mosaic_builder.mosaic_example, []
+    draw, calls = mosaic.mosaic_example, []
 
     def counted(*arguments):
         calls.append(arguments[1:3])
         return draw(*arguments)
 
-    monkeypatch.setattr(mosaic_builder, "mosaic_example", counted)
+    monkeypatch.setattr(mosaic, "mosaic_example", counted)
     return calls
 
 
@@ -122,7 +121,7 @@ def test_damage_is_found_and_rebuilt(tmp_path, drawn, damage, which):
 
 def test_a_directory_that_only_looks_prepared_is_rebuilt(tmp_path, drawn):
     recipe = data.MosaicConfig(**TINY).recipe()
-    (tmp_path / "texture_mosaic" / recipe.name / "1.0.0").mkdir(parents=True)
+    (tmp_path / "jaxseg" / recipe.name / "1.0.0").mkdir(parents=True)
     dataset = data.mosaic(**TINY, data_dir=tmp_path)
     assert len(drawn) == 20
     assert len(list(dataset.source("test"))) == 3
@@ -147,7 +146,7 @@ def test_a_killed_preparation_leaves_nothing_that_is_trusted(tmp_path, drawn):
 
 
 def test_of_two_preparations_at_once_the_first_to_finish_wins(tmp_path, monkeypatch):
-    draw, nested = mosaic_builder.mosaic_example, []
+    draw, nested = mosaic.mosaic_example, []
 
     def overtaken(*arguments):
         if not nested:
@@ -155,7 +154,7 @@ def test_of_two_preparations_at_once_the_first_to_finish_wins(tmp_path, monkeypa
             nested.append(data.mosaic(**TINY, data_dir=tmp_path))
         return draw(*arguments)
 
-    monkeypatch.setattr(mosaic_builder, "mosaic_example", overtaken)
+    monkeypatch.setattr(mosaic, "mosaic_example", overtaken)
     dataset = data.mosaic(**TINY, data_dir=tmp_path)
     assert dataset == nested[1]
     assert is_complete(dataset.directory)
@@ -216,9 +215,9 @@ def test_the_terminal_shows_progress_and_nothing_else(tmp_path, capfd):
     data.mosaic(**TINY, data_dir=tmp_path)
     out, err = capfd.readouterr()
     assert out == ""
-    assert "preparing texture_mosaic, train" in err
+    assert "preparing mosaic, train" in err
     lines = [line for line in err.replace("\r", "\n").splitlines() if line.strip()]
-    assert all(line.startswith("preparing texture_mosaic") for line in lines)
+    assert all(line.startswith("preparing mosaic") for line in lines)
     data.mosaic(**TINY, data_dir=tmp_path)
     assert capfd.readouterr() == ("", "")
     assert logging.getLogger("absl").level == level
@@ -228,14 +227,8 @@ def test_a_failed_preparation_leaves_nothing(tmp_path, monkeypatch):
     def fails(*arguments):
         raise ValueError("no such luck")
 
-    monkeypatch.setattr(mosaic_builder, "mosaic_example", fails)
+    monkeypatch.setattr(mosaic, "mosaic_example", fails)
     with pytest.raises(ValueError, match="no such luck"):
         data.mosaic(**TINY, data_dir=tmp_path)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     assert not list(tmp_path.rglob("incomplete.*"))
-
-
-def test_a_builder_without_recipe_says_so(tmp_path):
-    config = tfds.core.BuilderConfig(name="other")
-    with pytest.raises(ValueError, match="expected a Recipe"):
-        data.TextureMosaic(data_dir=tmp_path, config=config)

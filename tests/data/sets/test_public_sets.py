@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from jaxseg import data
-from jaxseg.data import datasets, object_scenes
+from jaxseg.data.normalization import IMAGENET_MEAN, IMAGENET_STD
+from jaxseg.data.sets import ade20k, oxford_pet
 
 READERS = {
     "oxford_pet": data.oxford_pet,
@@ -26,7 +27,7 @@ def write(root, image, mask, values):
     Image.fromarray(label).save(root / mask)
 
 
-def oxford_pet(root):
+def oxford_pet_tree(root):
     names = {"trainval": [f"Abyssinian_{n}" for n in range(10)], "test": ["pug_1", "pug_2"]}
     for name, stems in names.items():
         for stem in stems:
@@ -37,7 +38,7 @@ def oxford_pet(root):
     return {"train": 8, "validation": 2, "test": 2}, {1: 1, 2: 0, 3: 255}
 
 
-def cityscapes(root):
+def cityscapes_tree(root):
     for split, cities in (("train", ("aachen", "bochum")), ("val", ("lindau",)), ("test", ("x",))):
         for city in cities:
             stem = f"{city}_000000_000019"
@@ -53,7 +54,7 @@ def cityscapes(root):
     return {"train": 2, "validation": 1}, {id_: label for label, id_ in enumerate(ids)}
 
 
-def voc(root):
+def voc_tree(root):
     base = root / "VOCdevkit" / "VOC2012"
     lists = base / "ImageSets" / "Segmentation"
     lists.mkdir(parents=True)
@@ -66,7 +67,7 @@ def voc(root):
     return {"train": 2, "validation": 1}, {value: value for value in range(21)}
 
 
-def ade20k(root):
+def ade20k_tree(root):
     base = root / "ADEChallengeData2016"
     for split, stems in (
         ("training", ("ADE_train_1", "ADE_train_2")),
@@ -80,7 +81,12 @@ def ade20k(root):
     return {"train": 2, "validation": 1}, {value: value - 1 for value in range(1, 151)}
 
 
-TREES = {"oxford_pet": oxford_pet, "cityscapes": cityscapes, "voc": voc, "ade20k": ade20k}
+TREES = {
+    "oxford_pet": oxford_pet_tree,
+    "cityscapes": cityscapes_tree,
+    "voc": voc_tree,
+    "ade20k": ade20k_tree,
+}
 VALUES = {"oxford_pet": [1, 2, 3], "cityscapes": range(34), "voc": [*range(21), 255]}
 
 
@@ -99,7 +105,7 @@ def test_splits_and_labels_are_as_published(tmp_path, name):
     assert info.name == name
     assert info.classes == len(info.palette) == len(set(info.palette))
     assert info.classes == len(set(labels.values()) - {255})
-    assert (info.mean, info.std) == (datasets.IMAGENET_MEAN, datasets.IMAGENET_STD)
+    assert (info.mean, info.std) == (IMAGENET_MEAN, IMAGENET_STD)
     written = np.resize(np.array(VALUES.get(name, range(151)), np.uint8), SHAPE)
     expected = np.vectorize(lambda value: labels.get(value, 255))(written)
     for split in splits:
@@ -139,11 +145,11 @@ def test_a_missing_mask_is_named(tmp_path, name):
 
 
 def test_pets_held_out_are_other_pets_and_the_same_each_time(tmp_path):
-    oxford_pet(tmp_path)
+    oxford_pet_tree(tmp_path)
 
     def stems(split, share=0.3):
-        scenes = object_scenes.oxford_pet_scenes(tmp_path, share, (0.5,) * 3, (0.2,) * 3)
-        return {files.image.stem for files in scenes.files[split]}
+        pairs = oxford_pet.file_pairs(tmp_path, share).pairs
+        return {pair.image.stem for pair in pairs[split]}
 
     assert stems("train") | stems("validation") == {f"Abyssinian_{n}" for n in range(10)}
     assert len(stems("validation")) == 3
@@ -153,7 +159,7 @@ def test_pets_held_out_are_other_pets_and_the_same_each_time(tmp_path):
 
 
 def test_voc_augmented_has_its_own_masks_and_either_name_of_its_list(tmp_path):
-    voc(tmp_path)
+    voc_tree(tmp_path)
     base = tmp_path / "VOCdevkit" / "VOC2012"
     for stem in ("2007_1", "2008_9"):
         write(base, f"JPEGImages/{stem}.jpg", f"SegmentationClassAug/{stem}.png", [0, 7])
@@ -168,12 +174,12 @@ def test_voc_augmented_has_its_own_masks_and_either_name_of_its_list(tmp_path):
 
 
 def test_ade20k_is_named_by_its_own_file_or_by_numbers(tmp_path):
-    ade20k(tmp_path)
+    ade20k_tree(tmp_path)
     path = tmp_path / "ADEChallengeData2016" / "objectInfo150.txt"
-    names = object_scenes.ade20k_names(path)
+    names = ade20k.class_names(path)
     assert (names[0], names[149]) == ("thing 1", "thing 150")
     path.write_text("Idx\tName\n1\twall\n")
     with pytest.raises(ValueError, match=r"objectInfo150\.txt' names 1 classes in 1 rows"):
-        object_scenes.ade20k_names(path)
+        ade20k.class_names(path)
     path.unlink()
-    assert object_scenes.ade20k_names(path)[149] == "class 149"
+    assert ade20k.class_names(path)[149] == "class 149"

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from jaxseg import data
-from jaxseg.data import class_lists, pair_folder
+from jaxseg.data import class_lists
+from jaxseg.data.sets import folder
 
 RED, GREEN, VOID = (200, 0, 0), (0, 200, 0), (9, 9, 9)
 
@@ -22,7 +23,7 @@ def write_pair(images, masks, stem, mask, *, ending="", suffix=".png"):
 
 
 def grid(*values, shape=(16, 24)):
-    """A mask of vertical stripes, one a value; a colour is a value too."""
+    """A mask of vertical stripes, one a value; a color is a value too."""
     return np.array(values, np.uint8)[np.arange(shape[1]) * len(values) // shape[1]][None].repeat(
         shape[0], 0
     )
@@ -82,7 +83,7 @@ def test_layouts_that_are_split(tmp_path, images, masks, layout):
     for split, stem in (("train", "a"), ("val", "b"), ("test", "c")):
         places = [tmp_path / layout.format(split=split, kind=kind) for kind in (images, masks)]
         write_pair(*places, stem, grid(0, 1), ending="_label")
-    pairs = pair_folder.find_pairs(tmp_path, held_out=0.15, seed=0)
+    pairs = folder.find_pairs(tmp_path, held_out=0.15, seed=0)
     assert {split: stems(files) for split, files in pairs.items()} == {
         "train": {"a"},
         "validation": {"b"},
@@ -94,7 +95,7 @@ def test_the_draw_is_fixed_by_names_and_seed(tmp_path):
     root = flat(tmp_path, 0, 1, count=20)
 
     def drawn(**options):
-        pairs = pair_folder.find_pairs(root, **{"held_out": 0.15, "seed": 0} | options)
+        pairs = folder.find_pairs(root, **{"held_out": 0.15, "seed": 0} | options)
         assert len(set.union(*map(stems, pairs.values()))) == sum(map(len, pairs.values()))
         return {split: stems(files) for split, files in pairs.items()}
 
@@ -112,7 +113,7 @@ def test_the_draw_is_fixed_by_names_and_seed(tmp_path):
         drawn(held_out=0.5)
 
 
-def test_classes_txt_names_values_and_colours_figures(tmp_path):
+def test_classes_txt_names_values_and_colors_figures(tmp_path):
     root = flat(tmp_path / "f", 1, 4)
     (root / "classes.txt").write_text("# a comment\n\nsoil 10 20 30\n7 8 9 old wood\n")
     dataset = opened(root, tmp_path, (8, 8))
@@ -121,9 +122,9 @@ def test_classes_txt_names_values_and_colours_figures(tmp_path):
     assert set(np.unique(dataset.source("train")[0]["label"])) == {0, 1, 255}
 
 
-def test_masks_of_colours_are_read_by_the_list(tmp_path):
+def test_masks_of_colors_are_read_by_the_list(tmp_path):
     root = flat(tmp_path / "f", RED, GREEN, VOID)
-    with pytest.raises(ValueError, match=r"p\d\.png' is a mask of colours.*classes\.txt"):
+    with pytest.raises(ValueError, match=r"p\d\.png' is a mask of colors.*classes\.txt"):
         opened(root, tmp_path)
     (root / "classes.txt").write_text("red 200 0 0\ngreen, 0, 200, 0\nignored 9 9 9\n")
     dataset = opened(root, tmp_path, (16, 24))
@@ -157,7 +158,7 @@ def test_an_edited_mask_is_prepared_anew(tmp_path):
 )
 def test_what_values_mean(values, names, labels, remark):
     found = class_lists.from_values(
-        dict.fromkeys(values, "m.png"), names and class_lists.listed(names, None)
+        dict.fromkeys(values, "m.png"), names and class_lists.check_classes(names, None)
     )
     assert found.labels == labels
     assert remark in found.remark
@@ -176,7 +177,7 @@ def test_what_values_mean(values, names, labels, remark):
     ],
 )
 def test_the_default_size(sizes, expected):
-    assert pair_folder.default_size(sizes) == expected
+    assert folder.default_size(sizes) == expected
 
 
 def spoil_mask_missing(root):
@@ -221,9 +222,9 @@ def spoil_unlisted_value(root):
     return r"'masks/p\d\.png' has the value 5, expected 0\.\.1 for the 2 classes listed"
 
 
-def spoil_half_coloured_list(root):
+def spoil_half_colored_list(root):
     (root / "classes.txt").write_text("a 1 2 3\nb\n")
-    return r"classes\.txt' gives a colour for some classes and none for 'b'"
+    return r"classes\.txt' gives a color for some classes and none for 'b'"
 
 
 def spoil_class_twice(root):
@@ -231,14 +232,14 @@ def spoil_class_twice(root):
     return r"classes\.txt' lists \['a'\] more than once"
 
 
-def spoil_colour_twice(root):
+def spoil_color_twice(root):
     (root / "classes.txt").write_text("a 1 2 3\nb 1 2 3\n")
-    return r"gives the colour \(1, 2, 3\) more than once"
+    return r"gives the color \(1, 2, 3\) more than once"
 
 
-def spoil_colour_range(root):
+def spoil_color_range(root):
     (root / "classes.txt").write_text("a 1 2 300\nb 1 2 3\n")
-    return r"gives the colour \(1, 2, 300\), expected red"
+    return r"gives the color \(1, 2, 300\), expected red"
 
 
 def spoil_few(root):
@@ -287,7 +288,7 @@ def test_a_validation_split_is_asked_for(tmp_path):
     [
         ({"class_names": ("only",)}, r"lists 1 classes, expected 2 to 254"),
         ({"palette": (RED, GREEN)}, r"without class_names"),
-        ({"class_names": ("a", "b"), "palette": (RED,)}, r"2 classes and palette 1 colours"),
+        ({"class_names": ("a", "b"), "palette": (RED,)}, r"2 classes and palette 1 colors"),
         ({"size": (8, 0)}, r"size=\(8, 0\) is not valid"),
         ({"directory": None}, r"directory=None is not a folder.*images/ and masks/"),
         ({"directory": "/nowhere"}, r"directory='/nowhere' is not a folder"),

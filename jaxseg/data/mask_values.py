@@ -1,0 +1,60 @@
+"""The values of masks: class numbers or packed colors, and the labels that they stand for."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int, UInt8
+
+IGNORE_INDEX = 255
+"""Label of the pixels that count in no loss and no metric."""
+
+
+def to_labels(
+    values: Int[np.ndarray, "height width"], labels: Mapping[int, int], path: Path
+) -> UInt8[np.ndarray, "height width"]:
+    """Replaces the values of a mask by labels.
+
+    Args:
+        values: The values, as `image_files.read_values` returns them.
+        labels: The label of every value: 0..classes-1, or 255 for ignored pixels.
+        path: The mask's file, for the message.
+
+    Raises:
+        ValueError: A value is not among `labels`.
+    """
+    present = distinct_values(values)
+    unknown = [value for value in present if value not in labels]
+    if unknown:
+        raise ValueError(
+            f"{str(path)!r} has the values {_listed(unknown)}, expected {_listed(sorted(labels))}: "
+            "correct the mask, or list its classes"
+        )
+    new = np.array([labels[value] for value in present], np.uint8)
+    if values.dtype != np.uint8:
+        return new[np.searchsorted(present, values)]
+    table = np.zeros(256, np.uint8)
+    table[present] = new
+    return table[values]
+
+
+def distinct_values(values: Int[np.ndarray, "height width"]) -> list[int]:
+    """The values that occur, in ascending order."""
+    if values.dtype != np.uint8:
+        return np.unique(values).tolist()
+    return np.flatnonzero(np.bincount(values.ravel(), minlength=256)).tolist()
+
+
+def pack_color(color: Int[np.ndarray, "... 3"]) -> Int[np.ndarray, "..."]:
+    """One number for a color: red × 65536 + green × 256 + blue."""
+    red, green, blue = np.moveaxis(np.asarray(color, np.int32), -1, 0)
+    return red * 65536 + green * 256 + blue
+
+
+def show_value(value: int) -> str:
+    """A mask's value for people: a number up to 255, else the color that it packs."""
+    return str(value) if value < 256 else str((value >> 16, value >> 8 & 255, value & 255))
+
+
+def _listed(values: list[int]) -> str:
+    return ", ".join(map(show_value, values[:12])) + (", …" if len(values) > 12 else "")

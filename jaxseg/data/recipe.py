@@ -1,0 +1,50 @@
+"""What a data set is prepared from."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxseg.data.sources import DatasetInfo
+
+ImageAndLabel = tuple[np.ndarray, np.ndarray]
+"""An image, uint8 (height, width[, channels]), and its label, uint8 (height, width)."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What a data set is prepared from.
+
+    Attributes:
+        info: What the numbers of its images and labels mean.
+        splits: Number of examples of every split, by name.
+        examples: Yields the images and labels of the split of a name, in order, as many as
+            `splits` says, of the size and the channels that `info` says.
+        inputs: All that decides what the examples are, as values that JSON can hold. Where one
+            differs, the data set is prepared in another folder.
+        version: Raise it when the same inputs give other examples.
+    """
+
+    info: DatasetInfo
+    splits: Mapping[str, int]
+    examples: Callable[[str], Iterable[ImageAndLabel]]
+    inputs: Mapping[str, Any]
+    version: str = "1.0.0"
+
+    @property
+    def name(self) -> str:
+        """A folder name that differs whenever the examples do: `camvid-60x80-0123456789ab`."""
+        return f"{self.info.name}-{'x'.join(map(str, self.info.size))}-{digest(**self.inputs)}"
+
+
+def digest(**values: Any) -> str:
+    """The first 12 hexadecimal digits of a digest of some values.
+
+    Args:
+        **values: Values that JSON can hold, by any names.
+    """
+    text = json.dumps(values, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

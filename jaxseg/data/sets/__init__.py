@@ -1,0 +1,95 @@
+"""The data sets, a file each, and the one way to all of them: `load`.
+
+To add one, say `squares`, write `jaxseg/data/sets/squares.py` with its classes, its colors, how
+its folder is laid out and how to get it, and one public function:
+
+    from jaxseg.data.directories import DownloadHint, find_directory
+    from jaxseg.data.file_pairs import FilePairs
+    from jaxseg.data.normalization import IMAGENET_MEAN, IMAGENET_STD
+    from jaxseg.data.pairing import list_files, pair_files, without_suffix
+    from jaxseg.data.sources import Dataset
+
+    CLASSES = {"background": (0, 0, 0), "square": (240, 200, 0)}
+    _HINT = DownloadHint(
+        name="squares",
+        title="the squares",
+        layout="the folder must hold train/ and validation/, with N.jpg and N_mask.png in each",
+        commands="git clone https://example.org/squares && export JAXSEG_SQUARES=$PWD/squares",
+    )
+
+    def squares(*, size=(64, 64), directory=None, data_dir=None) -> Dataset:
+        root = find_directory(directory, _HINT)
+        pairs = {}
+        for split in ("train", "validation"):
+            images = list_files(root / split, (".jpg",), _HINT.text)
+            masks = list_files(root / split, (".png",), _HINT.text)
+            pairs[split] = pair_files(images, masks, mask_key=lambda p: without_suffix(p.stem))
+        return FilePairs(
+            name="squares",
+            root=root,
+            pairs=pairs,
+            labels={0: 0, 1: 1, 255: 255},
+            class_names=tuple(CLASSES),
+            palette=tuple(CLASSES.values()),
+            mean=IMAGENET_MEAN,
+            std=IMAGENET_STD,
+        ).prepare(size, data_dir=data_dir)
+
+and enter it in `SETS` below: no other file knows it. The function takes `size`, `directory` and
+`data_dir` by name, and refuses what it cannot take with a `ValueError` that says what to do. The
+parts of the example are in `jaxseg.data`: `directories` finds the folder, `pairing` lists its files
+and pairs them, `file_pairs` says what the masks mean and prepares the files at one size. A data set
+that is drawn rather than read returns `prepare(recipe)` instead, as `mosaic.py` does.
+
+The reader is not asked to check more than the layout: every file is opened while the data set is
+prepared, and a mask with a value that `labels` does not list is refused by name.
+"""
+
+import difflib
+import os
+from collections.abc import Callable
+from typing import Any
+
+from jaxseg.data.sets import ade20k, camvid, cityscapes, folder, mosaic, oxford_pet, voc
+from jaxseg.data.sources import Dataset
+
+SETS: dict[str, Callable[..., Dataset]] = {
+    "mosaic": mosaic.mosaic,
+    "camvid": camvid.camvid,
+    "cityscapes": cityscapes.cityscapes,
+    "oxford_pet": oxford_pet.oxford_pet,
+    "voc": voc.voc,
+    "ade20k": ade20k.ade20k,
+    "folder": folder.folder,
+}
+"""The function that opens each data set, by its name."""
+
+
+def load(
+    name: str,
+    size: int | tuple[int, int] | None = None,
+    directory: str | os.PathLike[str] | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+) -> Dataset:
+    """Opens any data set by its name.
+
+    Options that only one data set has, such as `augmented` of `voc`, are those of its own function.
+
+    Args:
+        name: A key of `SETS`.
+        size: Height and width in pixels; by default the data set's own choice.
+        directory: The folder of its files. By default an environment variable names it, such as
+            JAXSEG_CAMVID; `"folder"` always needs it, and `"mosaic"` has none.
+        data_dir: The root of prepared data sets; by default the environment variable
+            `TFDS_DATA_DIR`, else `tensorflow_datasets` in the home directory.
+
+    Raises:
+        ValueError: The name is unknown; the data set does not take what is given; its folder is
+            not found or not as expected; or `data_dir` cannot be written to.
+    """
+    if name not in SETS:
+        close = difflib.get_close_matches(name, SETS, n=1)
+        remedy = f"did you mean {close[0]!r}?" if close else "give one of these names"
+        raise ValueError(f"name={name!r} is no data set, expected one of {list(SETS)}: {remedy}")
+    options: dict[str, Any] = {} if size is None else {"size": size}
+    return SETS[name](directory=directory, data_dir=data_dir, **options)

@@ -1,0 +1,90 @@
+"""Files that are written whole or not at all, and the SHA-256 of what they hold."""
+
+import contextlib
+import hashlib
+import io
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all: whatever interrupts this, an old file stays as it was.
+
+    Args:
+        path: The file, in a folder that exists.
+        content: What the file is to hold.
+
+    Raises:
+        OSError: The folder is missing, cannot be written to, or is full.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(name, 0o644)  # mkstemp makes files that only their owner reads
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file in UTF-8, whole or not at all.
+
+    Args:
+        path: The file, in a folder that exists.
+        text: What the file is to hold; its line ends are kept.
+
+    Raises:
+        OSError: The folder is missing, cannot be written to, or is full.
+    """
+    write_bytes(path, text.encode())
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Writes an array as `numpy.save` does, whole or not at all.
+
+    Args:
+        path: The file, in a folder that exists; a name that ends in .npy.
+        array: An array of numbers.
+
+    Raises:
+        OSError: The folder is missing, cannot be written to, or is full.
+    """
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    write_bytes(path, buffer.getvalue())
+
+
+def read_array(path: Path) -> np.ndarray:
+    """Reads an array that `write_array` wrote.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: The file is missing or damaged.
+    """
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, EOFError, ValueError) as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}): start again with --overwrite, or give another --out."
+        ) from error
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content, as 64 hexadecimal digits.
+
+    Args:
+        path: The file, which is read in pieces.
+
+    Raises:
+        OSError: The file is missing or cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
