@@ -1,20 +1,21 @@
 """Receptive fields of JAX functions, by interpreting their jaxprs.
 
-links     how positions of a result meet those of an operand
-lattice   the field of every position at once, borders aside
-cuts      which positions need not be told apart
-graph     the arrays of a function and what each is made from
-rules     a rule for each primitive (layout, windows, lookup, control)
-trace     from a jaxpr to the graph
-query     from a pixel back to the input, exactly
-field     what the user sees
+field        what the user sees: `receptive_field`; the `summary` of a net is made of it
+tracing      from a function to its jaxpr
+interpreter  from a jaxpr to the graph of its arrays, through the rules of its primitives
+rules        how the positions of each primitive's result meet those of its operands
+graph        the arrays of a function and what each one is made from
+links        which positions along two axes meet
+partition    which positions need not be told apart
+lattice      the field of every position at once, borders ignored
+query        from single positions back to the input, exactly
 """
 
-from jaxseg.analysis.receptive import control, layout, lookup, windows
-from jaxseg.analysis.receptive.field import AxisField, Phase, ReceptiveField, receptive_field
+from jaxseg.analysis.receptive._summary import Layer, Summary, summary
+from jaxseg.analysis.receptive.axis_field import AxisField, Phase
+from jaxseg.analysis.receptive.field import ReceptiveField, receptive_field
 from jaxseg.analysis.receptive.links import WHOLE, Blocks, Table, Window, same
 from jaxseg.analysis.receptive.rules import rule
-from jaxseg.analysis.receptive.summary import Layer, Summary, summary
 
 __all__ = [
     "WHOLE",
@@ -26,12 +27,8 @@ __all__ = [
     "Summary",
     "Table",
     "Window",
-    "control",
-    "layout",
-    "lookup",
     "receptive_field",
     "rule",
     "same",
     "summary",
-    "windows",
 ]

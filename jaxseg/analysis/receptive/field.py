@@ -4,85 +4,49 @@ import collections
 import functools
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
 from jaxseg.analysis.receptive import lattice
-from jaxseg.analysis.receptive.graph import Graph, Value
-from jaxseg.analysis.receptive.lattice import Lattice
-from jaxseg.analysis.receptive.links import WHOLE, Link, same
-from jaxseg.analysis.receptive.query import Patch, seen_from
-from jaxseg.analysis.receptive.trace import traced
-
-
-class Phase(NamedTuple):
-    """What the output pixels of one phase see along an axis, the image's borders aside.
-
-    Pixel q * period + phase sees `size` input pixels from `first + q * jump` on.
-    """
-
-    phase: int
-    size: int
-    first: int
-
-
-@dataclass(frozen=True)
-class AxisField:
-    """The receptive field along one axis of the input.
-
-    Attributes:
-        size: the largest extent over the phases, in input pixels, borders aside; of a field that
-            takes in the whole image, that of the image; where irregular, a bound of the windows.
-            An image with borders joined to it (reflecting, circular padding) counts without them.
-        stride: input pixels per output pixel: an integer or a fraction, 0 where every output pixel
-            sees the same, None where no stride describes the field (`regular` is False).
-        padding: input pixels that the field of output pixel 0 reaches out before the image.
-        offset: centre of the field of output pixel 0, in input pixels: (size - 1) / 2 - padding.
-        phases: a `Phase` for each output pixel of a period (None where irregular).
-    """
-
-    size: int
-    stride: int | Fraction | None
-    padding: int | None
-    offset: float | None
-    phases: tuple[Phase, ...] | None
-
-    @property
-    def regular(self) -> bool:
-        """Whether the fields repeat with a period."""
-        return self.stride is not None
+from jaxseg.analysis.receptive.arrays import Value
+from jaxseg.analysis.receptive.axis_field import SEES_NOTHING, AxisField, Phase, axis_field
+from jaxseg.analysis.receptive.graph import Graph
+from jaxseg.analysis.receptive.links import WHOLE, identities
+from jaxseg.analysis.receptive.patch import Patch
+from jaxseg.analysis.receptive.query import pull_to_input
+from jaxseg.analysis.receptive.tracing import interpret
 
 
 class ReceptiveField:
-    """What the pixels of an array see of the input image; made by `receptive_field`.
+    """What the pixels of an array see of the input image, as `receptive_field` finds it.
 
     Attributes:
-        axes: an `AxisField` for each spatial axis of the input.
-        input_size: of the image, in pixels.
-        output_size: of the array, in pixels; () where it has no spatial axes.
+        input_size: Size of the image, in pixels, by spatial axis.
+        output_size: Size of the array, in pixels; () if it has no spatial axes.
     """
 
+    input_size: tuple[int, ...]
+    output_size: tuple[int, ...]
+
     def __init__(self, graph: Graph, value: Value | None, shape: Sequence[int]):
-        """Wrap a value of a graph whose array has `shape`; None sees nothing."""
+        """Describe a value of a graph, an array of `shape`; None is an array that sees nothing."""
         self._graph, self._value, self._shape = graph, value, tuple(shape)
-        self.input_size = graph.extents
+        self.input_size = graph.input_size
         self.output_size = self._shape[1:-1]
 
     @functools.cached_property
     def axes(self) -> tuple[AxisField, ...]:
-        """By spatial axis of the input."""
+        """An `AxisField` for each spatial axis of the input."""
         if self._value is None:
-            return (AxisField(0, 0, 0, 0.0, ()),) * len(self.input_size)
+            return (SEES_NOTHING,) * len(self.input_size)
         # A pixel sees what any of its features sees, in any image of the batch.
-        links: list[Link] = [same(a) for a in range(len(self._shape))]
+        links, shape = identities(len(self._shape)), self._shape
         links[0] = links[-1] = WHOLE
-        shape = self._shape
         return tuple(
-            _axis(lattice.through(field, links, shape, shape), extent, shape)
+            axis_field(lattice.through_links(field, links, shape, shape), extent, shape)
             for field, extent in zip(self._value.fields, self.input_size, strict=True)
         )
 
@@ -93,38 +57,39 @@ class ReceptiveField:
 
     @property
     def stride(self) -> tuple[int | Fraction | None, ...]:
-        """Input pixels per output pixel by axis; see `AxisField`."""
+        """Input pixels per output pixel by axis: 0 if all see the same, None if irregular."""
         return tuple(axis.stride for axis in self.axes)
 
     @property
     def offset(self) -> tuple[float | None, ...]:
-        """Centre of the field of output pixel 0 by axis, in input pixels."""
+        """Center of the field of output pixel 0 by axis, in input pixels; None if irregular."""
         return tuple(axis.offset for axis in self.axes)
 
     @property
     def padding(self) -> tuple[int | None, ...]:
-        """Pixels that the field of output pixel 0 reaches out before the image, by axis."""
+        """Pixels by which the field of output pixel 0 reaches beyond the image, by axis."""
         return tuple(axis.padding for axis in self.axes)
 
     @property
     def phases(self) -> tuple[tuple[Phase, ...] | None, ...]:
-        """The table of phases by axis: behind an upconvolution output pixels differ by phase."""
+        """The phases by axis, several where output pixels differ, as behind an upconvolution."""
         return tuple(axis.phases for axis in self.axes)
 
     def window(self, index: Sequence[int] = ()) -> tuple[tuple[int, int], ...] | None:
-        """The box of input pixels that one output pixel sees, its borders clipped to the image.
+        """The smallest box of input pixels that holds all that one output pixel sees.
 
         Args:
-            index: of the output pixel, a number per spatial axis of the output; negative ones
+            index: Output pixel, an integer for each spatial axis of the output; negative ones
                 count from the end.
 
         Returns:
-            (first, last) per spatial axis of the input, inclusive; None if it sees no pixel.
+            (first, last) for each spatial axis of the input, both inclusive and inside of the
+            image; None if the pixel sees nothing.
 
         Raises:
-            ValueError: an index of another length or outside of the output.
+            ValueError: The index has another length or lies outside of the output.
         """
-        patch = self._seen(index, bool)
+        patch = self._pull(index, bool)[0]
         if patch is None:
             return None
         return tuple(
@@ -133,89 +98,93 @@ class ReceptiveField:
         )
 
     def coverage(self, index: Sequence[int] = ()) -> np.ndarray:
-        """Which input pixels one output pixel sees: a boolean array over the image.
+        """Which input pixels one output pixel sees.
 
         Args:
-            index: as for `window`.
+            index: Output pixel, an integer for each spatial axis of the output; negative ones
+                count from the end.
+
+        Returns:
+            Booleans over the spatial axes of the input.
 
         Raises:
-            ValueError: as `window`.
+            ValueError: The index has another length or lies outside of the output.
         """
-        return self._placed(self._seen(index, bool), bool)
+        return self._on_image(self._pull(index, bool)[0], np.dtype(bool))
 
     def counts(self, index: Sequence[int] = ()) -> np.ndarray:
         """The number of paths from one output pixel to each input pixel, exactly.
 
-        Paths run over the taps of windows and the operands of sums; all features of a pixel count
+        Paths run over the taps of windows and the operands of sums. All features of a pixel count
         as one, and so do all uses of a pixel by elementwise operations. For a linear net of one
-        feature with kernels of ones this is the gradient.
+        feature whose kernels are ones, the number of paths is the gradient.
 
         Args:
-            index: as for `window`.
+            index: Output pixel, an integer for each spatial axis of the output; negative ones
+                count from the end.
 
         Returns:
-            integers over the image: int64, or Python's own where they would not fit.
+            Integers over the spatial axes of the input: int64, or Python's own if some do not fit.
 
         Raises:
-            ValueError: as `window`.
+            ValueError: The index has another length or lies outside of the output.
         """
         with np.errstate(over="ignore", invalid="ignore"):
-            patch, largest = self._run(index, np.dtype(np.float64))
+            patch, largest = self._pull(index, np.float64)
         if largest < 2**53:  # every step was exact
-            return self._placed(patch, np.dtype(np.int64))
-        patch, _ = self._run(index, np.dtype(object))
-        counts = self._placed(patch, np.dtype(object))
+            return self._on_image(patch, np.dtype(np.int64))
+        patch, _ = self._pull(index, object)
+        counts = self._on_image(patch, np.dtype(object))
         return counts.astype(np.int64) if counts.max() < 2**63 else counts
 
-    def _seen(self, index: Sequence[int], dtype) -> Patch | None:
-        return self._run(index, np.dtype(dtype))[0]
-
-    def _run(self, index: Sequence[int], dtype: np.dtype) -> tuple[Patch | None, float]:
-        place = self._checked(index)
+    def _pull(self, index: Sequence[int], dtype: Any) -> tuple[Patch | None, float]:
+        """The patch of the input that an output pixel sees, and the largest count on the way."""
+        pixel = self._check(index)
         value = self._value
         if value is None:
             return None, 0.0
         origin, shape = [], []
-        for axis, cuts in enumerate(value.cuts):
+        for axis, runs in enumerate(value.partitions):
             if 0 < axis < len(self._shape) - 1:  # the run that holds the pixel
-                origin.append(int(np.searchsorted(cuts, place[axis - 1], side="right")) - 1)
+                origin.append(int(np.searchsorted(runs, pixel[axis - 1], side="right")) - 1)
                 shape.append(1)
             else:  # any image of the batch, any feature
                 origin.append(0)
-                shape.append(len(cuts))
-        ones = np.full(shape, 1, dtype)
-        return seen_from(self._graph, value, Patch(tuple(origin), ones))
+                shape.append(len(runs))
+        patch = Patch(tuple(origin), np.full(shape, 1, dtype))
+        return pull_to_input(self._graph, value, patch)
 
-    def _checked(self, index: Sequence[int]) -> tuple[int, ...]:
+    def _check(self, index: Sequence[int]) -> tuple[int, ...]:
+        """The index with negative numbers resolved."""
         size = self.output_size
         try:
-            place = tuple(operator.index(i) for i in index)
+            pixel = tuple(operator.index(i) for i in index)
         except TypeError:
-            place = None
+            pixel = None
         if (
-            place is None
-            or len(place) != len(size)
-            or any(not -n <= i < n for i, n in zip(place, size, strict=True))
+            pixel is None
+            or len(pixel) != len(size)
+            or any(not -n <= i < n for i, n in zip(pixel, size, strict=True))
         ):
             raise ValueError(
                 f"index={index!r} is no pixel of an output of {size}: give {len(size)} integers "
                 "within it."
             )
-        return tuple(i % n for i, n in zip(place, size, strict=True))
+        return tuple(i % n for i, n in zip(pixel, size, strict=True))
 
-    def _placed(self, patch: Patch | None, dtype) -> np.ndarray:
-        """A patch of the input on the whole image, its batch and channels (one run each) gone."""
+    def _on_image(self, patch: Patch | None, dtype: np.dtype) -> np.ndarray:
+        """A patch of the input, whose batch and channels are one run each, on the whole image."""
         image = np.zeros(self.input_size, dtype)
         if patch is not None:
-            at = tuple(
+            box = tuple(
                 slice(first, first + n)
                 for first, n in zip(patch.origin[1:-1], patch.values.shape[1:-1], strict=True)
             )
-            image[at] = patch.values[0, ..., 0]
+            image[box] = patch.values[0, ..., 0]
         return image
 
     def __repr__(self) -> str:
-        """A line an axis."""
+        """A line for each axis."""
         lines = [f"ReceptiveField of {self.output_size} pixels in {self.input_size}"]
         return "\n".join([*lines, *(f"  axis {i}: {_line(a)}" for i, a in enumerate(self.axes))])
 
@@ -235,73 +204,66 @@ def _line(axis: AxisField) -> str:
     return f"{axis.size} pixels ({by_phase} of {sum(sizes.values())} phases), {rest}"
 
 
-def _axis(field: Lattice, extent: int, shape: Sequence[int]) -> AxisField:
-    """The summary of an array's lattice over an input axis of `extent` pixels."""
-    # A jump of 0 is of pixels that differ and yet do not move, as behind a broadcast.
-    if len(field.axes) == 1 and field.jumps[0]:
-        return _regular(field.lo, field.hi, field.jumps[0])
-    field = lattice.listed(field, shape)
-    seen = (field.lo <= field.hi) & (field.hi >= 0) & (field.lo < extent)
-    lo, hi = np.clip(field.lo, 0, extent - 1), np.clip(field.hi, 0, extent - 1)
-    size = int(np.where(seen, hi - lo + 1, 0).max())
-    if field.axes:
-        return AxisField(size, None, None, None, None)
-    first = int(lo)
-    return AxisField(size, 0, -first, first + (size - 1) / 2, (Phase(0, size, first),))
-
-
-def _regular(lo: np.ndarray, hi: np.ndarray, jump: int) -> AxisField:
-    sizes, firsts = np.where(lo > hi, 0, hi - lo + 1), np.where(lo > hi, 0, lo)
-    phases = tuple(
-        Phase(i, int(n), int(first)) for i, (n, first) in enumerate(zip(sizes, firsts, strict=True))
-    )
-    stride, padding = Fraction(jump, len(sizes)), -phases[0].first
-    return AxisField(
-        int(sizes.max()),
-        int(stride) if stride.denominator == 1 else stride,
-        padding,
-        (phases[0].size - 1) / 2 - padding,
-        phases,
-    )
-
-
-def receptive_field(fn: Callable, x: Any) -> ReceptiveField:
+def receptive_field(fn: Callable, x: Any, *, check_layout: bool = True) -> ReceptiveField:
     """The receptive field of any JAX function of one image batch.
 
-    The function is traced, not run: its jaxpr is interpreted with, in place of each array, the
-    positions of the input that each of its positions can depend on. Residual branches, dilation,
-    strides and upconvolutions are all exact, and so are the borders. Parameters, convolution
-    kernels and masks are taken to be nowhere zero; indices, conditions and matrices along an axis
-    (as those of resizing) that are no module's parameters are looked at, zeros included.
+    The function is traced, not run. Its jaxpr is interpreted with, in place of each array, the
+    input positions that each of its positions can depend on. So residual branches, dilation,
+    strides, upconvolutions, constant indices and the borders of the image are all exact.
+    Parameters, convolution kernels and masks are taken to be nowhere zero. The entries of indices,
+    conditions and matrices along an axis, such as those of a resize, are used as they are, zeros
+    included, unless they are parameters of a module.
 
     Args:
-        fn: (batch, *space, channels) -> an array whose first axis is a batch, whose last holds
-            features and whose others are its pixels: any JAX function or `flax.nnx` module. One
-            that updates its statistics as it runs goes in itself, or in a `functools.partial`,
-            as in `partial(net, train=True)`; a lambda around it may not update it.
-        x: the image batch, an array or a `jax.ShapeDtypeStruct`; only its shape and dtype count.
+        fn: Function of an image batch that returns an array (batch, *space, features): any JAX
+            function or `flax.nnx` module. A module that updates statistics as it runs is given
+            itself, or in a `functools.partial`, as in `partial(net, train=True)`; a lambda around
+            it may not update it.
+        x: Image batch (batch, *space, channels) with one to three spatial axes, an array or a
+            `jax.ShapeDtypeStruct`. Only its shape and dtype matter.
+        check_layout: Refuse a shape that looks like (batch, channels, *space): axes of at least 16
+            pixels that are equal, behind a shorter second axis, or not very long, behind 3 or 4
+            colors. Pass False if the channels are last all the same.
 
     Returns:
-        a `ReceptiveField`; its size, stride and padding are those of
+        A `ReceptiveField`. The size, stride and padding of a chain of layers with kernels k_l and
+        strides s_l are those of
 
-            r_0 = 1 + sum_l (k_l - 1) prod_{i<l} s_i,
+            r_0 = 1 + sum_l (k_l - 1) prod_{i<l} s_i;
 
-        the largest over all paths, and its `window`, `coverage` and `counts` answer for single
+        of several paths the largest counts. `window`, `coverage` and `counts` answer for single
         output pixels.
 
     Raises:
-        ValueError: x is no image batch, fn returns no single array of rank >= 2, or it uses a
-            primitive that has no rule.
+        ValueError: `x` is not an image batch, or looks like one whose channels come first; `fn`
+            does not return one array with two axes or more; it uses a primitive that has no rule,
+            or writes to an index that depends on the input.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from jaxseg import ops
+        >>> from jaxseg.analysis import receptive_field
+        >>> def net(x):  # 3x3 with stride 2, then 3x3 with dilation 2
+        ...     x = ops.conv(x, jnp.ones((3, 3, 1, 8)), stride=2)
+        ...     return ops.conv(x, jnp.ones((3, 3, 8, 8)), dilation=2)
+        >>> field = receptive_field(net, jax.ShapeDtypeStruct((1, 64, 64, 1), jnp.float32))
+        >>> field
+        ReceptiveField of (32, 32) pixels in (64, 64)
+          axis 0: 11 pixels, stride 2, padding 5, offset 0
+          axis 1: 11 pixels, stride 2, padding 5, offset 0
+        >>> field.window((0, 16)), int(field.coverage((16, 16)).sum())
+        (((0, 5), (27, 37)), 81)
 
     Source:
         Araujo, Norris & Sim, "Computing receptive fields of convolutional neural networks",
-        Distill 2019, eqs. 2 and 4, whose chains are the simplest case.
+        Distill 2019, doi:10.23915/distill.00021, equations 2 and 4, whose chains are the simplest
+        case.
     """
-    tracer, made, out = traced(fn, x)
+    interpreter, results, out = interpret(fn, x, check_layout=check_layout)
     if not hasattr(out, "shape") or len(out.shape) < 2:
         raise ValueError(
             f"receptive_field: the function returns {jax.tree.map(lambda a: a.shape, out)}, not "
             "one array (batch, ..., features): pick one, as in lambda x: fn(x)['out']."
         )
-    value = made[0] if isinstance(made[0], Value) else None
-    return ReceptiveField(tracer.graph, value, out.shape)
+    value = results[0] if isinstance(results[0], Value) else None
+    return ReceptiveField(interpreter.graph, value, out.shape)

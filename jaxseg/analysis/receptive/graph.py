@@ -1,155 +1,46 @@
-"""The graph of a function's arrays: which positions of which array each is made from.
-
-Elementwise operations leave no trace in it: their result depends on what their operands depend on,
-position by position. So an array is a `Value`, a sum of the `Node`s that it is made from, and the
-nodes are what moves positions: convolutions, slices, reductions.
-"""
+"""The graph of a function's arrays: which positions of which array each one is made from."""
 
 import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
-import jax
-import numpy as np
-
-from jaxseg.analysis.receptive import cuts, lattice
+from jaxseg.analysis.receptive import lattice, partition
+from jaxseg.analysis.receptive.arrays import (
+    AxisGroups,
+    Constant,
+    Edge,
+    Node,
+    Operand,
+    Reshape,
+    Value,
+)
 from jaxseg.analysis.receptive.lattice import Lattice
-from jaxseg.analysis.receptive.links import WHOLE, Link, Whole, Window, same
+from jaxseg.analysis.receptive.links import (
+    WHOLE,
+    Link,
+    Whole,
+    Window,
+    identities,
+    linked_axes,
+    same,
+)
 
-Groups = tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Edge:
-    """What a node takes from a value: a link for each of the value's axes.
-
-    `mixed` are axes of the node along which it takes the same from the value at every position,
-    such as the features of a convolution: positions, but no paths of their own.
-    """
-
-    value: "Value"
-    links: tuple[Link, ...]
-    mixed: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True, eq=False)
-class Relaid:
-    """A reshape: groups (axes of the value, axes of the node) that hold the same positions.
-
-    `features` is the node's axis of features, if it has one left: positions along it are no pixels.
-    """
-
-    value: "Value"
-    groups: "Groups"
-    features: int | None
-
-
-@dataclass(frozen=True, eq=False)
-class Node:
-    """An array made by something other than elementwise operations; `number` counts them."""
-
-    number: int
-    shape: tuple[int, ...]
-    edges: tuple[Edge | Relaid, ...]
-    cuts: tuple[np.ndarray, ...]
-    fields: tuple[Lattice, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Value:
-    """A sum of nodes of one shape, position by position; `times` says how often each is in it."""
-
-    nodes: tuple[Node, ...]
-    times: tuple[int, ...]
-    extents: tuple[int, ...]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of the array."""
-        return self.nodes[0].shape
-
-    @functools.cached_property
-    def cuts(self) -> tuple[np.ndarray, ...]:
-        """Partition of each axis."""
-        if len(self.nodes) == 1:
-            return self.nodes[0].cuts
-        return tuple(
-            functools.reduce(cuts.both, parts)
-            for parts in zip(*(node.cuts for node in self.nodes), strict=True)
-        )
-
-    @functools.cached_property
-    def fields(self) -> tuple[Lattice, ...]:
-        """For each spatial axis of the input, what is seen of it."""
-        return tuple(
-            functools.reduce(lambda a, b: lattice.union(a, b, self.shape, extent), parts)
-            for extent, parts in zip(
-                self.extents, zip(*(node.fields for node in self.nodes), strict=True), strict=True
-            )
-        )
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """A parameter with its entries, all its layers (of its first axis) or one of them."""
-
-    number: Any
-    size: int
-    layers: int
-    layer: int | None = None
-
-
-@dataclass(eq=False)
-class Known:
-    """An array that does not depend on the input; its values are computed only where asked for.
-
-    `leaf` is the parameter that it is, if it is one; `learned` arrays are made of parameters,
-    whose zeros may be of today only.
-    """
-
-    shape: tuple[int, ...]
-    make: Callable[[], Any] = field(repr=False)
-    leaf: Leaf | None = None
-    learned: bool = False
-
-    @functools.cached_property
-    def array(self) -> Any:
-        """The array itself."""
-        return self.make()
-
-    @functools.cached_property
-    def value(self) -> np.ndarray:
-        """Its values.
-
-        Raises:
-            ValueError: it is being traced by a transformation around.
-        """
-        try:
-            return np.asarray(self.array)
-        except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
-            raise ValueError(
-                "receptive_field: an index, a condition or a matrix is needed by value, but is "
-                "being traced: call receptive_field outside of jit, vmap and grad, or make it a "
-                "constant of the function."
-            ) from error
-
-
-Operand = Value | Known
+_MOST_NODES = 8
+"""Most nodes of a value. A residual net of L blocks would otherwise come to L^2 of them."""
 
 
 class Graph:
     """Nodes in the order in which they were made."""
 
-    def __init__(self, extents: Sequence[int]):
-        self.extents = tuple(extents)
+    def __init__(self, input_size: Sequence[int]):
+        """Start a graph over an input with these spatial axes, in pixels."""
+        self.input_size = tuple(input_size)
         self.nodes: list[Node] = []
 
     def input(self, shape: Sequence[int]) -> Value:
-        """The image batch: a run for every row and column, one for the batch and the channels."""
-        parts = (cuts.one(), *(cuts.each(n) for n in self.extents), cuts.one())
-        fields = tuple(lattice.start(1 + a) for a in range(len(self.extents)))
-        return self._add(shape, (), parts, fields)
+        """The image batch: a run for each row and column, one for the batch and the channels."""
+        space = [partition.each(n) for n in self.input_size]
+        fields = [lattice.identity(1 + axis) for axis in range(len(self.input_size))]
+        return self._add(shape, (), (partition.one(), *space, partition.one()), fields)
 
     def node(
         self,
@@ -158,148 +49,175 @@ class Graph:
         mixed: Sequence[int] = (),
         pixels: Sequence[int] = (),
     ) -> Value:
-        """An array of `shape` made from operands, those that are known left out.
+        """Make an array from operands, of which constants are left out.
 
-        Along the axes `mixed` all positions take the same, as features do (see `Edge`); along
-        `pixels` they do too, but each is a pixel of its own.
+        Args:
+            shape: shape of the array.
+            edges: operands, at least one of which is a `Value`, each with a link for every axis.
+            mixed: axes along which all positions take the same, as features do (see `Edge`).
+            pixels: axes along which all positions take the same, but each is a pixel of its own.
 
         Raises:
-            ValueError: two axes of an operand move along the same axis, as a diagonal's do.
+            ValueError: Two axes of an operand are linked to the same axis of the array.
         """
-        kept = tuple(
+        kept = [
             Edge(value, tuple(links), frozenset(mixed))
             for value, links in edges
             if isinstance(value, Value)
-        )
+        ]
         assert kept
-        parts = [cuts.each(n) if a in pixels else cuts.one() for a, n in enumerate(shape)]
+        parts = [
+            partition.each(n) if axis in pixels else partition.one() for axis, n in enumerate(shape)
+        ]
         for edge in kept:
-            followed = [link.axis for link in edge.links if not isinstance(link, Whole)]
-            if len({*followed}) < len(followed):
+            linked = [link.axis for link in edge.links if not isinstance(link, Whole)]
+            if len({*linked}) < len(linked):
                 raise ValueError(
-                    "receptive_field: two axes of an array are looked up along one axis of the "
-                    "result, as for a diagonal, which has no rule: look up one after the other."
+                    "receptive_field: a rule links two axes of an operand to one axis of the "
+                    "result: merge the two axes with Graph.reshape first."
                 )
-            for axis, link in enumerate(edge.links):
-                if not isinstance(link, Whole):
-                    new = cuts.behind(
-                        link, edge.value.cuts[axis], edge.value.shape[axis], shape[link.axis]
-                    )
-                    parts[link.axis] = cuts.both(parts[link.axis], new)
+            for axis, new in self._partitions_through(edge, shape).items():
+                parts[axis] = partition.refine(parts[axis], new)
         fields = []
-        for axis, extent in enumerate(self.extents):
+        for axis, extent in enumerate(self.input_size):
             seen = [
-                lattice.through(edge.value.fields[axis], edge.links, edge.value.shape, shape)
+                lattice.through_links(edge.value.fields[axis], edge.links, edge.value.shape, shape)
                 for edge in kept
             ]
             fields.append(functools.reduce(lambda a, b: lattice.union(a, b, shape, extent), seen))
-        return self._add(shape, kept, tuple(parts), tuple(fields))
+        return self._add(shape, kept, parts, fields)
 
-    def joined(self, shape: Sequence[int], operands: Sequence[Operand], axis: int) -> Operand:
-        """Operands side by side along an axis."""
-        edges, lengths, first = [], [], 0
-        for operand in operands:
-            links = [same(a) for a in range(len(shape))]
-            links[axis] = Window(axis, low=first)
-            edges.append((operand, links))
-            lengths.append(operand.shape[axis])
-            first += operand.shape[axis]
-        kept = tuple(Edge(v, tuple(links)) for v, links in edges if isinstance(v, Value))
-        parts = []
-        for a, n in enumerate(shape):
-            parts.append(
-                functools.reduce(
-                    cuts.both,
-                    (cuts.behind(e.links[a], e.value.cuts[a], e.value.shape[a], n) for e in kept),
-                )
+    @staticmethod
+    def _partitions_through(edge: Edge, shape: Sequence[int]) -> dict:
+        """The partition of each axis of a result that an edge leads to."""
+        value = edge.value
+        return {
+            axis: partition.through_link(
+                edge.links[source], value.partitions[source], value.shape[source], shape[axis]
             )
-        fields = tuple(
-            lattice.joined(
-                [
-                    (
-                        lattice.through(v.fields[i], links, v.shape, shape)
-                        if isinstance(v, Value)
-                        else None,
-                        length,
-                    )
-                    for (v, links), length in zip(edges, lengths, strict=True)
-                ],
+            for axis, source in linked_axes(edge.links).items()
+        }
+
+    def concatenate(self, shape: Sequence[int], operands: Sequence[Operand], axis: int) -> Operand:
+        """Join operands, at least one of which is a `Value`, side by side along an axis."""
+        edges, begin = [], 0
+        for operand in operands:
+            links = identities(len(shape))
+            links[axis] = Window(axis, low=begin)
+            edges.append((operand, tuple(links)))
+            begin += operand.shape[axis]
+        kept = [Edge(value, links) for value, links in edges if isinstance(value, Value)]
+        by_edge = [self._partitions_through(edge, shape) for edge in kept]
+        parts = [
+            functools.reduce(partition.refine, (parts[a] for parts in by_edge))
+            for a in range(len(shape))
+        ]
+
+        def seen(operand: Operand, links: Sequence[Link], input_axis: int) -> Lattice | None:
+            if isinstance(operand, Constant):
+                return None
+            return lattice.through_links(operand.fields[input_axis], links, operand.shape, shape)
+
+        fields = [
+            lattice.concatenate(
+                [(seen(operand, links, i), operand.shape[axis]) for operand, links in edges],
                 axis,
                 shape,
             )
-            for i in range(len(self.extents))
-        )
-        return self._add(shape, kept, tuple(parts), fields)
+            for i in range(len(self.input_size))
+        ]
+        return self._add(shape, kept, parts, fields)
 
-    def relaid(
-        self, value: Value, shape: Sequence[int], groups: Groups, features: int | None
+    def reshape(
+        self,
+        value: Value,
+        shape: Sequence[int],
+        groups: AxisGroups,
+        feature_axes: Sequence[int] = (),
     ) -> Value:
-        """The value reshaped; `groups` and `features` as in `Relaid`, every axis in a group."""
-        parts = [cuts.one()] * len(shape)
-        fields = list(value.fields)
-        # Axes in one-to-one groups may have other numbers in the result.
+        """Reshape a value.
+
+        Args:
+            value: operand.
+            shape: shape of the result.
+            groups: which axes become which; every axis, of length 1 too, is in a group.
+            feature_axes: axes of the result whose positions are not pixels (see `Reshape`).
+        """
+        parts = [partition.one()] * len(shape)
         for old, new in groups:
-            if any(len(value.cuts[a]) > 1 for a in old):
-                for a in new:
-                    parts[a] = cuts.each(shape[a])
             if len(old) == len(new) == 1:
-                parts[new[0]] = value.cuts[old[0]]
-        for i, one in enumerate(fields):
-            fields[i] = _relaid_field(one, value.shape, shape, groups)
-        edge = Relaid(value, groups, features)
-        return self._add(shape, (edge,), tuple(parts), tuple(fields))
+                parts[new[0]] = value.partitions[old[0]]
+            elif any(len(value.partitions[axis]) > 1 for axis in old):
+                for axis in new:
+                    parts[axis] = partition.each(shape[axis])
+        fields = [_reshape_field(field, value.shape, shape, groups) for field in value.fields]
+        edge = Reshape(value, groups, frozenset(feature_axes))
+        return self._add(shape, [edge], parts, fields)
 
-    def _add(self, shape, edges, parts, fields) -> Value:
-        fields = tuple(map(lattice.settled, fields, self.extents))
-        node = Node(len(self.nodes), tuple(shape), edges, parts, fields)
-        self.nodes.append(node)
-        return Value((node,), (1,), self.extents)
-
-    def together(
+    def elementwise(
         self, shape: Sequence[int], operands: Sequence[Operand], *, add: bool = False
     ) -> Operand:
         """The result of an elementwise operation, at least one of whose operands is a `Value`.
 
-        With `add` the paths of the operands add up; else a node that several operands hold counts
-        as often as in the one that holds it most.
+        Args:
+            shape: shape of the result.
+            operands: arrays of that shape, scalars, or arrays with axes of length 1.
+            add: whether the paths of the operands add up. Otherwise a node that several operands
+                hold counts as often as in the operand that holds it most.
         """
-        times: dict[Node, int] = {}
-        values = [v for v in (self._fitted(x, shape) for x in operands) if isinstance(v, Value)]
+        values = [
+            value
+            for value in (self._broadcast(operand, shape) for operand in operands)
+            if isinstance(value, Value)
+        ]
         if len(values) == 1:
             return values[0]
+        counts: dict[Node, int] = {}
         for value in values:
-            for node, n in zip(value.nodes, value.times, strict=True):
-                old = times.get(node, 0)
-                times[node] = old + n if add else max(old, n)
-        total = Value(tuple(times), tuple(times.values()), self.extents)
-        if len(times) <= _MOST_NODES:
+            for node, count in zip(value.nodes, value.multiplicities, strict=True):
+                before = counts.get(node, 0)
+                counts[node] = before + count if add else max(before, count)
+        total = Value(tuple(counts), tuple(counts.values()), self.input_size)
+        if len(counts) <= _MOST_NODES:
             return total
-        # One node for many: or else a residual net of L blocks would come to L^2 of them.
-        return self.node(shape, [(total, [same(a) for a in range(len(shape))])])
+        return self.node(shape, [(total, identities(len(shape)))])
 
-    def _fitted(self, x: Operand, shape: Sequence[int]) -> Operand:
-        """A scalar, or axes of length 1, repeated to `shape`."""
-        if isinstance(x, Known) or x.shape == tuple(shape):
-            return x
-        links = [same(a) if n == shape[a] else WHOLE for a, n in enumerate(x.shape)]
-        return self.node(shape, [(x, links)], pixels=repeated(links, shape))
+    def crop(self, value: Value, axis: int, begin: int, end: int) -> Value:
+        """value[begin:end] along an axis."""
+        links = identities(len(value.shape))
+        links[axis] = Window(axis, low=-begin)
+        shape = (*value.shape[:axis], end - begin, *value.shape[axis + 1 :])
+        return self.node(shape, [(value, links)])
+
+    def _broadcast(self, operand: Operand, shape: Sequence[int]) -> Operand:
+        """A scalar, or an array with axes of length 1, repeated to `shape`."""
+        if isinstance(operand, Constant) or operand.shape == tuple(shape):
+            return operand
+        links = [same(axis) if n == shape[axis] else WHOLE for axis, n in enumerate(operand.shape)]
+        return self.node(shape, [(operand, links)], pixels=repeated_pixels(links, shape))
+
+    def _add(self, shape, edges, partitions, fields) -> Value:
+        fields = tuple(map(lattice.whole_if_everywhere, fields, self.input_size))
+        node = Node(len(self.nodes), tuple(shape), tuple(edges), tuple(partitions), fields)
+        self.nodes.append(node)
+        return Value((node,), (1,), self.input_size)
 
 
-_MOST_NODES = 8
+def repeated_pixels(links: Sequence[Link], shape: Sequence[int]) -> list[int]:
+    """Axes along which a broadcast to `shape` repeats pixels: not the batch's nor the features'."""
+    linked = linked_axes(list(links))
+    return [axis for axis in range(1, len(shape) - 1) if axis not in linked]
 
 
-def repeated(links: Sequence[Link], shape: Sequence[int]) -> list[int]:
-    """Axes along which a broadcast repeats pixels: neither the batch's nor the features'."""
-    followed = {link.axis for link in links if not isinstance(link, Whole)}
-    return [a for a in range(1, len(shape) - 1) if a not in followed]
-
-
-def _relaid_field(one: Lattice, sizes, result, groups) -> Lattice:
-    """Group by group, under numbers that are nobody's until all are done."""
-    count = len(sizes)
-    # First every axis of the operand keeps its number, those of the result come after.
-    extended = (*sizes, *result)
+def _reshape_field(
+    field: Lattice, sizes: Sequence[int], result_sizes: Sequence[int], groups: AxisGroups
+) -> Lattice:
+    """Reshape a lattice, group by group."""
+    # Until all groups are done, the axes of the operand keep their numbers, and those of the
+    # result come after them.
+    count, all_sizes = len(sizes), (*sizes, *result_sizes)
     for old, new in groups:
-        if any(a in one.axes for a in old):
-            one = lattice.reshaped(one, old, [count + a for a in new], extended, extended)
-    return Lattice(tuple(a - count for a in one.axes), one.jumps, one.lo, one.hi)
+        if any(axis in field.axes for axis in old):
+            shifted = [count + axis for axis in new]
+            field = lattice.reshape(field, old, shifted, all_sizes, all_sizes)
+    return Lattice(tuple(axis - count for axis in field.axes), field.jumps, field.bounds)

@@ -1,7 +1,7 @@
-"""How the positions of an operand's axis meet the positions of a result's axis.
+"""Links: which positions along an operand's axis a position along a result's axis depends on.
 
-A link belongs to one axis of an operand. It names the axis of the result that moves along it, if
-there is one, and says which positions of the operand a position of the result depends on.
+Each axis of an operand has one link. The link names the axis of the result that moves along the
+operand's axis, if there is one, and gives the operand positions that a result position uses.
 """
 
 import functools
@@ -12,11 +12,15 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Window:
-    """Where p * spread = o * step + t * dilation - low, operand p and result o meet.
+    """A window of evenly spaced taps, as a convolution, a slice, a padding or a reversal has.
 
-    t runs from 0 to `taps - 1`. With one tap and unit steps this is a shift, which a slice, a crop
-    and a copy are; a negative step reverses; `spread` is what an upconvolution puts between the
-    pixels of its input.
+    Operand position p and result position o are linked where
+
+        p * spread = o * step + t * dilation - low
+
+    for a tap t from 0 to `taps - 1`. With one tap and unit steps this is a shift, as a crop or a
+    copy makes. A negative `step` reverses the axis. `spread - 1` zeros lie between the pixels of
+    an operand that is upsampled.
     """
 
     axis: int
@@ -28,23 +32,30 @@ class Window:
 
     @property
     def is_shift(self) -> bool:
-        """Whether each result position is a copy of one operand position, in order."""
+        """Whether each result position copies one operand position, in the same order."""
         return self.taps == self.step == self.spread == 1
 
     def pairs(self, first: int, count: int, size: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """(result, operand) positions that meet, tap by tap, in an operand of `size`.
+        """Linked (result, operand) positions, tap by tap.
 
-        The result positions are those of `count` from `first`, numbered from `first`.
+        Args:
+            first: first result position.
+            count: number of result positions; the pairs number them from 0.
+            size: length of the operand's axis.
+
+        Returns:
+            For each tap that links anything, two integer arrays of equal length.
         """
-        o = np.arange(first, first + count)
-        found = []
-        for t in range(self.taps):
-            dilated = o * self.step + (t * self.dilation - self.low)
-            p = dilated // self.spread
-            (met,) = np.nonzero((dilated == p * self.spread) & (p >= 0) & (p < size))
-            if len(met):
-                found.append((met, p[met]))
-        return found
+        result = np.arange(first, first + count)
+        pairs = []
+        for tap in range(self.taps):
+            spread_position = result * self.step + (tap * self.dilation - self.low)
+            operand = spread_position // self.spread
+            hits_pixel = spread_position == operand * self.spread
+            (rows,) = np.nonzero(hits_pixel & (operand >= 0) & (operand < size))
+            if len(rows):
+                pairs.append((rows, operand[rows]))
+        return pairs
 
 
 @dataclass(frozen=True)
@@ -54,28 +65,45 @@ class Whole:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Pairs (rows[i], columns[i]) of result and operand positions that meet."""
+    """Explicit pairs: result position `rows[i]` depends on operand position `columns[i]`.
+
+    Attributes:
+        axis: axis of the result.
+        rows: result position of each pair.
+        columns: operand position of each pair.
+        repeats: whether rows that repeat in steps, as those of an index array do, are taken to go
+            on beyond both ends; those of a resize are cut off at the borders.
+    """
 
     axis: int
     rows: np.ndarray
     columns: np.ndarray
+    repeats: bool = False
 
     def pairs(self, first: int, count: int, size: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """As `Window.pairs`, with no operand position twice in one entry of the list."""
+        """Linked (result, operand) positions, in groups that hold no operand position twice.
+
+        Args:
+            first: first result position.
+            count: number of result positions; the pairs number them from 0.
+            size: length of the operand's axis, which a table does not need.
+        """
         del size
-        keep = (self.rows >= first) & (self.rows < first + count)
-        rows, columns = self.rows[keep] - first, self.columns[keep]
+        inside = (self.rows >= first) & (self.rows < first + count)
+        rows, columns = self.rows[inside] - first, self.columns[inside]
         order = np.argsort(columns, kind="stable")
         rows, columns = rows[order], columns[order]
-        # The n-th meeting of each column: within one n every column is there at most once.
-        begin = np.searchsorted(columns, columns)
-        nth = np.arange(len(columns)) - begin
+        # The n-th group holds the n-th row of every column, so that it holds no column twice.
+        nth = np.arange(len(columns)) - np.searchsorted(columns, columns)
         return [(rows[nth == n], columns[nth == n]) for n in range(nth.max(initial=-1) + 1)]
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """Result position o depends on the block o // size_out of `size_in` positions: a group."""
+    """Result position o depends on operand block o // size_out, which has `size_in` positions.
+
+    The groups of a grouped convolution are such blocks.
+    """
 
     axis: int
     size_out: int
@@ -89,5 +117,15 @@ WHOLE = Whole()
 
 @functools.cache
 def same(axis: int) -> Window:
-    """The link of an axis that is copied to `axis` of the result."""
+    """The link of an operand's axis that is copied, in order, to `axis` of the result."""
     return Window(axis)
+
+
+def identities(rank: int) -> list[Link]:
+    """Links of an operand each of whose axes is copied to the result's axis of the same number."""
+    return [same(axis) for axis in range(rank)]
+
+
+def linked_axes(links: "list[Link] | tuple[Link, ...]") -> dict[int, int]:
+    """The operand's axis that each linked axis of the result moves along."""
+    return {link.axis: axis for axis, link in enumerate(links) if not isinstance(link, Whole)}
