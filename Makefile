@@ -7,10 +7,10 @@ LINTERS := .venv/.linters
 .PHONY: demo report notebooks test lint parity clean
 
 demo: $(INSTALLED)  ## plain against residual depth scaling on the embedded data, with a figure
-	$(BIN)/python experiments/depth_scaling.py --preset quick --out runs/demo --overwrite
+	$(BIN)/python -m experiments.depth_scaling --preset quick --out runs/demo --overwrite
 
 report: $(INSTALLED)  ## every study that is not in runs/ yet, and all of them on one page, runs/report.html
-	$(BIN)/python experiments/report.py --make
+	$(BIN)/python -m experiments.report --make
 
 test: $(INSTALLED)  ## every test, the slow ones too, a file at a time in each of two processes
 	$(BIN)/python -m pytest -n 2 --dist loadfile

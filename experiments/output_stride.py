@@ -23,19 +23,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import evaluate
 import jax
 import jax.numpy as jnp
 import numpy as np
 import studies
-import train
 from flax import nnx
 from orders import order
-from segmentation import ModelConfig, build
-from segmentation_data import DataConfig, load
 from studies import Table, Verdict
 
 from jaxseg import analysis, plots
+from jaxseg.commands import evaluate, train
+from jaxseg.commands.data import DataConfig, load
+from jaxseg.commands.model import ModelConfig, build
+from jaxseg.commands.train_config import Config as TrainConfig
 from jaxseg.data import Augmentation
 from jaxseg.training import OptimizerConfig, records
 
@@ -155,7 +155,7 @@ def run(config: Config, arm: str, seed: int) -> tuple[dict[str, Any], list[dict[
     """Train and evaluate one arm: its row, and a row a class."""
     folder = config.out / f"{arm.replace(' ', '')}-{seed}"
     model = replace(ARMS[arm], width=config.width, dropout=0.0)
-    own = train.Config(
+    own = TrainConfig(
         model=model,
         data=config.data,
         seed=seed,

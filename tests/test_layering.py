@@ -34,6 +34,21 @@ ALLOWED = {
     "interop": {"models", "ops"},
     "plots": set(),
     "cli": set(),
+    "commands": {
+        "analysis",
+        "cli",
+        "data",
+        "interop",
+        "losses",
+        "metrics",
+        "models",
+        "nn",
+        "ops",
+        "plots",
+        "startup",
+        "training",
+    },
+    "__main__": {"commands"},
 }
 PRIVATE = ("jax._src", "jax.core", "jaxlib")
 

@@ -546,7 +546,7 @@ def test_the_work_of_a_loop_is_that_of_its_turns():
         (
             lambda x: lax.dynamic_update_slice_in_dim(x, x[:, :1], x[0, 0, 0, 0].astype(int), 1),
             "dynamic_update_slice at a position that depends on the input",
-        ),
+        )
     ],
 )
 def test_what_cannot_be_told_is_refused(fn, match):

@@ -1,14 +1,14 @@
-r"""Evaluate a net that `train.py` trained: a table of classes and what is confused with what.
+r"""Evaluate a trained net: a table of classes, and of what is confused with what.
 
-    python experiments/evaluate.py --run runs/deeplab --split test
-    python experiments/evaluate.py --run runs/deeplab --split test --inference.flip \
+    jaxseg evaluate --run runs/deeplab --split test
+    jaxseg evaluate --run runs/deeplab --split test --inference.flip \
         --inference.scales 0.75 1 1.25
-    python experiments/evaluate.py --run runs/deeplab --inference.window 120 160
+    jaxseg evaluate --run runs/deeplab --inference.window 120 160
 
-Every pixel of every image counts, whole images unless windows are asked for. Beside the classes'
-IoU stands the F-score of their boundaries (Csurka et al. 2013), within 0.75 % of the diagonal.
-It leaves results.csv, confusion.csv, summary.md, confusion.png and panel.png in --out, by default
-a folder of the run's named after the split.
+Every pixel of every image counts; images are seen whole unless windows are asked for. Besides the
+classes' IoU it computes the F-score of their boundaries (Csurka et al. 2013), within 0.75 % of the
+diagonal. It leaves results.csv, confusion.csv, summary.md, confusion.png and panel.png in --out, by
+default a folder of the run that is named after the split.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from segmentation import Run, load_run
-from segmentation_data import DataConfig, load
 from tqdm import tqdm
 
 from jaxseg import cli, data, metrics, plots
+from jaxseg.commands.data import DataConfig, load
+from jaxseg.commands.run import Run, load_run
 from jaxseg.training import records
 from jaxseg.training.inference import InferenceConfig, entropy, probabilities
 
@@ -33,7 +33,9 @@ RESULTS: dict[str, type] = {
     "pixels": int,
     **dict.fromkeys(metrics.COLUMNS[2:], float),
 }
-"""The columns of results.csv."""
+"""Columns of results.csv."""
+COMMON = ("run", "split", "out", "inference.flip", "inference.scales", "inference.window")
+"""Fields on the first page of help."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,14 @@ class Config:
     """An evaluation.
 
     Attributes:
-        run: the folder that was `--out` of train.py.
+        run: Folder of the training run.
         split: "train", "validation" or "test".
-        inference: how each image is looked at.
-        data: another place of the data set than it was trained from; its name is not read.
-        batch_size: images a step.
-        step: the checkpoint; None: the newest.
-        out: where the tables and figures go; None: RUN/SPLIT.
+        inference: How the net is applied to each image.
+        data: Another place of the data set than it was trained from; its name is the run's.
+        batch_size: Images a step.
+        step: The checkpoint; None is the newest.
+        out: Folder of the tables and figures; None is RUN/SPLIT.
+        preset: Not used.
     """
 
     run: Path = Path("runs/quick")
@@ -72,8 +75,8 @@ def main(config: Config) -> None:
     source = dataset.source(config.split, cache=False)
     out = config.out or config.run / config.split
     out.mkdir(parents=True, exist_ok=True)
-    look = jax.jit(lambda images: probabilities(run.logits, images, config.inference))
-    counts, scores, shown = count(run, look, source, config)
+    predict = jax.jit(lambda images: probabilities(run.logits, images, config.inference))
+    counts, scores, shown = count(run, predict, source, config)
     names = run.info.class_names
     rows = metrics.per_class_rows(counts, names)
     records.write_csv(out / "results.csv", metrics.COLUMNS, rows)
@@ -105,21 +108,21 @@ def main(config: Config) -> None:
     print(f"Figures: {out / 'confusion.png'}, {out / 'panel.png'}")
 
 
-def count(run: Run, look, source: data.Source, config: Config):
-    """The confusion matrix, every class's boundary F-score, and a few images with what was seen."""
+def count(run: Run, predict, source: data.Source, config: Config):
+    """Count the confusion matrix and boundary F-scores, and keep a few images for the panel."""
     classes = run.info.classes
     tolerance = max(1, round(0.0075 * float(np.hypot(*run.info.size))))
 
     @jax.jit
     def step(batch):
-        found = look(batch["image"])
-        labels, predictions = batch["label"].astype(jnp.int32), jnp.argmax(found, -1)
+        shares = predict(batch["image"])
+        labels, predictions = batch["label"].astype(jnp.int32), jnp.argmax(shares, -1)
         edges = metrics.boundary_counts(labels, predictions, classes, tolerance=tolerance)
         return (
             metrics.confusion_matrix(labels, predictions, classes),
             metrics.boundary_f_score(edges),
             predictions,
-            entropy(found),
+            entropy(shares),
         )
 
     every = max(1, len(source) // PANEL)
@@ -135,14 +138,14 @@ def count(run: Run, look, source: data.Source, config: Config):
             if index < len(source) and index % every == 0 and len(panel) < PANEL:
                 panel.append((batch["image"][i], batch["label"][i], predictions[i], uncertainty[i]))
     # The mean over the images that have such a boundary; no image at all is NaN, without a warning.
-    each = np.concatenate(scores)
-    there = np.isfinite(each)
-    mean = np.where(there, each, 0).sum(0) / np.where(there.any(0), there.sum(0), np.nan)
+    by_image = np.concatenate(scores)
+    known = np.isfinite(by_image)
+    mean = np.where(known, by_image, 0).sum(0) / np.where(known.any(0), known.sum(0), np.nan)
     return total, mean, [np.stack(column) for column in zip(*panel, strict=True)]
 
 
 def describe(inference: InferenceConfig) -> str:
-    """How images were looked at, in words."""
+    """Say in words how the net was applied."""
     words = ["whole images"]
     if inference.window is not None:
         height, width = inference.window
@@ -153,7 +156,7 @@ def describe(inference: InferenceConfig) -> str:
 
 
 def _data(config: Config, run: Run) -> DataConfig:
-    """The data set that the run was trained on, where it now lies."""
+    """Configure the data set that the run was trained on, where it lies now."""
     saved = run.config["data"]
     directory = config.data.directory or (saved["directory"] and Path(saved["directory"]))
     data_dir = config.data.data_dir or (saved["data_dir"] and Path(saved["data_dir"]))
@@ -162,13 +165,16 @@ def _data(config: Config, run: Run) -> DataConfig:
     )
 
 
-def command(args: Sequence[str] | None = None) -> None:
-    """Read the command line, run, and say what is wrong in one line where something is."""
-    try:
-        main(cli.parse({"default": Config()}, "default", description=__doc__, args=args))
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"evaluate: {error}") from error
-
-
-if __name__ == "__main__":
-    command()
+def command(args: Sequence[str]) -> None:
+    """Read the command line and evaluate."""
+    presets = {"default": Config()}
+    main(
+        cli.parse(
+            presets,
+            "default",
+            description=__doc__,
+            args=args,
+            program="jaxseg evaluate",
+            common=COMMON,
+        )
+    )

@@ -5,18 +5,18 @@ import re
 import shutil
 from dataclasses import replace
 
-import evaluate
 import jax
 import numpy as np
-import predict
 import pytest
-import train
 from flax import nnx
 from PIL import Image
-from segmentation import NETS, LossConfig, ModelConfig, build, load_run, make_loss, start
-from segmentation_data import DataConfig, load
-from train_config import default_preset
 
+from jaxseg.commands import evaluate, predict, train
+from jaxseg.commands.data import DataConfig, load
+from jaxseg.commands.loss import LossConfig, make_loss
+from jaxseg.commands.model import NETS, ModelConfig, build
+from jaxseg.commands.run import load_run, start
+from jaxseg.commands.train_config import default_preset
 from jaxseg.data import Augmentation
 from jaxseg.training import OptimizerConfig
 from jaxseg.training.checkpoints import Checkpoints
@@ -169,7 +169,7 @@ def test_options_that_contradict_each_other_are_refused(words, message, tmp_path
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     words = ["--data.data-dir", str(tmp_path), "--data.size", "16", "16"]
-    with pytest.raises(SystemExit, match=r"^train: .*file"):
+    with pytest.raises(OSError, match="file"):
         train.command([*words, "--out", str(tmp_path / "file" / "run")])
 
 
@@ -211,7 +211,7 @@ def test_evaluation_wants_the_classes_of_the_run(finished, tmp_path):
     saved = tmp_path / "run" / "dataset.json"
     info = json.loads(saved.read_text())
     saved.write_text(json.dumps({**info, "class_names": [*info["class_names"][1:], "other"]}))
-    with pytest.raises(SystemExit, match=r"but .* was trained on .*other"):
+    with pytest.raises(ValueError, match=r"but .* was trained on .*other"):
         evaluate.command(["--run", str(tmp_path / "run")])
 
 
@@ -258,11 +258,9 @@ def test_prediction_passes_over_what_is_no_image(finished, tmp_path, capsys):
     (tmp_path / "c.png").write_bytes((tmp_path / "a.png").read_bytes()[:200])
     out = tmp_path / "out"
     words = ["--run", str(finished.out), "--images", str(tmp_path), "--out", str(out)]
-    with pytest.raises(SystemExit) as stop:
-        predict.command([*words, "--uncertainty"])
-    assert stop.value.code == 1
+    assert predict.command([*words, "--uncertainty"]) == 1
     said = capsys.readouterr()
-    assert re.search(r"Passed over: .*c\.png' cannot be read as an image", said.err)
+    assert re.search(r"Skipped: .*c\.png' cannot be read as an image", said.err)
     assert "2 of 3 images segmented" in said.out
     with Image.open(out / "a_mask.png") as mask:
         assert mask.mode == "P"
@@ -271,12 +269,12 @@ def test_prediction_passes_over_what_is_no_image(finished, tmp_path, capsys):
     assert {p.name for p in out.iterdir()} == {
         f"{stem}_{kind}" for stem in "ab" for kind in ("mask.png", "overlay.jpg", "uncertainty.png")
     }
-    with pytest.raises(SystemExit, match="names no image"):
+    with pytest.raises(ValueError, match="names no image"):
         predict.command(["--run", str(finished.out), "--images", str(tmp_path / "none*.png")])
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"is no run of train\.py"):
+    with pytest.raises(ValueError, match="is no training run"):
         load_run(tmp_path)
 
 

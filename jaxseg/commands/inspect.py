@@ -1,13 +1,13 @@
-"""What is in a data set: splits, classes and how often they occur, and pictures to look at.
+"""Look at a data set: its splits, its classes and how often they occur, and pictures.
 
-    python experiments/inspect_data.py                                    the embedded mosaic
-    python experiments/inspect_data.py --data.name folder --data.directory DIR
-    python experiments/inspect_data.py --data.name camvid --data.size 120 160
+    jaxseg inspect                                             the embedded mosaic
+    jaxseg inspect --data.name folder --data.directory DIR
+    jaxseg inspect --data.name camvid --data.size 120 160
 
-Look at the pictures before you train: a mask that is shifted, turned or of the wrong class shows at
-once. It prints a table and remarks on what may hurt, and leaves classes.csv, scenes.png (images
-with their labels laid over them) and classes.png (how often each class occurs) in --out. Every
-image is read, so a data set of 20,000 takes minutes.
+Look at the pictures before you train: a mask that is shifted, rotated or of the wrong class is
+easy to see. It prints a table and remarks on what may harm training, and leaves classes.csv,
+scenes.png (images with their labels laid over them) and classes.png (how often each class occurs)
+in --out. Every image is read, so a data set of 20,000 takes minutes.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import tyro
-from segmentation_data import DataConfig, load
 from tqdm import tqdm
 
-from jaxseg import data, plots
+from jaxseg import cli, data, plots
+from jaxseg.commands.data import DataConfig, load
 from jaxseg.training import records
 
 COLUMNS = ("split", "class", "name", "pixels", "pixel_share", "images", "image_share")
@@ -28,14 +27,15 @@ COLUMNS = ("split", "class", "name", "pixels", "pixel_share", "images", "image_s
 
 @dataclass(frozen=True)
 class Config:
-    """What is looked at.
+    """A look at a data set.
 
     Attributes:
-        data: the data set.
-        out: folder of the table and the figures; older ones are replaced.
-        images: how many images are shown, spread evenly over the split.
-        columns: of the figure that shows them.
-        split: that they are of.
+        data: The data set.
+        out: Folder of the table and the figures; older ones are replaced.
+        images: Number of images shown, spread evenly over the split.
+        columns: Columns of the figure that shows them.
+        split: The split that they are taken from.
+        preset: Not used.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -43,6 +43,7 @@ class Config:
     images: int = 12
     columns: int = 3
     split: str = "train"
+    preset: str = ""
 
     def __post_init__(self):
         for name in ("images", "columns"):
@@ -54,13 +55,13 @@ class Config:
 
 
 class Counts(NamedTuple):
-    """How often each class occurs in a split.
+    """Counts of the classes in a split.
 
     Attributes:
-        pixels: of each class, (classes,).
-        images: that have a pixel of it, (classes,).
-        ignored: pixels.
-        examples: images in all.
+        pixels: Pixels of each class, (classes,).
+        images: Images that have a pixel of it, (classes,).
+        ignored: Ignored pixels.
+        examples: Images in all.
     """
 
     pixels: np.ndarray
@@ -70,28 +71,28 @@ class Counts(NamedTuple):
 
     @property
     def pixel_shares(self) -> np.ndarray:
-        """Of the labelled pixels, (classes,)."""
+        """Share of the labeled pixels, (classes,)."""
         return self.pixels / max(1, self.pixels.sum())
 
     @property
     def image_shares(self) -> np.ndarray:
-        """Of the images, (classes,)."""
+        """Share of the images, (classes,)."""
         return self.images / self.examples
 
     @property
     def ignored_share(self) -> float:
-        """Of all pixels."""
+        """Share of all pixels that is ignored."""
         return self.ignored / (self.ignored + int(self.pixels.sum()))
 
 
 def main(config: Config) -> dict[str, Counts]:
-    """Count, print, draw; returns what was counted of each split."""
+    """Count, print and draw; return the counts of each split."""
     dataset = load(config.data)
     chosen = dataset.source(config.split)
-    found = {split: count(dataset, split) for split in dataset.splits}
-    print(summary(dataset, found))
+    counted = {split: count(dataset, split) for split in dataset.splits}
+    print(summary(dataset, counted))
     config.out.mkdir(parents=True, exist_ok=True)
-    records.write_csv(config.out / "classes.csv", COLUMNS, rows(dataset, found))
+    records.write_csv(config.out / "classes.csv", COLUMNS, rows(dataset, counted))
     height, width = dataset.info.size
     title = f"{dataset.info.name}, {height} x {width} pixels"
     places = spread(len(chosen), config.images)
@@ -107,19 +108,19 @@ def main(config: Config) -> dict[str, Counts]:
     )
     sheet.savefig(config.out / "scenes.png", dpi=130)
     bars = plots.class_bars(
-        {split: counts.pixel_shares for split, counts in found.items()},
-        {split: counts.image_shares for split, counts in found.items()},
+        {split: counts.pixel_shares for split, counts in counted.items()},
+        {split: counts.image_shares for split, counts in counted.items()},
         dataset.info.palette,
         dataset.info.class_names,
         title=title,
     )
     bars.savefig(config.out / "classes.png", dpi=130)
     print(f"\nclasses.csv, scenes.png and classes.png are in {config.out}")
-    return found
+    return counted
 
 
 def count(dataset: data.Dataset, split: str) -> Counts:
-    """Reads every label of a split."""
+    """Count the classes of a split, reading every label."""
     classes, ignored = dataset.info.classes, 0
     pixels, images = np.zeros(classes, int), np.zeros(classes, int)
     source = dataset.source(split)
@@ -132,10 +133,10 @@ def count(dataset: data.Dataset, split: str) -> Counts:
     return Counts(pixels, images, ignored, len(source))
 
 
-def rows(dataset: data.Dataset, found: dict[str, Counts]) -> list[dict]:
-    """The table of classes.csv; ignored pixels are the class 255, of no image count."""
+def rows(dataset: data.Dataset, counted: dict[str, Counts]) -> list[dict]:
+    """Build the rows of classes.csv; ignored pixels are class 255, without a count of images."""
     table = []
-    for split, counts in found.items():
+    for split, counts in counted.items():
         shares = zip(counts.pixel_shares, counts.image_shares, strict=True)
         for number, (pixel_share, image_share) in enumerate(shares):
             values = (
@@ -153,8 +154,8 @@ def rows(dataset: data.Dataset, found: dict[str, Counts]) -> list[dict]:
     return table
 
 
-def summary(dataset: data.Dataset, found: dict[str, Counts]) -> str:
-    """The printed table: a line a split, a line a class, and what may hurt."""
+def summary(dataset: data.Dataset, counted: dict[str, Counts]) -> str:
+    """Write the printed table: a line a split, a line a class, and remarks."""
     height, width = dataset.info.size
     mean, std = (", ".join(f"{x:.3f}" for x in v) for v in (dataset.info.mean, dataset.info.std))
     lines = [
@@ -164,59 +165,62 @@ def summary(dataset: data.Dataset, found: dict[str, Counts]) -> str:
         "",
         f"{'split':12}{'images':>8}{'ignored pixels':>16}",
     ]
-    for split, counts in found.items():
+    for split, counts in counted.items():
         lines.append(f"{split:12}{counts.examples:8}{100 * counts.ignored_share:15.1f}%")
     wide = max(8, *map(len, dataset.info.class_names)) + 2
-    head = "".join(f"{split:>22}" for split in found)
+    head = "".join(f"{split:>22}" for split in counted)
     lines += [
         "",
         f"{'':{wide + 5}}{head}",
-        f"{'class':{wide + 5}}" + "    % pixels  % images" * len(found),
+        f"{'class':{wide + 5}}" + "    % pixels  % images" * len(counted),
     ]
     for number, name in enumerate(dataset.info.class_names):
         cells = "".join(
             f"{100 * c.pixel_shares[number]:12.2f}{100 * c.image_shares[number]:10.1f}"
-            for c in found.values()
+            for c in counted.values()
         )
         lines.append(f"{number:4} {name:{wide}}{cells}")
-    said = remarks(dataset, found)
-    return "\n".join([*lines, *([""] if said else []), *said])
+    notes = remarks(dataset, counted)
+    return "\n".join([*lines, *([""] if notes else []), *notes])
 
 
-def remarks(dataset: data.Dataset, found: dict[str, Counts]) -> list[str]:
-    """What in these numbers may hurt training, or a comparison."""
-    said = []
-    for split, counts in found.items():
+def remarks(dataset: data.Dataset, counted: dict[str, Counts]) -> list[str]:
+    """List what in these numbers may harm training, or a comparison."""
+    notes = []
+    for split, counts in counted.items():
         absent = [dataset.info.class_names[k] for k in np.flatnonzero(counts.pixels == 0)]
         if absent:
             names = ", ".join(absent[:8]) + (", …" if len(absent) > 8 else "")
-            said.append(f"! {split} has no pixel of {names}")
+            notes.append(f"! {split} has no pixel of {names}")
         if counts.ignored_share > 0.5:
-            said.append(f"! more than half of the pixels of {split} are ignored")
+            notes.append(f"! more than half of the pixels of {split} are ignored")
         if counts.examples < 10:
-            said.append(f"! {split} has {counts.examples} images only: its scores will be noisy")
-    shares = next(iter(found.values())).pixel_shares
+            notes.append(f"! {split} has {counts.examples} images only: its scores will be noisy")
+    shares = next(iter(counted.values())).pixel_shares
     if shares.max() > 0.95:
         name = dataset.info.class_names[int(shares.argmax())]
-        said.append(
+        notes.append(
             f"! {name!r} has {100 * shares.max():.1f} % of the pixels: predicting nothing else "
             "would score as much accuracy; look at the mean IoU, and weight the classes"
         )
-    return said
+    return notes
 
 
 def spread(number: int, shown: int) -> list[int]:
-    """At most `shown` places out of 0..number-1, evenly spread."""
+    """Choose at most `shown` of the numbers 0..number-1, evenly spread."""
     return np.unique(np.linspace(0, number - 1, min(shown, number)).round().astype(int)).tolist()
 
 
-def command(args: Sequence[str] | None = None) -> None:
-    """Read the command line, run, and say what is wrong where something is."""
-    try:
-        main(tyro.cli(Config, description=__doc__, args=args))
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"inspect_data: {error}") from error
-
-
-if __name__ == "__main__":
-    command()
+def command(args: Sequence[str]) -> None:
+    """Read the command line and look at the data."""
+    presets = {"default": Config()}
+    main(
+        cli.parse(
+            presets,
+            "default",
+            description=__doc__,
+            args=args,
+            program="jaxseg inspect",
+            common=("data.name", "data.directory", "data.size", "out", "images", "split"),
+        )
+    )

@@ -1,11 +1,11 @@
-"""A trained net as files that run without it: StableHLO and ONNX, and how far they are from it.
+"""Write a trained net as StableHLO and ONNX, and measure how far these are from it.
 
-    python experiments/export.py --run runs/NAME [--out DIR] [--no-onnx] [--size H W]
+    jaxseg export --run runs/NAME [--out DIR] [--no-onnx] [--size H W]
 
-Writes net.stablehlo and net.onnx. Both take float32 images (batch, height, width, channels) from 0
-to 1, red, green and blue, and give logits (batch, height, width, classes): the normalisation is in
-the file. They take any batch, height and width, or the height and width of `--size` alone. Both are
-run beside the net on noise of several sizes; the largest differences are printed, and go into
+It writes net.stablehlo and net.onnx. Both take float32 images (batch, height, width, channels) from
+0 to 1, red, green and blue, and return logits (batch, height, width, classes): the normalization is
+in the file. They take any batch, height and width, or only the height and width of `--size`. Both
+are run beside the net on noise of several sizes; the largest differences are printed, and go into
 export.csv and parity.png. Needs `pip install 'jaxseg[export]'`.
 """
 
@@ -16,9 +16,9 @@ from typing import Any
 
 import jax
 import numpy as np
-from segmentation import load_run
 
 from jaxseg import cli, interop, plots
+from jaxseg.commands.run import load_run
 from jaxseg.training import records
 
 COLUMNS = (
@@ -36,15 +36,16 @@ KINDS = ("stablehlo", "onnx")
 
 @dataclass(frozen=True)
 class Config:
-    """What is exported, and to where.
+    """An export.
 
     Attributes:
-        run: folder of the training run.
-        out: folder of the files; None: that of the run.
-        onnx: write ONNX besides StableHLO.
-        size: height and width of the images, if they are to be fixed.
-        step: the checkpoint; None: the newest.
-        seed: of the noise.
+        run: Folder of the training run.
+        out: Folder of the files; None is that of the run.
+        onnx: Write ONNX besides StableHLO.
+        size: Height and width of the images, if they are to be fixed.
+        step: The checkpoint; None is the newest.
+        seed: Seed of the noise that the exports are compared on.
+        preset: Not used.
     """
 
     run: Path = Path("runs/quick")
@@ -59,7 +60,7 @@ class Config:
 def write(
     net: Callable, channels: int, config: Config, out: Path
 ) -> dict[str, Callable[[Any], Any]]:
-    """Export the net; each export read back, by its name."""
+    """Export the net, and read each export back: name -> function."""
     shape = ("batch", *(config.size or ("height", "width")), channels)
     interop.export_stablehlo(net, out / "net.stablehlo", shape=shape)
     exported: dict[str, Callable] = {"StableHLO": interop.load_stablehlo(out / "net.stablehlo")}
@@ -70,7 +71,7 @@ def write(
 
 
 def noise(channels: int, config: Config) -> list[np.ndarray]:
-    """Batches of one to three images, of several sizes unless one is given."""
+    """Draw batches of one to three images, of several sizes unless one is given."""
     rng = np.random.default_rng(config.seed)
     sizes = [config.size] * 2 if config.size else [(96, 128), (61, 47), (1, 1)]
     return [
@@ -80,7 +81,7 @@ def noise(channels: int, config: Config) -> list[np.ndarray]:
 
 
 def main(config: Config) -> None:
-    """Export, compare, and write what came out."""
+    """Export, compare, and write the differences."""
     out = config.out or config.run
     out.mkdir(parents=True, exist_ok=True)
     run = load_run(config.run, step=config.step)
@@ -102,13 +103,7 @@ def main(config: Config) -> None:
     print(f"Files: {', '.join(str(out / f'net.{kind}') for kind in KINDS[: 1 + config.onnx])}")
 
 
-def command(args: Sequence[str] | None = None) -> None:
-    """Read the command line, run, and say what is wrong in one line where something is."""
-    try:
-        main(cli.parse({"default": Config()}, "default", description=__doc__, args=args))
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"export: {error}") from error
-
-
-if __name__ == "__main__":
-    command()
+def command(args: Sequence[str]) -> None:
+    """Read the command line and export."""
+    presets = {"default": Config()}
+    main(cli.parse(presets, "default", description=__doc__, args=args, program="jaxseg export"))

@@ -1,14 +1,14 @@
-"""What a training run leaves behind: its log while it runs, tables and figures at the end."""
+"""The records of a training run: its log while it runs, tables and figures at the end."""
 
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from segmentation import evaluated
-from train_config import Config
 
 from jaxseg import data, metrics, plots
+from jaxseg.commands.run import evaluated
+from jaxseg.commands.train_config import Config
 from jaxseg.training import TrainState, records
 from jaxseg.training.inference import entropy
 
@@ -29,7 +29,7 @@ class RunLog:
             self.writer = SummaryWriter(str(config.out / "tensorboard"))
 
     def begin(self, step: int) -> None:
-        """Drop what a resumed run will write again, and say with what it begins."""
+        """Drop what a resumed run will write again, and log what it begins with."""
         if self.silent:
             return
         records.keep_jsonl(self.path, lambda record: record.get("step", step + 1) <= step)
@@ -45,7 +45,7 @@ class RunLog:
         )
 
     def write(self, record: dict[str, Any]) -> None:
-        """Add a record, whose numbers go to TensorBoard too."""
+        """Add a record; its numbers go to TensorBoard too."""
         if self.silent:
             return
         records.append_jsonl(self.path, record)
@@ -67,15 +67,15 @@ def report(
     validation: data.Source,
     apply: Any,
 ) -> None:
-    """Tables and figures of the validation split and of the run.
+    """Write tables and figures of the validation split and of the run.
 
     Args:
-        config: of the run.
-        info: of its data set.
-        state: after the last step.
+        config: Configuration of the run.
+        info: Its data set.
+        state: Its state after the last step.
         confusion: (classes, classes) counts on the validation split.
-        validation: that split.
-        apply: the net, as `segmentation.functions` gives it.
+        validation: That split.
+        apply: The net, as `model.functions` gives it.
     """
     out = config.out
     rows = metrics.per_class_rows(confusion, info.class_names)
@@ -99,7 +99,7 @@ def report(
 def _panel(
     info: data.DatasetInfo, state: TrainState, validation: data.Source, apply: Any, title: str
 ):
-    """A few validation images, their masks, predictions and uncertainty."""
+    """Draw a few validation images, their masks, predictions and uncertainty."""
     shown = validation[:: max(1, len(validation) // PANEL)][:PANEL]
     images = np.stack([example["image"] for example in shown])
     params, stats = jax.device_get(evaluated(state))
@@ -107,8 +107,8 @@ def _panel(
     @jax.jit
     def look(images):
         logits, _ = apply(params, stats, info.normalize(images), train=False)
-        found = jax.nn.softmax(logits)
-        return found.argmax(-1), entropy(found)
+        shares = jax.nn.softmax(logits)
+        return shares.argmax(-1), entropy(shares)
 
     predictions, uncertainty = jax.device_get(look(images))
     return plots.prediction_panel(

@@ -42,7 +42,7 @@ pytestmark = pytest.mark.slow
 
 
 def begin(out, *words):
-    command = [sys.executable, str(ROOT / "experiments" / "train.py"), *WORDS, "--out", str(out)]
+    command = [sys.executable, "-m", "jaxseg", "train", *WORDS, "--out", str(out)]
     shared = out.parents[1]  # of all the tests of one session
     environment = {
         **os.environ,

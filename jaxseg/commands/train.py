@@ -1,25 +1,24 @@
 """Train a segmentation net, from a data set's name to weights, curves and a table of classes.
 
-    python experiments/train.py --preset quick
-    python experiments/train.py --preset camvid --model.name deeplabv3plus --out runs/deeplab
-    python experiments/train.py --data.name folder --data.directory my_images --out runs/mine
-    python experiments/train.py --preset camvid --out runs/deeplab --resume
+    jaxseg train --preset quick
+    jaxseg train --data.name folder --data.directory my_images --out runs/mine
+    jaxseg train --preset camvid --model.name deeplabv3plus --out runs/deeplab
+    jaxseg train --preset camvid --out runs/deeplab --resume
 
 `quick` trains a small U-Net on the embedded mosaic, in about a minute on two cores. `camvid` is a
 schedule for two cores within the hour (180 x 240 pixels), `full` one for a GPU (360 x 480).
 
-It leaves in --out: config.json, dataset.json (classes, colours, normalisation), metrics.jsonl,
+It leaves in --out: config.json, dataset.json (classes, colors, normalization), metrics.jsonl,
 checkpoints/, curves.png, panel.png, results.csv and summary.md. Ctrl-C and SIGTERM save and stop;
 --resume goes on from the newest checkpoint, bit for bit as if nothing had happened. Then:
 
-    python experiments/evaluate.py --run runs/deeplab --split test --inference.flip
-    python experiments/predict.py --run runs/deeplab --images "photos/*.jpg"
-    python experiments/export.py --run runs/deeplab
+    jaxseg evaluate --run runs/deeplab --split test --inference.flip
+    jaxseg predict --run runs/deeplab --images "photos/*.jpg"
+    jaxseg export --run runs/deeplab
 """
 
 import json
 import math
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -27,12 +26,15 @@ from contextlib import nullcontext
 import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
-from segmentation import evaluated, functions, make_loss, pretrained, start
-from segmentation_data import load
-from train_config import MAY_DIFFER, PRESETS, Config, default_preset
-from train_report import RunLog, report
 
 from jaxseg import cli, data, metrics
+from jaxseg.commands.data import load
+from jaxseg.commands.loss import make_loss
+from jaxseg.commands.model import functions, load_pretrained
+from jaxseg.commands.run import evaluated, start
+from jaxseg.commands.train_config import COMMON, MAY_DIFFER, PRESETS, Config, default_preset
+from jaxseg.commands.train_report import RunLog, report
+from jaxseg.startup import Stopped
 from jaxseg.training import (
     Diverged,
     TrainState,
@@ -50,7 +52,7 @@ from jaxseg.training.preemption import StopRequest, stop_requests
 
 WRITTEN = ("metrics.jsonl", "results.csv", "summary.md", "curves.png", "panel.png")
 CACHED = 1 << 30
-"""Bytes up to which a split is decoded once and kept; larger ones are decoded as they are read."""
+"""Bytes up to which a split is decoded once and kept; a larger one is decoded as it is read."""
 
 
 def main(config: Config) -> None:
@@ -100,7 +102,7 @@ def _train(config: Config, dataset: data.Dataset) -> None:
 
 
 class Training:
-    """One run: what it reads, steps and writes."""
+    """A run: what it reads, how it steps, and what it writes."""
 
     def __init__(
         self, config: Config, dataset: data.Dataset, checkpoints: Checkpoints, stop: StopRequest
@@ -160,7 +162,7 @@ class Training:
         except Diverged as error:
             self.checkpoints.wait()
             raise SystemExit(
-                f"train: {error} The rate was --optimizer.learning-rate "
+                f"jaxseg train: {error} The rate was --optimizer.learning-rate "
                 f"{self.config.optimizer.learning_rate:g}; another one starts again, with "
                 f"--overwrite or another --out. In {self.config.out} the checkpoints of the steps "
                 f"{self.checkpoints.steps()} stay."
@@ -170,22 +172,22 @@ class Training:
         return state
 
     def evaluate(self, state: TrainState) -> np.ndarray:
-        """The confusion matrix of the validation split, int64."""
+        """Count the confusion matrix of the validation split, int64."""
         total = np.zeros((self.info.classes, self.info.classes), np.int64)
-        own = slice(jax.process_index(), None, jax.process_count())
+        share = slice(jax.process_index(), None, jax.process_count())
         params, stats = evaluated(state)
         size = self.config.batch_size
         for batch in data.padded_batches(self.validation, batch_size=size):
-            placed = self.put({name: array[own] for name, array in batch.items()})
+            placed = self.put({name: array[share] for name, array in batch.items()})
             total += np.asarray(self.evaluate_step(params, stats, placed), np.int64)
         return total
 
     def _begin(self) -> tuple[TrainState, int]:
-        """The state to start from, and how many steps it has taken."""
+        """Return the state to start from, and how many steps it has taken."""
         config = self.config
         state = start(config.model, config.optimizer, self.info, config.steps, config.seed)
         if config.model.weights is not None and not config.resume:
-            state = pretrained(config.model, config.model.weights, self.info, state)
+            state = load_pretrained(config.model, config.model.weights, self.info, state)
         state, done = replicate(state, self.mesh), 0
         if config.resume and self.checkpoints.latest() is not None:
             try:
@@ -200,7 +202,7 @@ class Training:
         return state, done
 
     def _beginning(self, state: TrainState, done: int) -> str:
-        """What is about to happen: the first thing that a user sees, while the step compiles."""
+        """Say what is about to happen, which the user reads while the step compiles."""
         config, (height, width) = self.config, self.info.size
         head = f"Going on from step {done}: " if done else ""
         if config.resume and not done:
@@ -212,8 +214,8 @@ class Training:
             f"{height}x{width} pixels. Compiling first."
         )
 
-    def _watch(self, count: int, state: TrainState, seen: dict[str, np.ndarray]) -> bool:
-        """Log, evaluate and save where it is time; whether to stop."""
+    def _watch(self, count: int, state: TrainState, history: dict[str, np.ndarray]) -> bool:
+        """Log, evaluate and save where it is time; return whether to stop."""
         config, now = self.config, time.perf_counter()
         stopping = self.stop.anywhere()
         last = count == config.steps
@@ -221,8 +223,8 @@ class Training:
         self.log.write(
             {
                 "step": count,
-                "loss": float(np.mean(seen["loss"])),
-                "gradient_norm": float(np.mean(seen["gradient_norm"])),
+                "loss": float(np.mean(history["loss"])),
+                "gradient_norm": float(np.mean(history["gradient_norm"])),
                 "learning_rate": float(np.asarray(schedule(count - 1))),
                 "images_per_second": (count - self.logged) * config.batch_size / (now - self.clock),
             }
@@ -243,7 +245,7 @@ class Training:
         return stopping
 
     def _transform(self, key, batch):
-        """Augmentation and normalisation, on the device."""
+        """Augment and normalize a batch, on the device."""
         images, labels = data.augment(
             key,
             batch["image"],
@@ -272,7 +274,7 @@ class Training:
 
 
 def _check_run(config: Config, info: data.DatasetInfo) -> None:
-    """Refuse what makes no run, before anything of an earlier one is removed."""
+    """Refuse an impossible run before anything of an earlier one is removed."""
     batch_mesh(config.batch_size, space=config.space)
     jax.eval_shape(lambda: start(config.model, config.optimizer, info, config.steps, config.seed))
 
@@ -292,7 +294,7 @@ def _check_data(config: Config, now: data.DatasetInfo) -> None:
 
 
 def _fits(dataset: data.Dataset, split: str) -> bool:
-    """Whether a split may be kept decoded in memory."""
+    """Tell whether a split may be kept decoded in memory."""
     info = dataset.info
     return dataset.splits[split] * math.prod(info.size) * (info.channels + 1) <= CACHED
 
@@ -301,16 +303,18 @@ def _passed(before: int, now: int, every: int) -> bool:
     return before // every < now // every
 
 
-def command(args: Sequence[str] | None = None) -> None:
-    """Read the command line, run, and say what is wrong in one line where something is."""
-    words = sys.argv[1:] if args is None else args
+def command(args: Sequence[str]) -> None:
+    """Read the command line and train."""
+    config = cli.parse(
+        PRESETS,
+        default_preset(args),
+        description=__doc__,
+        args=args,
+        program="jaxseg train",
+        common=COMMON,
+    )
     try:
-        main(cli.parse(PRESETS, default_preset(words), description=__doc__, args=words))
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"train: {error}") from error
-    except KeyboardInterrupt:
-        raise SystemExit("train: interrupted; --resume goes on from the last checkpoint.") from None
-
-
-if __name__ == "__main__":
-    command()
+        main(config)
+    except Stopped as stop:
+        stop.advice = f"To go on from the last checkpoint in {config.out}, add --resume."
+        raise

@@ -1,4 +1,4 @@
-"""What a training run is made of: its configuration and presets."""
+"""The configuration of a training run, and presets of it."""
 
 import importlib.util
 import itertools
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from segmentation import LossConfig, ModelConfig
-from segmentation_data import DataConfig
-
+from jaxseg.commands.data import DataConfig
+from jaxseg.commands.loss import LossConfig
+from jaxseg.commands.model import ModelConfig
 from jaxseg.data import Augmentation
 from jaxseg.training import OptimizerConfig
 
@@ -32,6 +32,19 @@ MAY_DIFFER = (
     "data.data_dir",
 )
 """Fields that may change when a run goes on."""
+COMMON = (
+    "preset",
+    "data.name",
+    "data.directory",
+    "data.size",
+    "model.name",
+    "out",
+    "steps",
+    "batch_size",
+    "optimizer.learning_rate",
+    "resume",
+)
+"""Fields on the first page of help."""
 
 
 @dataclass(frozen=True)
@@ -39,29 +52,30 @@ class Config:
     """A training run.
 
     Attributes:
-        model: the net.
-        data: the data set.
-        optimizer: how it is trained.
-        augmentation: what is done to each training image.
-        loss: what is minimised.
-        steps: batches to train on.
-        batch_size: images a step, of all devices together.
-        seed: of the weights, of the order of the images, of augmentation and dropout.
-        log_every: steps between two lines of metrics.jsonl.
-        evaluate_every: steps between two evaluations on the validation split.
-        save_every: steps between two checkpoints; the last step is always saved.
-        keep: newest checkpoints that stay.
-        out: where the run's files go.
-        resume: go on with the run in `out`.
-        resume_step: the checkpoint to go on from; None: the newest. Later ones are removed.
-        overwrite: start again over what is in `out`.
+        model: The net.
+        data: The data set.
+        optimizer: How it is trained.
+        augmentation: Changes of each training image.
+        loss: The loss.
+        steps: Batches to train on.
+        batch_size: Images a step, of all devices together.
+        seed: Seed of the weights, of the order of the images, of augmentation and dropout.
+        log_every: Steps between two lines of metrics.jsonl.
+        evaluate_every: Steps between two evaluations on the validation split.
+        save_every: Steps between two checkpoints; the last step is always saved.
+        keep: Number of the newest checkpoints that are kept.
+        out: Folder of the run.
+        preset: Preset that the other values come from.
+        resume: Go on with the run in `out`.
+        resume_step: The checkpoint to go on from; None is the newest. Later ones are removed.
+        overwrite: Start again over what is in `out`.
         devices: XLA devices of the CPU; other accelerators are all used.
-        space: devices that share the height of each image.
+        space: Devices that share the height of each image.
         coordinator: host:port of process 0 where several processes train one net.
-        processes: how many they are. The curve is that of one process, but for rounding, and for
-            dropout, which goes by an image's place in the batch.
-        process: which one this is.
-        tensorboard: write event files too (needs tensorboardX).
+        processes: Number of these processes. The curve is that of one process except for rounding,
+            and for dropout, which depends on an image's place in the batch.
+        process: Number of this process.
+        tensorboard: Write event files too (needs tensorboardX).
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -89,7 +103,7 @@ class Config:
     tensorboard: bool = False
 
     def __post_init__(self):
-        """Refuse numbers that make no run."""
+        """Refuse numbers that cannot be run."""
         for name in ("steps", "batch_size", "log_every", "evaluate_every", "save_every", "keep"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
@@ -160,7 +174,7 @@ PRESETS = {
 
 
 def default_preset(words: Sequence[str]) -> str:
-    """The preset that goes with the data set that a command line names."""
+    """Choose the preset that goes with the data set that a command line names."""
     split = " ".join(words).replace("=", " ").split()
     name = dict(itertools.pairwise(split)).get("--data.name", "mosaic")
     return {"mosaic": "quick", "camvid": "camvid"}.get(name, "folder")

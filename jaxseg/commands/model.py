@@ -1,0 +1,171 @@
+"""Nets by name: what the commands build, train and open again."""
+
+import functools
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxseg import data, interop, models, nn
+from jaxseg.training import TrainState
+
+ModelName = Literal[
+    "unet",
+    "fcn",
+    "fcn32s",
+    "fcn16s",
+    "fcn8s",
+    "deeplabv3",
+    "deeplabv3plus",
+    "encoder_unet",
+    "lraspp",
+    "drn",
+]
+NETS: dict[str, tuple[type[models.Segmenter], dict[str, Any]]] = {
+    "fcn": (models.FCN, {"backbone": "resnet18"}),
+    "fcn32s": (models.SkipFCN, {"backbone": "resnet18", "finest": 32}),
+    "fcn16s": (models.SkipFCN, {"backbone": "resnet18", "finest": 16}),
+    "fcn8s": (models.SkipFCN, {"backbone": "resnet18", "finest": 8}),
+    "deeplabv3": (models.DeepLabV3, {"backbone": "resnet18"}),
+    "deeplabv3plus": (models.DeepLabV3Plus, {"backbone": "resnet18", "output_stride": 16}),
+    "encoder_unet": (models.EncoderUNet, {"backbone": "resnet18"}),
+    "lraspp": (models.LRASPP, {}),
+    "drn": (models.DRN, {}),
+}
+"""Every net on an encoder, and the options that it is built with unless asked otherwise."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A net by name, and its options.
+
+    Attributes:
+        name: Architecture.
+        backbone: Encoder of all but "unet", a name of `models.ENCODERS`; None: a MobileNet for
+            "lraspp", a DRN for "drn", and "resnet18" for the others.
+        width: Channels of the first stage of a ResNet or a DRN; those of the other stages are
+            multiples. None: as published.
+        output_stride: Output stride of the encoder; None: 8 for "fcn", "deeplabv3" and "drn", 16
+            for "deeplabv3plus" and "lraspp", 32 for the others.
+        features: Channels of the head of "deeplabv3", "deeplabv3plus" and "lraspp"; None: as
+            published.
+        widths: Channels of each level of "unet".
+        residual: Put shortcuts into the blocks of "unet".
+        skips: Long skips of "unet".
+        auxiliary: Train a second head too, at half the weight.
+        dropout: Share of the features dropped in training, before the classifier ("unet": at the
+            lowest level).
+        norm: Normalization.
+        dtype: Type that is computed in; parameters stay float32.
+        remat: Recompute activations in the backward pass rather than keep them.
+        weights: torchvision's weights to start from (.safetensors, or .pth): those of the same net
+            for "fcn" and "deeplabv3", those of the encoder for the others. Arrays of another
+            shape, such as the classifier of other classes, stay as drawn.
+    """
+
+    name: ModelName = "unet"
+    backbone: str | None = None
+    width: int | None = None
+    output_stride: int | None = None
+    features: int | None = None
+    widths: tuple[int, ...] = (16, 32, 64, 128, 256)
+    residual: bool = False
+    skips: Literal["concat", "sum", "none"] = "concat"
+    auxiliary: bool = False
+    dropout: float = 0.1
+    norm: Literal["batch", "group"] = "batch"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    remat: bool = False
+    weights: Path | None = None
+
+
+def build(config: ModelConfig, classes: int, channels: int, rngs: nnx.Rngs) -> Any:
+    """Build the net, with fresh weights.
+
+    Args:
+        config: The net and its options.
+        classes: Channels of the logits.
+        channels: Channels of the images.
+        rngs: Draws the weights.
+
+    Raises:
+        ValueError: An option does not fit the net.
+    """
+    common: dict[str, Any] = {
+        "classes": classes,
+        "inputs": channels,
+        "norm": config.norm,
+        "dtype": config.dtype,
+        "remat": config.remat,
+        "dropout": config.dropout,
+        "rngs": rngs,
+    }
+    if config.name == "unet":
+        if config.auxiliary:
+            raise ValueError("model.auxiliary: unet has no second head: leave it out.")
+        return models.UNet(
+            widths=config.widths, residual=config.residual, skips=config.skips, **common
+        )
+    net, fields = NETS[config.name]
+    if config.features is not None and config.name not in ("deeplabv3", "deeplabv3plus", "lraspp"):
+        raise ValueError(f"model.features: {config.name} has no such choice: leave it out.")
+    fields = {**fields, **common, "auxiliary": config.auxiliary}
+    backbone = config.backbone or fields.get("backbone")
+    if config.width is not None:
+        known = models.ENCODERS.get(backbone or "")
+        if not isinstance(known, models.ResNetSize | models.DRNSize):
+            raise ValueError(
+                f"model.width={config.width}: {backbone or config.name} comes in one width: leave "
+                "it out, or name a ResNet or a DRN as model.backbone."
+            )
+        backbone = replace(known, width=config.width)
+    asked = {
+        "backbone": backbone,
+        "output_stride": config.output_stride,
+        "features": config.features,
+    }
+    return net(**fields | {name: value for name, value in asked.items() if value is not None})
+
+
+def functions(config: ModelConfig, classes: int, channels: int):
+    """Return `(init, apply)` of the net as `nn.functional` does; with both heads in training."""
+    init, plain = nn.functional(lambda rngs: build(config, classes, channels, rngs))
+
+    def apply(params, stats, images, *, train: bool, **options):
+        method = "with_auxiliary" if train and config.auxiliary else None
+        return plain(params, stats, images, train=train, method=method, **options)
+
+    return init, apply
+
+
+def load_pretrained(
+    config: ModelConfig, weights: Path, info: data.DatasetInfo, state: TrainState
+) -> TrainState:
+    """Put torchvision's weights into the state before the first step, and print what did not fit.
+
+    Args:
+        config: The net.
+        weights: The file.
+        info: The data set.
+        state: The state as drawn.
+
+    Raises:
+        ValueError: The net has no encoder, or nothing fits.
+    """
+    make = functools.partial(build, config, info.classes, info.channels)
+    graphdef = nnx.graphdef(nnx.eval_shape(lambda: make(nnx.Rngs(0))))
+    net = nnx.merge(graphdef, state.params, state.stats, copy=True)
+    if isinstance(net, models.UNet):
+        raise ValueError("model.weights: unet has no encoder of torchvision's: leave them out.")
+    whole = isinstance(net, models.FCN | models.DeepLabV3)
+    target = net if whole else net.backbone
+    report = interop.load_torchvision(target, weights, strict=False)
+    if len(report.missing) == len(nnx.to_flat_state(nnx.state(target))):
+        raise ValueError(f"model.weights={weights} hold nothing of {config.name}:\n{report}")
+    print(f"Weights of {weights}: {report}")
+    _, params, stats = nnx.split(net, nnx.Param, ...)
+    average = state.average and jax.tree.map(jnp.copy, (params, stats))
+    return replace(state, params=params, stats=stats, average=average)
