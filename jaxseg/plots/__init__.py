@@ -14,9 +14,9 @@ from jaxseg.plots.fields import effective_field, field_growth, path_counts, wind
 from jaxseg.plots.gradients import gradient_profile
 from jaxseg.plots.images import image_strip, to_rgb
 from jaxseg.plots.landscape import loss_contours, shape_against_depth
+from jaxseg.plots.overlays import class_bars, contact_sheet, overlay
 from jaxseg.plots.paths import ByLength, Lesions, gradient_by_length, lesions
 from jaxseg.plots.runs import confusion_figure, prediction_panel, run_curves
-from jaxseg.plots.scenes import class_bars, contact_sheet, overlay
 from jaxseg.plots.signals import log_growth, shattering, signal_profiles
 from jaxseg.plots.strides import output_strides
 from jaxseg.plots.style import CYCLE, NEUTRAL

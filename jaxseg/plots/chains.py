@@ -22,21 +22,21 @@ def chain(
     index: int,
     title: str = "",
 ) -> Figure:
-    """The rows of pixels of a chain, the input lowest, and what one output pixel sees of each.
+    """Draw the rows of pixels of a chain, the input lowest, and what one output pixel sees of each.
 
-    A pixel is the darker the more paths lead from it to the output; of the input's, the numbers of
-    paths are written below, and a pixel inside of the field that none leads from is a hole.
+    The more paths lead from a pixel to the output, the darker it is. The numbers of paths from the
+    pixels of the input are written below; a pixel inside the field without a path is a hole.
 
     Args:
-        links: a matrix a layer, (outputs, inputs), true where that output sees that input.
-        places: where the pixels of each row lie, in pixels of the input, the input's row first; an
-            entry more than `links`.
-        names: of the rows.
-        index: of the output pixel.
-        title: of the figure.
+        links: One matrix a layer, (outputs, inputs), true where the output sees the input.
+        places: Positions of the pixels of each row, in pixels of the input, the input's row first;
+            one entry more than `links`.
+        names: Names of the rows.
+        index: Index of the output pixel.
+        title: Title of the figure.
 
     Raises:
-        ValueError: numbers of rows or pixels that do not fit, or an index outside of the output.
+        ValueError: Numbers of rows or pixels do not fit, or the index is outside of the output.
     """
     _check(links, places, names, index)
     counts = [np.zeros(len(places[-1]))]
@@ -49,13 +49,13 @@ def chain(
         _lines(axes, matrix, counts[row + 1] > 0, places[row], places[row + 1], row)
     for row, (place, count) in enumerate(zip(places, counts, strict=True)):
         shade = np.where(count > 0, 0.35 + 0.65 * count / max(count.max(), 1), 0)
-        colours = np.where((count > 0)[:, None], colormaps["Blues"](shade), colormaps["Greys"](0.1))
+        colors = np.where((count > 0)[:, None], colormaps["Blues"](shade), colormaps["Greys"](0.1))
         edges = [_SEEN if seen else "#bbbbbb" for seen in count > 0]
         axes.scatter(
             place,
             np.full(len(place), row),
             s=_area(places),
-            c=colours,
+            c=colors,
             edgecolors=edges,
             linewidths=0.8,
             zorder=3,
@@ -71,14 +71,14 @@ def chain(
 
 
 def _area(places: Sequence[np.ndarray]) -> float:
-    """Of a marker, so that the pixels of the densest row do not touch."""
+    """Choose the area of a marker so that the pixels of the densest row do not touch."""
     span = max(float(np.ptp(place)) for place in places) + 1
     closest = min((float(np.diff(place).min()) for place in places if len(place) > 1), default=1.0)
     return float(np.clip((420 * closest / span) ** 2, 3, 90))
 
 
 def _lines(axes: Axes, matrix, used: np.ndarray, low, high, row: int) -> None:
-    """What every pixel of a row sees, in grey, and what those on a path see."""
+    """Draw what every pixel of a row sees, in gray, and what those on a path see, in blue."""
     outputs, inputs = np.nonzero(matrix)
     ends = np.stack(
         [
@@ -93,7 +93,7 @@ def _lines(axes: Axes, matrix, used: np.ndarray, low, high, row: int) -> None:
 
 
 def _field(axes: Axes, place: np.ndarray, count: np.ndarray) -> None:
-    """The field below the input: its extent, its holes, and the numbers of paths where few."""
+    """Draw the field below the input: its extent, its holes, and the numbers of paths if few."""
     seen = np.flatnonzero(count)
     if not len(seen):
         return

@@ -1,7 +1,7 @@
-"""Receptive fields: their windows, their paths and holes, where they look, and how they grow.
+"""Receptive fields: windows, paths and holes, effective fields, and growth with depth.
 
-A window is ((top, bottom), (left, right)), first and last pixel of each axis, both included. It may
-leave the image: what it sees there is padding.
+A window is ((top, bottom), (left, right)), the first and the last pixel of each axis, both
+included. It may leave the image: what it sees there is padding.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,13 +25,13 @@ GAUSSIAN = "#e76f2c"
 ENERGY = "#6a51a3"
 DASHES = (0, (4, 2))
 PAPER = "#e4e4e4"
-"""Where there is no image."""
+"""Background outside of the image."""
 GROWTH = {
     "plain": {"color": "#777777", "marker": "s", "markersize": 4, "linewidth": 1.6},
     "striding": {"color": "#e39aa0", "marker": "^", "markersize": 9, "linewidth": 5},
     "dilation": {"color": "#0b5fa5", "marker": "o", "markersize": 4, "linewidth": 1.6},
 }
-"""Striding is wide and pale, for dilation may lie on top of it."""
+"""Line styles. Striding is wide and pale because dilation may lie on top of it."""
 
 
 def windows(
@@ -41,28 +41,28 @@ def windows(
     *,
     title: str = "",
 ) -> Figure:
-    """Receptive fields as frames on an image.
+    """Draw receptive fields as frames on an image.
 
     Args:
         image: (height, width) or (height, width, channels) in 0..1; or a size (height, width),
             whose pixels are drawn as a grid.
-        windows: of one output pixel at each layer, say; drawn in this order, and where one is
-            equal to an earlier one, its dashes let that one through.
-        labels: a name a window, shown beside its height × width.
-        title: of the figure.
+        windows: Windows, such as those of one output pixel at each layer, drawn in this order. One
+            that equals an earlier one is dashed, so that both can be seen.
+        labels: One name a window, shown beside its height × width.
+        title: Title of the figure.
     """
     figure = Figure(figsize=(6.6, 4.6), layout="constrained")
     axes = figure.subplots()
     size = image if isinstance(image, tuple) else image.shape[:2]
     _backdrop(axes, image, size)
-    colours = colormaps["plasma"](np.linspace(0, 0.9, len(windows)))
+    colors = colormaps["plasma"](np.linspace(0, 0.9, len(windows)))
     handles = []
-    for window, label, colour in zip(windows, labels, colours, strict=True):
+    for window, label, color in zip(windows, labels, colors, strict=True):
         height, width = (high - low + 1 for low, high in window)
         again = any(np.array_equal(window, w) for w in windows[: len(handles)])
         style = {
             "fill": False,
-            "edgecolor": colour,
+            "edgecolor": color,
             "linewidth": 1.8,
             "linestyle": (0, (3, 3)) if again else "-",
         }
@@ -81,7 +81,7 @@ def windows(
 
 
 def _backdrop(axes: Axes, image: Any, size: tuple[int, ...]) -> None:
-    """The image, or its empty pixels, on a grey where there are none."""
+    """Draw the image, or empty pixels, on a gray background."""
     axes.set_facecolor(PAPER)
     height, width = size
     if isinstance(image, tuple):
@@ -96,13 +96,13 @@ def _backdrop(axes: Axes, image: Any, size: tuple[int, ...]) -> None:
 
 
 def _frame(window: Window, **style: Any) -> Rectangle:
-    """Around the pixels, whose centres are at integers."""
+    """Frame pixels, whose centers are at integers."""
     (top, bottom), (left, right) = window
     return Rectangle((left - 0.5, top - 0.5), right - left + 1, bottom - top + 1, **style)
 
 
 def _look_at(axes: Axes, low: np.ndarray, high: np.ndarray) -> None:
-    """Everything from pixel `low` to pixel `high` (row, column), with a margin around it."""
+    """Show everything from pixel `low` to pixel `high` (row, column), with a margin around it."""
     margin = 0.5 + 0.03 * np.max(high - low + 1)
     axes.set(
         xlim=(low[1] - margin, high[1] + margin),
@@ -112,16 +112,16 @@ def _look_at(axes: Axes, low: np.ndarray, high: np.ndarray) -> None:
 
 
 def path_counts(counts: Mapping[str, np.ndarray], *, title: str = "") -> Figure:
-    """How many paths lead from each pixel to one output, on one log scale, and the holes.
+    """Draw how many paths lead from each pixel to one output, on one log scale, and the holes.
 
     Args:
-        counts: name -> (height, width) counts, as `np.outer(c, c)` of `hybrid_dilation(...).counts`
-            or the sums of an upconvolution's overlaps; each is shown relative to its largest.
-            Where the count is zero there is a hole.
-        title: of the figure.
+        counts: Name -> (height, width) counts, such as `np.outer(c, c)` of
+            `hybrid_dilation(...).counts` or the sums of an upconvolution's overlaps. Each is shown
+            relative to its largest; a count of zero is a hole.
+        title: Title of the figure.
 
     Raises:
-        ValueError: counts that have not two axes, or are nowhere positive.
+        ValueError: Counts do not have two axes, or are nowhere positive.
     """
     for name, count in counts.items():
         if np.ndim(count) != 2 or not np.max(count, initial=0) > 0:
@@ -166,22 +166,21 @@ def effective_field(
     labels: Sequence[str],
     title: str = "",
 ) -> Figure:
-    """Effective fields in their theoretical windows, and below them their sums over the rows.
+    """Draw effective fields in their theoretical windows, and below them their sums over rows.
 
-    With the Gaussian that was fitted: its ellipses of one and two standard deviations, and its
+    The Gaussian that was fitted is drawn too: ellipses of one and two standard deviations, and its
     density along the columns. (A cut along a single row may lie in the holes of a dilated net.)
 
     Args:
-        energy: (rows, columns) shares of each panel, an `EffectiveField.energy` as it is or
-            entries of several.
-        windows: the theoretical field of each.
+        energy: (rows, columns) shares of each panel, such as `EffectiveField.energy`.
+        windows: The theoretical field of each panel.
         centre: (row, column) of each fitted Gaussian, in pixels.
-        width: its standard deviation along rows and columns, in pixels.
-        labels: a name a panel.
-        title: of the figure.
+        width: Its standard deviation along rows and columns, in pixels.
+        labels: One name a panel.
+        title: Title of the figure.
 
     Raises:
-        ValueError: an energy that has not two axes.
+        ValueError: An energy does not have two axes.
     """
     figure = Figure(figsize=(0.8 + 2.6 * len(energy), 5.6), layout="constrained")
     figure.suptitle(title, fontsize=10)
@@ -218,7 +217,7 @@ def effective_field(
 def _heat(
     axes: Axes, map_: np.ndarray, window: Window, centre: np.ndarray, width: np.ndarray
 ) -> None:
-    """A map of energy, the window, and the ellipses of one and two standard deviations."""
+    """Draw a map of energy, the window, and ellipses of one and two standard deviations."""
     axes.set_facecolor(PAPER)
     axes.imshow(map_, cmap="Purples", norm=PowerNorm(0.5, 0, map_.max() or 1))
     axes.add_patch(_frame(window, fill=False, edgecolor=WINDOW, linewidth=1.5))
@@ -242,7 +241,7 @@ def _heat(
 def _profile(
     axes: Axes, shares: np.ndarray, window: Window, centre: np.ndarray, width: np.ndarray
 ) -> None:
-    """The map's share of each column, and the Gaussian's."""
+    """Draw the map's share of each column, and the Gaussian's."""
     columns = np.arange(len(shares))
     axes.fill_between(columns, shares, step="mid", color=ENERGY, alpha=0.35, linewidth=0)
     axes.step(columns, shares, where="mid", color=ENERGY, linewidth=1)
@@ -274,14 +273,14 @@ def field_growth(
     layers: str = "convolutions",
     title: str = "",
 ) -> Figure:
-    """Size of the receptive field against depth, on a log scale.
+    """Draw the size of the receptive field against depth, on a log scale.
 
     Args:
-        depths: layers so far, the same for every line.
-        sizes: name -> pixels an axis, an entry a depth; "plain", "striding" and "dilation" have
-            colours of their own.
-        layers: what depth counts.
-        title: of the figure.
+        depths: Numbers of layers, the same for every line.
+        sizes: Name -> pixels an axis, one entry a depth; "plain", "striding" and "dilation" have
+            line styles of their own.
+        layers: What depth counts.
+        title: Title of the figure.
     """
     figure = Figure(figsize=(5.2, 3.6), layout="constrained")
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""A training run: its curves, what the net predicts and how sure it is, what it confuses."""
+"""Figures of a training run: its curves, predictions with their uncertainty, and confusion."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -9,15 +9,15 @@ from matplotlib.patches import Patch
 
 from jaxseg.plots.images import to_rgb
 
-BLUE, ORANGE, GREY = "#0b5fa5", "#f08c2e", "#555555"
+BLUE, ORANGE, GRAY = "#0b5fa5", "#f08c2e", "#555555"
 
 
 def run_curves(log: Iterable[Mapping[str, Any]], *, title: str) -> Figure:
-    """Loss, gradient norm and learning rate by step, and the validation's mean IoU and accuracy.
+    """Draw loss, gradient norm and learning rate by step, and IoU and accuracy on validation.
 
     Args:
-        log: the records of a run's metrics.jsonl.
-        title: of the figure.
+        log: The records of a run's metrics.jsonl.
+        title: Title of the figure.
     """
     records = list(log)
     trained = [r for r in records if "loss" in r]
@@ -30,18 +30,18 @@ def run_curves(log: Iterable[Mapping[str, Any]], *, title: str) -> Figure:
     left.plot(steps, losses, color=BLUE, alpha=0.3, linewidth=1)
     left.plot(steps, _smooth(losses), color=BLUE)
     left.set_ylabel("training loss")
-    middle.semilogy(steps, [r["gradient_norm"] for r in trained], color=GREY, linewidth=1)
+    middle.semilogy(steps, [r["gradient_norm"] for r in trained], color=GRAY, linewidth=1)
     middle.set_ylabel("gradient norm")
     rate = middle.twinx()
     rate.plot(steps, [r["learning_rate"] for r in trained], color=ORANGE)
     rate.set_ylabel("learning rate", color=ORANGE)
     rate.set_ylim(bottom=0)
     at = [r["step"] for r in validated]
-    for name, label, colour in (
+    for name, label, color in (
         ("mean_iou", "mean IoU", BLUE),
-        ("pixel_accuracy", "pixel accuracy", GREY),
+        ("pixel_accuracy", "pixel accuracy", GRAY),
     ):
-        right.plot(at, [r[name] for r in validated], "o-", color=colour, label=label, markersize=4)
+        right.plot(at, [r[name] for r in validated], "o-", color=color, label=label, markersize=4)
     right.set_ylim(0, 1)
     right.set_ylabel("on the validation split")
     right.legend(loc="lower right", frameon=False)
@@ -61,16 +61,16 @@ def prediction_panel(
     class_names: Sequence[str],
     title: str,
 ) -> Figure:
-    """A row an image: the image, its mask, the prediction, and the entropy of the prediction.
+    """Draw a row an image: the image, its mask, the prediction and the prediction's entropy.
 
     Args:
         images: (n, height, width, channels), 8 bits.
         labels: (n, height, width); 255 is white.
-        predictions: likewise.
-        uncertainty: (n, height, width), 0 (sure) to 1 (no idea).
-        palette: a colour a class.
-        class_names: a name a class.
-        title: of the figure.
+        predictions: (n, height, width).
+        uncertainty: (n, height, width), from 0 (certain) to 1 (undecided).
+        palette: A color a class.
+        class_names: A name a class.
+        title: Title of the figure.
     """
     count, height, width = labels.shape
     cell = 2.7
@@ -94,12 +94,12 @@ def prediction_panel(
 
 
 def confusion_figure(confusion: np.ndarray, class_names: Sequence[str], *, title: str) -> Figure:
-    """Where the pixels of each class go: a row a label, in shares of the class.
+    """Draw how the pixels of each class are predicted: a row a label, in shares of the class.
 
     Args:
         confusion: (classes, classes) counts, by label and prediction.
-        class_names: a name a class.
-        title: of the figure.
+        class_names: A name a class.
+        title: Title of the figure.
     """
     counts = np.asarray(confusion, np.float64)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
@@ -112,13 +112,13 @@ def confusion_figure(confusion: np.ndarray, class_names: Sequence[str], *, title
     axes.set_xticks(range(n), class_names, rotation=60, ha="right", fontsize=8)
     axes.set_yticks(range(n), class_names, fontsize=8)
     axes.set_xlabel("predicted")
-    axes.set_ylabel("labelled")
+    axes.set_ylabel("labeled")
     if n <= 25:
         for i, j in np.ndindex(n, n):
             if shares[i, j] >= 0.005:
-                colour = "white" if shares[i, j] > 0.55 else "#222222"
+                color = "white" if shares[i, j] > 0.55 else "#222222"
                 text = f"{100 * shares[i, j]:.0f}"
-                axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=7)
+                axes.text(j, i, text, ha="center", va="center", color=color, fontsize=7)
     figure.colorbar(shown, ax=axes, shrink=0.8, label="share of the label's pixels")
     return figure
 
@@ -126,9 +126,9 @@ def confusion_figure(confusion: np.ndarray, class_names: Sequence[str], *, title
 def _legend(figure: Figure, palette, class_names) -> None:
     patches = [
         Patch(
-            facecolor=tuple(c / 255 for c in colour), edgecolor="#999999", linewidth=0.5, label=name
+            facecolor=tuple(c / 255 for c in color), edgecolor="#999999", linewidth=0.5, label=name
         )
-        for colour, name in zip(palette, class_names, strict=True)
+        for color, name in zip(palette, class_names, strict=True)
     ]
     figure.legend(
         handles=patches[:40],

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 _IGNORED = 255
 _VEIL = 0.35  # brightness of ignored pixels, and what every other stripe adds to it
@@ -19,29 +19,29 @@ _WIDTH = 11.0  # of a contact sheet, in inches
 def overlay(
     image: np.ndarray,
     label: np.ndarray,
-    palette: Sequence[Colour],
+    palette: Sequence[Color],
     *,
     alpha: float = 0.45,
     ignore_index: int = _IGNORED,
 ) -> np.ndarray:
-    """Tints an image by its labels; classes border on a line of their full colour.
+    """Tint an image by its labels, with a line of full color along the borders of classes.
 
-    Ignored pixels are shown dark, grey and striped.
+    Ignored pixels are dark, gray and striped.
 
     Args:
         image: (height, width, channels) with 1 or 3 channels, in 0..1.
         label: (height, width) of integers.
-        palette: The colour of every class, in 0..255.
-        alpha: Of the tint, 0 for none.
+        palette: The color of every class, in 0..255.
+        alpha: Opacity of the tint; 0 is none.
         ignore_index: The label of ignored pixels.
 
     Returns:
         (height, width, 3) in 0..1.
     """
     picture = np.broadcast_to(np.clip(image, 0, 1), (*label.shape, 3))
-    colours = np.zeros((256, 3))
-    colours[: len(palette)] = np.asarray(palette) / 255
-    tint = colours[label.astype(np.uint8)]
+    colors = np.zeros((256, 3))
+    colors[: len(palette)] = np.asarray(palette) / 255
+    tint = colors[label.astype(np.uint8)]
     strength = np.where(_borders(label), 1 - (1 - alpha) / 4, alpha)[..., None]
     tinted = (1 - strength) * picture + strength * tint
     veiled = _VEIL * (picture.mean(-1, keepdims=True) + _stripes(label.shape)[..., None])
@@ -51,7 +51,7 @@ def overlay(
 def contact_sheet(
     images: Sequence[np.ndarray],
     labels: Sequence[np.ndarray],
-    palette: Sequence[Colour],
+    palette: Sequence[Color],
     class_names: Sequence[str],
     *,
     columns: int = 4,
@@ -59,17 +59,17 @@ def contact_sheet(
     title: str = "",
     ignore_index: int = _IGNORED,
 ) -> Figure:
-    """Each image beside itself with its labels laid over it, above a legend of the classes.
+    """Draw each image beside itself with its labels laid over it, and a legend of the classes.
 
     Args:
-        images: Of one size, (height, width, channels) with 1 or 3 channels, in 0..1.
-        labels: One an image, (height, width).
-        palette: The colour of every class, in 0..255.
-        class_names: Their names. The legend has the classes that occur, the frequent first where
-            there is not room for all.
-        columns: Pairs in a row.
-        titles: One an image, or none.
-        title: Of the figure.
+        images: Images of one size, (height, width, channels) with 1 or 3 channels, in 0..1.
+        labels: One label map an image, (height, width).
+        palette: The color of every class, in 0..255.
+        class_names: The name of every class. The legend has the classes that occur, and the most
+            frequent ones if there is not room for all.
+        columns: Pairs of pictures in a row.
+        titles: One title an image, or none.
+        title: Title of the figure.
         ignore_index: The label of ignored pixels.
 
     Raises:
@@ -127,23 +127,23 @@ def contact_sheet(
 def class_bars(
     pixels: Mapping[str, np.ndarray],
     images: Mapping[str, np.ndarray],
-    palette: Sequence[Colour],
+    palette: Sequence[Color],
     class_names: Sequence[str],
     *,
     most: int = 40,
     title: str = "",
 ) -> Figure:
-    """How much of the pixels and how many of the images each class has, the largest first.
+    """Draw each class's share of the pixels and of the images, the largest first.
 
-    The first split is drawn as bars, with its numbers beside them; the others as marks.
+    The first split is drawn as bars with numbers, the others as marks.
 
     Args:
-        pixels: split -> (classes,), the share of the labelled pixels, in 0..1.
-        images: split -> (classes,), the share of the images with a pixel of the class, in 0..1.
-        palette: The colour of every class, in 0..255.
-        class_names: Their names.
-        most: Classes that are drawn; of more, the title says so.
-        title: Of the figure.
+        pixels: Split -> (classes,) share of the labeled pixels, in 0..1.
+        images: Split -> (classes,) share of the images with a pixel of the class, in 0..1.
+        palette: The color of every class, in 0..255.
+        class_names: The name of every class.
+        most: Number of classes that are drawn; the title says so if there are more.
+        title: Title of the figure.
     """
     first, *others = pixels
     order = np.argsort(-pixels[first], kind="stable")[:most]
@@ -152,11 +152,11 @@ def class_bars(
     places = np.arange(len(order))
     figure = Figure(figsize=(9, 1.5 + 0.24 * len(order)), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
-    names = ("share of labelled pixels, %", "images that have it, %")
+    names = ("share of labeled pixels, %", "images that have it, %")
     for axes, table, name in zip(panels, (pixels, images), names, strict=True):
         percent = 100 * table[first][order]
-        colours = [_fraction(palette[number]) for number in order]
-        axes.barh(places, percent, color=colours, edgecolor="0.3", linewidth=0.6, label=first)
+        colors = [_fraction(palette[number]) for number in order]
+        axes.barh(places, percent, color=colors, edgecolor="0.3", linewidth=0.6, label=first)
         end = max(float(100 * np.max(shares)) for shares in table.values())
         for place, value in zip(places, percent, strict=True):
             seen = max(100 * table[split][order[place]] for split in pixels)
@@ -189,20 +189,20 @@ def class_bars(
 
 
 def _borders(label: np.ndarray) -> np.ndarray:
-    """Where the pixel to the right or below has another label."""
+    """Find the pixels whose neighbor to the right or below has another label."""
     across, down = label[:, 1:] != label[:, :-1], label[1:] != label[:-1]
     return np.pad(across, ((0, 0), (0, 1))) | np.pad(down, ((0, 1), (0, 0)))
 
 
 def _stripes(shape: tuple[int, ...]) -> np.ndarray:
-    """Diagonal stripes of 0 and 1."""
+    """Make diagonal stripes of 0 and 1."""
     wide = max(1, min(shape) // _STRIPES)
     return np.add(*np.indices(shape)) // wide % 2
 
 
 def _legend(
     labels: Sequence[np.ndarray],
-    palette: Sequence[Colour],
+    palette: Sequence[Color],
     class_names: Sequence[str],
     ignore_index: int,
 ) -> list[Patch]:
@@ -224,8 +224,8 @@ def _legend(
     return handles
 
 
-def _fraction(colour: Colour) -> tuple[float, float, float]:
-    red, green, blue = colour
+def _fraction(color: Color) -> tuple[float, float, float]:
+    red, green, blue = color
     return red / 255, green / 255, blue / 255
 
 
