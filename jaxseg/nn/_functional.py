@@ -43,7 +43,8 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> tuple[Init, Apply]:
     module = nnx.eval_shape(lambda: make(nnx.Rngs(0)))
     if not isinstance(module, nnx.Module):
         raise ValueError(
-            f"functional: make returns a {type(module).__name__}: it must return an nnx.Module."
+            "functional: make does not return an nnx.Module: it must build the module from its "
+            "nnx.Rngs and return it."
         )
     graphdef = nnx.graphdef(module)
 

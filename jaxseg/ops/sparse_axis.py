@@ -27,8 +27,7 @@ from jax.interpreters import ad, batching, mlir
 class Taps:
     """A sparse (outputs, inputs) matrix, stored row by row; equal only to itself.
 
-    Unused places of the tables repeat the first tap of their row with weight 0, so that they bring
-    in no infinity from elsewhere.
+    Unused places of the tables repeat the first tap of their row with weight 0.
 
     Args:
         outputs: number of rows.
@@ -114,6 +113,8 @@ def write_taps(x: jax.Array, *, table: Taps, axis: int) -> jax.Array:
         part = jnp.take(x, index, axis=axis, mode="clip")
         if (weight != 1).any():
             part = part * weight.astype(x.dtype).reshape(column)
+        if (weight == 0).any():  # 0 * inf is NaN
+            part = jnp.where((weight == 0).reshape(column), jnp.zeros((), x.dtype), part)
         total = part if total is None else total + part
     return total  # type: ignore[return-value]
 

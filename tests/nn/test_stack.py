@@ -145,36 +145,3 @@ def test_refusals():
         Stack(block, 0, rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match=r"checkpoint_every=-1 must not be negative"):
         Stack(block, 1, checkpoint_every=-1, rngs=nnx.Rngs(0))
-
-
-# --- functional ----------------------------------------------------------------------------------
-
-
-def make(rngs):
-    return Stack(block, 2, rngs=rngs)
-
-
-def test_functional_equals_the_module_and_mutates_nothing():
-    init, apply = functional(make)
-    params, stats = init(jax.random.key(5))
-    x = jax.random.normal(jax.random.key(1), SHAPE)
-    before = jax.tree.map(np.array, (params, stats))
-    y, moved = jax.jit(functools.partial(apply, train=True))(params, stats, x)
-    eager, _ = apply(params, stats, x, train=True)
-    module = make(nnx.Rngs(jax.random.key(5)))
-    close(y, module(x, train=True))
-    close(eager, y)
-    trees_close(moved, nnx.state(module, nnx.BatchStat))
-    for a, b in zip(jax.tree.leaves(before), jax.tree.leaves((params, stats)), strict=True):
-        assert np.array_equal(a, b)
-    assert not np.allclose(jax.tree.leaves(moved)[0], jax.tree.leaves(stats)[0])
-
-
-def test_functional_init_under_vmap_equals_each_alone():
-    init, apply = functional(make)
-    keys = jax.random.split(jax.random.key(0), 3)
-    params, stats = jax.vmap(init)(keys)
-    trees_close(jax.tree.map(lambda a: a[1], params), init(keys[1])[0])
-    x = jax.random.normal(jax.random.key(1), SHAPE)
-    together = jax.jit(jax.vmap(lambda p, s: apply(p, s, x)[0]))(params, stats)
-    close(together[2], apply(*init(keys[2]), x)[0])

@@ -46,6 +46,15 @@ def test_padding_is_below_every_value():
     np.testing.assert_array_equal(y, jnp.full((1, 3, 1), -7))
 
 
+@pytest.mark.parametrize(("window", "stride"), [(3, 1), (3, 2), (2, 2)])
+def test_images_of_minus_infinity_stay_so(window, stride):
+    """The padding is no larger than any value: not the least finite number."""
+    x = jnp.full((1, 4, 4, 1), -jnp.inf)
+    f = jax.jit(lambda x: ops.max_pool(x, window, stride=stride, padding=1))
+    y = f(x)
+    np.testing.assert_array_equal(y, jnp.full(y.shape, -jnp.inf))
+
+
 @pytest.mark.parametrize("stride", [1, 2, 3])
 def test_the_first_of_equals_takes_the_gradient(stride):
     x = jnp.zeros((1, 3, 3, 1)).at[0, 1, 1:].set(1).at[0, 2, 0].set(1)
@@ -58,6 +67,30 @@ def test_nan_wins(stride):
     y = ops.max_pool(line([1, np.nan, 3, 4, 5, np.nan, np.inf]), 2, stride=stride)
     seen = {1: [1, 1, 0, 0, 1, 1], 2: [1, 0, 1]}[stride]
     np.testing.assert_array_equal(np.isnan(y[0, :, 0]), seen)
+
+
+@pytest.mark.parametrize(("window", "stride"), [(3, 1), (3, 2), (2, 2)])
+def test_nan_takes_the_gradient(window, stride):
+    """The first NaN of a window, and no other pixel, wherever it stands among larger numbers."""
+    x = np.arange(36.0, dtype=np.float32).reshape(1, 6, 6, 1)
+    x[0, 2, 3], x[0, 3, 1], x[0, 3, 3] = np.nan, np.nan, np.nan
+    x[0, 2, 2] = np.inf
+    y, pull = jax.vjp(jax.jit(lambda x: ops.max_pool(x, window, stride=stride)), x)
+    wanted = np.zeros_like(x)
+    for row, column in np.ndindex(y.shape[1:3]):
+        rows, columns = (slice(n * stride, n * stride + window) for n in (row, column))
+        wanted[0, rows, columns].flat[np.argmax(x[0, rows, columns])] += 1  # the first NaN, if any
+    np.testing.assert_array_equal(pull(jnp.ones_like(y))[0], wanted)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("count_include_pad", [True, False])
+def test_the_mean_of_an_infinity_is_infinite_where_it_is_seen(value, count_include_pad):
+    """Windows at the border hold fewer pixels than the table of the others."""
+    x = line([value, 1, 2, 3, value])
+    y = ops.avg_pool(x, 3, stride=1, padding=1, count_include_pad=count_include_pad)[0, :, 0]
+    np.testing.assert_array_equal(y[jnp.array([0, 1, 3, 4])], np.full(4, value))
+    assert np.isfinite(y[2])
 
 
 def test_global_mean_of_a_large_image():

@@ -17,6 +17,10 @@ from jaxseg.ops.sparse_axis import _MOST_TAPS
 MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
+nearest_methods = pytest.mark.parametrize("method", ["nearest-exact", "nearest"])
+all_methods = pytest.mark.parametrize("method", ["bilinear", "nearest-exact", "nearest"])
+
+
 # --- by hand -------------------------------------------------------------------------------------
 
 
@@ -38,6 +42,12 @@ MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
         ([1, 2, 3, 4, 5], 2, {"method": "nearest"}, [1, 3]),
         ([7], 2, {"method": "nearest"}, [7, 7]),
         ([7, 8], 1, {"method": "nearest"}, [7]),
+        ([1, 2], 4, {"method": "nearest-exact"}, [1, 1, 2, 2]),
+        ([1, 2, 3], 5, {"method": "nearest-exact"}, [1, 1, 2, 3, 3]),
+        ([1, 2, 3, 4, 5], 2, {"method": "nearest-exact"}, [2, 4]),
+        ([7], 2, {"method": "nearest-exact"}, [7, 7]),
+        ([7, 8], 1, {"method": "nearest-exact"}, [8]),  # the border of two: the one behind
+        ([1, 2, 3, 4], 2, {"method": "nearest-exact"}, [2, 4]),
     ],
 )
 def test_values(values, size, options, wanted):
@@ -51,9 +61,10 @@ def test_axes_are_independent():
     np.testing.assert_array_equal(ops.resize(x, (2, 2)), x)
 
 
-def test_labels_keep_their_values():
+@nearest_methods
+def test_labels_keep_their_values(method):
     labels = jnp.asarray([[0, 255], [3, 7]], jnp.int32)[None, ..., None]
-    y = ops.resize(labels, 4, method="nearest")
+    y = ops.resize(labels, 4, method=method)
     assert y.dtype == jnp.int32
     np.testing.assert_array_equal(y[0, :, :, 0], np.kron(labels[0, :, :, 0], np.ones((2, 2))))
 
@@ -67,9 +78,26 @@ def test_constants_and_ramps_are_kept():
 
 
 def test_infinities_stay_where_they_are():
-    x = line([1, 2, np.inf, 4, 5, 6])
-    assert np.isfinite(ops.resize(x, 12)).sum() == 12 - 4
-    assert np.isfinite(ops.resize(x, 6)).sum() == 5
+    for value in (np.inf, -np.inf):
+        x = line([1, 2, value, 4, 5, 6])
+        finite = np.isfinite(ops.resize(x, 12))[0, :, 0]
+        np.testing.assert_array_equal(finite, [1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 1])
+        assert (ops.resize(x, 12)[0, 3:7] == value).all()
+        assert np.isfinite(ops.resize(x, 6)).sum() == 5
+
+
+@pytest.mark.parametrize("pixel", [0, 2, 5])
+@pytest.mark.parametrize("size", [3, 11, 12])
+def test_an_infinity_becomes_no_nan_where_a_pixel_has_weight_zero(pixel, size):
+    """Output pixels that look at one input pixel alone share tables with others that mix two."""
+    x = np.arange(6, dtype=np.float32)
+    x[pixel] = np.inf
+    y = ops.resize(line(x), size, align_corners=size == 11)[0, :, 0]
+    weights = _linear_table(6, size, size == 11).dense()[:, pixel]
+    np.testing.assert_array_equal(np.isposinf(y), weights > 0)
+    assert not np.isnan(y).any()
+    gradient = jax.vjp(lambda x: ops.resize(x, 6), line(np.arange(size)))[1](line(x))[0]
+    assert not np.isnan(gradient).any()
 
 
 # --- PyTorch -------------------------------------------------------------------------------------
@@ -149,11 +177,58 @@ def test_nearest_rounds_as_pytorch_at_every_size():
             np.testing.assert_array_equal(_table(i, o, "nearest", False).index[:, 0], wanted[0, 0])
 
 
+def exact_positions(i, o):
+    """Twice o times the position (pixel + 1/2) i / o that an output pixel looks at: integers."""
+    return (2 * np.arange(o) + 1) * i
+
+
+@settings(max_examples=60)
+@given(i=st.integers(1, 400), o=st.integers(1, 400))
+def test_nearest_exact_is_the_nearest_pixel(i, o):
+    """Of two that are equally near, the one behind."""
+    centers = 2 * np.arange(i) + 1  # times 1/2
+    distance = np.abs(exact_positions(i, o)[:, None] - centers * o)
+    nearest = i - 1 - np.argmin(distance[:, ::-1], axis=1)
+    np.testing.assert_array_equal(_table(i, o, "nearest-exact", False).index[:, 0], nearest)
+
+
+@settings(max_examples=60)
+@given(i=st.integers(1, 400), o=st.integers(1, 400))
+def test_nearest_exact_takes_the_pixel_that_bilinear_weights_most(i, o):
+    weights = _linear_table(i, o, False).dense()
+    column = _table(i, o, "nearest-exact", False).index[:, 0]
+    assert weights[np.arange(o), column] == pytest.approx(weights.max(axis=1), abs=1e-9)
+
+
+@settings(max_examples=60)
+@given(i=st.integers(1, 400), o=st.integers(1, 400))
+def test_nearest_exact_is_pytorchs_at_every_size(i, o):
+    torch = pytest.importorskip("torch")
+    x = torch.arange(i, dtype=torch.float64)[None, None]
+    wanted = torch.nn.functional.interpolate(x, size=o, mode="nearest-exact")[0, 0]
+    np.testing.assert_array_equal(_table(i, o, "nearest-exact", False).index[:, 0], wanted)
+
+
+@settings(max_examples=15)
+@given(case=shapes())
+def test_nearest_exact_and_its_gradient_are_pytorchs(case):
+    (batch, *space, channels), size = case
+    # From odd sizes, whose positions never lie on the border of two pixels: there PyTorch takes
+    # either, as rounding goes, in two and three dimensions.
+    space = [i if i % 2 else i + 1 for i in space]
+    integers = np.random.default_rng(0).integers
+    x = integers(-9, 9, (batch, *space, channels)).astype(np.float32)
+    cotangent = integers(-9, 9, (batch, *size, channels)).astype(np.float32)
+    wanted = torch_resize(x, size, cotangent, mode="nearest-exact")
+    for a, b in zip(ours(x, size, cotangent, method="nearest-exact"), wanted, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 # --- algebra -------------------------------------------------------------------------------------
 
 
 @settings(max_examples=6)
-@given(case=shapes(), method=st.sampled_from(["bilinear", "nearest"]))
+@given(case=shapes(), method=st.sampled_from(["bilinear", "nearest-exact", "nearest"]))
 def test_adjoint(case, method):
     (batch, *space, channels), size = case
     with jax.enable_x64(True):
@@ -178,7 +253,7 @@ def test_tables_are_transposes_of_each_other(sizes):
 # --- transformations -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["bilinear", "nearest"])
+@all_methods
 def test_transformations(method, x64):
     def f(x):
         return ops.resize(x, (5, 3), method=method)
@@ -221,22 +296,25 @@ def test_transformations(method, x64):
     assert jax.eval_shape(f, x).shape == (1, 5, 3, 3)
 
 
-def test_labels_go_through_jit_vmap_and_a_loss():
+@nearest_methods
+def test_labels_go_through_jit_vmap_and_a_loss(method):
     labels = jnp.arange(24).reshape(2, 1, 3, 4, 1)
-    y = jax.jit(jax.vmap(lambda y: ops.resize(y, (6, 8), method="nearest")))(labels)
+    y = jax.jit(jax.vmap(lambda y: ops.resize(y, (6, 8), method=method)))(labels)
     np.testing.assert_array_equal(y[:, :, ::2, ::2], labels)
 
     def loss(x, labels):
-        return jnp.sum(x * ops.resize(labels, (6, 8), method="nearest").astype(x.dtype))
+        return jnp.sum(x * ops.resize(labels, (6, 8), method=method).astype(x.dtype))
 
     np.testing.assert_array_equal(jax.grad(loss)(jnp.ones(y[0].shape), labels[0]), y[0])
 
 
-@pytest.mark.parametrize("size", [(6, 8), (6, 5)])
-def test_nearest_on_an_explicit_mesh(size):
+@pytest.mark.parametrize(
+    ("size", "method"), [((6, 8), "nearest"), ((6, 5), "nearest"), ((6, 5), "nearest-exact")]
+)
+def test_nearest_on_an_explicit_mesh(size, method):
     mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))
     split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
-    gradient = jax.jit(jax.grad(lambda x: jnp.sum(ops.resize(x, size, method="nearest") ** 2)))
+    gradient = jax.jit(jax.grad(lambda x: jnp.sum(ops.resize(x, size, method=method) ** 2)))
     x = draw(4, 3, 4, 2).astype(np.float32)
     with jax.set_mesh(mesh):
         got = gradient(jax.device_put(x, split))
@@ -262,15 +340,17 @@ def test_floating_dtypes(dtype):
     exact = ops.resize(x.astype(jnp.float32), (9, 4))
     # Rounded once, at the end.
     np.testing.assert_array_equal(y, exact.astype(dtype))
-    assert ops.resize(x, 4, method="nearest").dtype == dtype
+    assert ops.resize(x, 4, method="nearest-exact").dtype == dtype
 
 
+@nearest_methods
 @pytest.mark.parametrize("dtype", [jnp.uint8, jnp.int32, jnp.bool_, jnp.complex64])
-def test_nearest_takes_any_dtype(dtype):
+def test_nearest_takes_any_dtype(dtype, method):
     x = jnp.asarray(draw(2, 3, 4, 1) > 0, dtype)
-    y = ops.resize(x, (6, 2), method="nearest")
+    y = ops.resize(x, (6, 2), method=method)
     assert y.dtype == dtype
-    np.testing.assert_array_equal(y, np.repeat(x, 2, axis=1)[:, :, ::2])
+    first = {"nearest": 0, "nearest-exact": 1}[method]
+    np.testing.assert_array_equal(y, np.repeat(x, 2, axis=1)[:, :, first::2])
 
 
 def test_numpy_doubles_become_what_jax_makes_of_them():
@@ -278,7 +358,7 @@ def test_numpy_doubles_become_what_jax_makes_of_them():
 
 
 def test_no_batch_is_no_error():
-    for method in ("bilinear", "nearest"):
+    for method in ("bilinear", "nearest-exact", "nearest"):
         assert ops.resize(jnp.ones((0, 2, 3, 1)), (4, 5), method=method).shape == (0, 4, 5, 1)
 
 
@@ -296,7 +376,13 @@ def test_no_batch_is_no_error():
             (1, 2, 2, 1),
             4,
             {"method": "nearest", "align_corners": True},
-            r"align_corners=True has no meaning .* leave it out",
+            r"align_corners=True has no meaning for method='nearest': leave it out",
+        ),
+        (
+            (1, 2, 2, 1),
+            4,
+            {"method": "nearest-exact", "align_corners": True},
+            r"align_corners=True has no meaning for method='nearest-exact': leave it out",
         ),
     ],
 )

@@ -32,6 +32,7 @@ OPS = {
     "resize_corners": lambda x: ops.resize(x, (13, 1), align_corners=True),
     "resize_to_unknown": lambda x: ops.resize(x[:, :3], x.shape[1:3]),
     "resize_nearest": lambda x: ops.resize(x, (14, 82), method="nearest"),
+    "resize_nearest_exact": lambda x: ops.resize(x, (14, 5), method="nearest-exact"),
     "mirror_pad": lambda x: ops.mirror_pad(x, [(7, 0), (2, 30)]),
     "mirror_pad_by_unknown": lambda x: ops.mirror_pad(x, [(0, x.shape[1] % 4), (x.shape[2], 1)]),
 }
@@ -53,6 +54,23 @@ def test_every_operation_on_unknown_sizes():
             np.testing.assert_allclose(
                 got[name], wanted[name], rtol=1e-5, atol=2e-5, err_msg=f"{name} at {size}"
             )
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_infinities_stay_where_they_are_at_unknown_sizes(align_corners):
+    """A neighbour of weight zero brings in no 0 * inf."""
+
+    def fn(x):
+        return ops.resize(x, (2 * x.shape[1] - 1, x.shape[2]), align_corners=align_corners)
+
+    shape = export.symbolic_shape("h, w")
+    exported = export.export(jax.jit(fn))(jax.ShapeDtypeStruct((1, *shape, 2), jnp.float32))
+    x = jnp.arange(60.0).reshape(1, 6, 5, 2)
+    for pixel in ((0, 0), (2, 3), (5, 4)):
+        infinite = x.at[0, *pixel, 0].set(jnp.inf).at[0, *pixel, 1].set(-jnp.inf)
+        got, wanted = exported.call(infinite), fn(infinite)
+        assert not np.isnan(got).any()
+        np.testing.assert_allclose(got, wanted, rtol=1e-5)
 
 
 def trace(fn):

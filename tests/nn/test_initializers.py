@@ -1,22 +1,18 @@
-"""Conv and UpConv hold a kernel and call `ops`; the initialisers make what they are named after."""
+"""Initializers make the kernels that they are named after."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
 from jaxseg import ops
-from jaxseg.nn import Conv, UpConv, initializers
+from jaxseg.nn import initializers
 
 KEY = jax.random.key(0)
 
 
 def images(*shape):
     return jax.random.normal(jax.random.key(1), shape)
-
-
-# --- initialisers --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("gain", [1.0, 2.0])
@@ -27,14 +23,24 @@ def test_he_normal_has_the_gain_over_fan_in(gain):
     assert abs(kernel.mean()) < 4 * kernel.std() / np.sqrt(kernel.size)
 
 
-@pytest.mark.parametrize("window", [(3,), (3, 3), (3, 5)])
-def test_delta_orthogonal_is_orthogonal_at_the_centre_alone(window):
+@pytest.mark.parametrize(
+    ("window", "center"),
+    [((3,), (1,)), ((3, 3), (1, 1)), ((3, 5), (1, 2)), ((2, 2), (0, 0)), ((4, 4), (1, 1))],
+)
+def test_delta_orthogonal_is_orthogonal_at_the_center_alone(window, center):
     kernel = np.array(initializers.delta_orthogonal(2.25)(KEY, (*window, 4, 6)))
-    centre = tuple(k // 2 for k in window)
-    values = np.linalg.svd(kernel[centre], compute_uv=False)
+    values = np.linalg.svd(kernel[center], compute_uv=False)
     np.testing.assert_allclose(values, 1.5, rtol=1e-5)
-    kernel[centre] = 0
+    kernel[center] = 0
     assert not kernel.any()
+
+
+@pytest.mark.parametrize("window", [2, 3, 4])
+def test_delta_orthogonal_leaves_each_pixel_at_its_place(window):
+    kernel = initializers.delta_orthogonal()(KEY, (window, window, 3, 3))
+    x = jnp.zeros((1, 5, 5, 3)).at[0, 2, 1].set(1)
+    norms = np.linalg.norm(ops.conv(x, kernel)[0], axis=-1)
+    np.testing.assert_allclose(norms, np.linalg.norm(x[0], axis=-1), atol=1e-6)
 
 
 def test_delta_orthogonal_is_uniform_over_rotations_and_reflections():
@@ -111,57 +117,3 @@ def test_icnr_starts_as_nearest_upsampling(stride):
 def test_initialisers_refuse(init, shape, message):
     with pytest.raises(ValueError, match=message):
         init(KEY, shape)
-
-
-# --- modules -------------------------------------------------------------------------------------
-
-CONVS = [
-    {},
-    {"window": (1, 3), "stride": (1, 2), "padding": "valid"},
-    {"dilation": 2, "groups": 2, "padding": 1},
-    {"window": (3,), "stride": 2},
-]
-
-
-@pytest.mark.parametrize("options", CONVS)
-def test_conv_is_ops_conv_with_its_own_kernel(options):
-    module = Conv(4, 6, bias=True, rngs=nnx.Rngs(0), **options)
-    x = images(2, 7, 6, 4) if len(module.kernel.shape) == 4 else images(2, 7, 4)
-    module.bias[...] = jnp.arange(6.0)
-    window = options.get("window", (3, 3))
-    assert module.kernel.shape == (*window, 4 // options.get("groups", 1), 6)
-    rest = {k: v for k, v in options.items() if k != "window"}
-    expected = np.asarray(ops.conv(x, module.kernel[...], **rest)) + np.arange(6.0)
-    np.testing.assert_allclose(module(x), expected, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [{}, {"window": 3, "stride": (2, 3), "output_padding": 1}, {"groups": 2, "padding": "valid"}],
-)
-def test_upconv_is_ops_upconv_with_its_own_kernel(options):
-    module = UpConv(4, 6, bias=True, rngs=nnx.Rngs(0), **options)
-    module.bias[...] = jnp.arange(6.0)
-    x = images(2, 3, 4, 4)
-    rest = {k: v for k, v in options.items() if k != "window"}
-    expected = np.asarray(ops.upconv(x, module.kernel[...], **rest)) + np.arange(6.0)
-    np.testing.assert_allclose(module(x), expected, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("make", [Conv, UpConv])
-def test_dtype_is_that_of_the_computation_not_of_the_parameters(make):
-    x = images(1, 4, 4, 2)
-    full, half = (make(2, 3, bias=True, dtype=d, rngs=nnx.Rngs(0)) for d in (None, jnp.bfloat16))
-    assert half(x).dtype == jnp.bfloat16
-    assert full(x.astype(jnp.bfloat16)).dtype == jnp.bfloat16
-    assert full(x).dtype == half.kernel[...].dtype == half.bias[...].dtype == jnp.float32
-    np.testing.assert_allclose(half(x).astype(jnp.float32), full(x), rtol=0.05, atol=0.05)
-    gradient = nnx.grad(lambda m: jnp.sum(m(x).astype(jnp.float32)))(half)
-    assert {a.dtype for a in jax.tree.leaves(gradient)} == {jnp.dtype("float32")}
-
-
-@pytest.mark.parametrize("make", [Conv, UpConv])
-@pytest.mark.parametrize(("i", "o", "groups"), [(0, 2, 1), (3, 4, 2), (4, 3, 2), (4, 4, 0)])
-def test_channels_that_do_not_fit_are_refused(make, i, o, groups):
-    with pytest.raises(ValueError, match=rf"inputs={i} and features={o} must be .*groups={groups}"):
-        make(i, o, groups=groups, rngs=nnx.Rngs(0))
