@@ -29,7 +29,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxseg import cli, models, nn, ops, plots
+from jaxseg import cli, files, models, nn, ops, plots
 from jaxseg.losses import mean_cross_entropy
 from jaxseg.training import member_mesh, over_batch, records, to_members, use_all_cores
 
@@ -104,7 +104,7 @@ def main(config: Config) -> None:
     ]
     records.write_csv(config.out / "depth.csv", list(DEPTH), nets)
     summary = summarise(config, rows, nets)
-    records.write_text(config.out / "summary.md", summary)
+    files.write_text(config.out / "summary.md", summary)
     print(summary)
     plots.depth_cost(rows, nets).savefig(config.out / "benchmark_depth.png", dpi=150)
 

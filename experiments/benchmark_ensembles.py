@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from timing import Ways, in_turns
 
-from jaxseg import analysis, cli, ops
+from jaxseg import analysis, cli, files, ops
 from jaxseg.training import member_mesh, over_members, records, to_members, use_all_cores
 
 RESULTS = {
@@ -80,7 +80,7 @@ def main(config: Config) -> None:
     rows += compare(config, "per example", config.examples)
     records.write_csv(config.out / "results.csv", list(RESULTS), rows)
     summary = summarise(config, rows)
-    records.write_text(config.out / "summary.md", summary)
+    files.write_text(config.out / "summary.md", summary)
     print(summary)
 
 

@@ -36,7 +36,7 @@ import numpy as np
 from benchmark_ensembles import torch_is_here
 from timing import Ways, in_turns
 
-from jaxseg import cli, models, nn
+from jaxseg import cli, files, models, nn
 from jaxseg.analysis import backward_signal, forward_signal, leading_norms, over_seeds
 from jaxseg.training import member_mesh, records, to_members, use_all_cores
 
@@ -110,7 +110,7 @@ def main(config: Config) -> None:
         rows += compare(config, name, make(config))
         records.write_csv(config.out / "results.csv", list(RESULTS), rows)
     summary = summarise(config, rows)
-    records.write_text(config.out / "summary.md", summary)
+    files.write_text(config.out / "summary.md", summary)
     print(summary)
 
 

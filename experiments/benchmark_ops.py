@@ -29,7 +29,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from timing import base_of, draw_ratios, in_turns, timed
 
-from jaxseg import cli, ops
+from jaxseg import cli, files, ops
 from jaxseg.training import records, use_all_cores
 
 RESULTS = {
@@ -153,7 +153,7 @@ def main(config: Config) -> None:
             rows += compare(case, config.repeats, peak)
             records.write_csv(config.out / "results.csv", list(RESULTS), rows)
     summary = summarise(rows, peak)
-    records.write_text(config.out / "summary.md", summary)
+    files.write_text(config.out / "summary.md", summary)
     print(summary)
     draw_ratios(config.out / "benchmark_ops.png", rows)
 

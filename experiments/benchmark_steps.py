@@ -26,7 +26,7 @@ from benchmark_nets import NETS, torch_nets
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from timing import Ways, base_of, draw_ratios, in_turns
 
-from jaxseg import cli, nn, ops
+from jaxseg import cli, files, nn, ops
 from jaxseg.training import init_state, make_train_step, records, use_all_cores
 
 RESULTS = {"case": str, "way": str, "median_ms": float, "fastest_ms": float, "ratio": float}
@@ -76,7 +76,7 @@ def main(config: Config) -> None:
     rows = [row for name, ways in cases.items() for row in compare(name, ways, config.repeats)]
     records.write_csv(config.out / "results.csv", list(RESULTS), rows)
     summary = summarise(config, rows)
-    records.write_text(config.out / "summary.md", summary)
+    files.write_text(config.out / "summary.md", summary)
     print(summary)
     draw_ratios(config.out / "benchmark_steps.png", rows)
 

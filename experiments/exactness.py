@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from jaxseg import cli, ops
+from jaxseg import cli, files, ops
 from jaxseg.ops.geometry import Geometry, conv_geometry, upconv_geometry
 from jaxseg.training import records
 
@@ -78,7 +78,7 @@ def main(config: Config) -> None:
             jax.clear_caches()
     records.write_csv(config.out / "results.csv", list(RESULTS), rows)
     summary = summarise(rows)
-    records.write_text(config.out / "summary.md", summary)
+    files.write_text(config.out / "summary.md", summary)
     print(summary)
     wrong = [row for row in rows if max(row[e] for e in ERRORS) > DTYPES[row["dtype"]]]
     if wrong:

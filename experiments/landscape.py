@@ -43,7 +43,7 @@ from jax.flatten_util import ravel_pytree
 from study_nets import load_mosaic, start_nets, train_best
 from tqdm import tqdm
 
-from jaxseg import analysis, data, models, nn
+from jaxseg import analysis, data, files, models, nn
 from jaxseg.losses import mean_cross_entropy
 from jaxseg.training import member_mesh, records, use_all_cores
 
@@ -237,7 +237,7 @@ class Study:
             params = jax.tree.map(lambda a: jnp.asarray(a[seed]), trained.nets[0])  # noqa: B023
             surface, numbers = look(params, jax.random.key(seed))
             name = f"{arm}-{depth}-{seed}.npy"
-            records.write_array(config.out / "surfaces" / name, surface)
+            files.write_array(config.out / "surfaces" / name, surface)
             shape = landscape_report.shape(surface, config.offsets, self.chance)
             self.results.add(
                 {

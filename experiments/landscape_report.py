@@ -7,7 +7,7 @@ import numpy as np
 import studies
 from orders import above
 
-from jaxseg import analysis, plots
+from jaxseg import analysis, files, plots
 from jaxseg.training import records
 
 RESULTS = {
@@ -106,7 +106,7 @@ def load_surfaces(folder: Path, results: Rows) -> dict[str, dict[int, np.ndarray
     for row in results:
         if row["seed"] == 0:
             path = folder / "surfaces" / f"{row['arm']}-{row['depth']}-0.npy"
-            found.setdefault(row["arm"], {})[row["depth"]] = records.read_array(path)
+            found.setdefault(row["arm"], {})[row["depth"]] = files.read_array(path)
     return found
 
 

@@ -44,7 +44,7 @@ from receptive_studies import (
 from receptive_summary import summarise
 from receptive_verdicts import bottlenecks, verdicts
 
-from jaxseg import plots
+from jaxseg import files, plots
 from jaxseg.training import records
 
 RESULTS = ("study", "case", "quantity", "expected", "found", "holds", "seconds")
@@ -122,7 +122,7 @@ def main(config: Config) -> None:
     rows = [asdict(claim) for claim in claims]
     records.write_csv(config.out / "results.csv", RESULTS, [*rows, *_tool_rows(tools)])
     summary = summarise(claims, tools, kinds)
-    records.write_text(config.out / "summary.md", summary)
+    files.write_text(config.out / "summary.md", summary)
     print(summary)
     _figures(config, claims, paths, overlaps, kinds, found)
     # Last: that it is there says that the study is finished.

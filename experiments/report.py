@@ -68,8 +68,8 @@ def main(config: Config) -> None:
     Raises:
         ValueError: There is no study, or one is damaged.
     """
+    from jaxseg import files
     from jaxseg.studies import read_findings, render
-    from jaxseg.training import records
 
     if config.make:
         for name in studies():
@@ -85,7 +85,7 @@ def main(config: Config) -> None:
         )
     page = render("The lecture, measured", there, headings=HEADINGS, missing=map(program, missing))
     config.out.parent.mkdir(parents=True, exist_ok=True)
-    records.write_text(config.out, page)
+    files.write_text(config.out, page)
     counts = Counter(v.verdict for findings in there.values() for v in findings.verdicts)
     print(", ".join(f"{word}: {number}" for word, number in sorted(counts.items())))
     print(f"Not run: {', '.join(missing) or 'none'}. Page: {config.out}")

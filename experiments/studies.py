@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from jaxseg import cli
+from jaxseg import cli, files
 from jaxseg.training import records
 
 Config = TypeVar("Config")
@@ -116,7 +116,7 @@ def write_summary(
     pictures = [[f"![{_line(caption)}]({name})"] for name, caption in (figures or {}).items()]
     parts = [[f"# {title}"], [about], records.markdown_table(head, lines), *pictures, *tables]
     text = "\n\n".join("\n".join(part) for part in parts) + "\n"
-    records.write_text(folder / "summary.md", text)
+    files.write_text(folder / "summary.md", text)
     # Last: that it is there says that the study is finished.
     records.write_csv(folder / "verdicts.csv", VERDICTS, [asdict(v) for v in verdicts])
     return text

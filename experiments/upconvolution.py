@@ -43,7 +43,7 @@ from upconvolution_figures import algebra_pictures, decoder_pictures
 from upconvolution_start import START, start_rows
 from upconvolution_tables import ENERGIES, arm_table, curves, rate_table, verdicts
 
-from jaxseg import data, nn, plots
+from jaxseg import data, files, nn, plots
 from jaxseg.analysis import checkerboard_energy
 from jaxseg.losses import mean_cross_entropy
 from jaxseg.metrics import mean_iou, pixel_accuracy
@@ -301,7 +301,7 @@ class Study:
             views = np.stack([looks[step]["view"][best] for step in (0, max(looks))])
             folder = self.out / "pictures"
             folder.mkdir(exist_ok=True)
-            records.write_array(folder / f"{arm.replace(' ', '_')}.npy", views.astype(np.float32))
+            files.write_array(folder / f"{arm.replace(' ', '_')}.npy", views.astype(np.float32))
         # What a kill left of these runs is written anew.
         self.energies.rows = [
             row

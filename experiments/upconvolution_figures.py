@@ -10,9 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from upconvolution_algebra import phases_of
 
-from jaxseg import data, ops, plots
+from jaxseg import data, files, ops, plots
 from jaxseg.nn.initializers import bilinear
-from jaxseg.training import records
 
 ROWS = ("logit of a class, drawn", "spectrum, drawn", "logit, trained", "spectrum, trained")
 
@@ -36,7 +35,7 @@ def decoder_pictures(
     folder: Path, arms: Sequence[str], shown: dict[str, Any], dataset: data.Dataset
 ) -> Figure:
     """Logits of one validation image, and the spectrum over all, of every arm's best run."""
-    logits = {arm: records.read_array(folder / f"{arm.replace(' ', '_')}.npy") for arm in arms}
+    logits = {arm: files.read_array(folder / f"{arm.replace(' ', '_')}.npy") for arm in arms}
     side = shown["label"].shape[1]
     border = (side - next(iter(logits.values())).shape[2]) // 2
     inner, middle = slice(border, side - border), int(shown["label"][0, side // 2, side // 2])

@@ -38,6 +38,7 @@ ALLOWED = {
         "analysis",
         "cli",
         "data",
+        "files",
         "interop",
         "losses",
         "metrics",

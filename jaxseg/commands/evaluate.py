@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from jaxseg import cli, data, metrics, plots
+from jaxseg import cli, data, files, metrics, plots
 from jaxseg.commands.data import DataConfig, load
 from jaxseg.commands.run import Run, load_run
 from jaxseg.training import records
@@ -99,7 +99,7 @@ def main(config: Config) -> None:
     )
     table = metrics.per_class_table(counts, names)
     text = f"# Evaluation\n\n{about}.\n\n{table}\n\n" + "\n".join(lines)
-    records.write_text(out / "summary.md", f"{text}\n")
+    files.write_text(out / "summary.md", f"{text}\n")
     print(text)
     plots.confusion_figure(counts, names, title=about).savefig(out / "confusion.png", dpi=120)
     plots.prediction_panel(

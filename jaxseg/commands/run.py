@@ -11,7 +11,7 @@ import jax
 from jaxseg import data
 from jaxseg.commands.model import ModelConfig, functions
 from jaxseg.training import OptimizerConfig, TrainState, init_state, make_optimizer
-from jaxseg.training.checkpoints import Checkpoints
+from jaxseg.training.checkpoint import Checkpoints
 
 
 def start(

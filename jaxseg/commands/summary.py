@@ -16,10 +16,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxseg import analysis, cli
+from jaxseg import analysis, cli, files
 from jaxseg.commands.model import ModelConfig, build
 from jaxseg.commands.run import read_records
-from jaxseg.training import records
 
 COMMON = ("model.name", "model.backbone", "model.output_stride", "run", "size", "classes", "depth")
 """Fields on the first page of help."""
@@ -69,7 +68,7 @@ def main(config: Config) -> analysis.Summary:
     table = analysis.summary(net, image, depth=config.depth)
     print(f"{model.name}, {classes} classes, an image of {size[0]}x{size[1]}x{channels}\n{table}")
     if config.csv is not None:
-        records.write_text(config.csv, table.csv())
+        files.write_text(config.csv, table.csv())
     return table
 
 

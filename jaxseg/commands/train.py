@@ -27,7 +27,7 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxseg import cli, data, metrics
+from jaxseg import cli, data, files, metrics
 from jaxseg.commands.data import load
 from jaxseg.commands.loss import make_loss
 from jaxseg.commands.model import functions, load_pretrained
@@ -46,7 +46,7 @@ from jaxseg.training import (
     records,
     use_all_cores,
 )
-from jaxseg.training.checkpoints import Checkpoints
+from jaxseg.training.checkpoint import Checkpoints
 from jaxseg.training.devices import batch_mesh, batch_placer, join_processes, replicate
 from jaxseg.training.preemption import StopRequest, stop_requests
 
@@ -78,7 +78,7 @@ def _train(config: Config, dataset: data.Dataset) -> None:
             resume=config.resume,
             overwrite=config.overwrite,
         )
-        records.write_text(
+        files.write_text(
             config.out / "dataset.json", json.dumps(records.config_record(dataset.info)) + "\n"
         )
     with (

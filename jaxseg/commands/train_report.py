@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxseg import data, metrics, plots
+from jaxseg import data, files, metrics, plots
 from jaxseg.commands.run import evaluated
 from jaxseg.commands.train_config import Config
 from jaxseg.training import TrainState, records
@@ -88,7 +88,7 @@ def report(
     )
     table = metrics.per_class_table(confusion, info.class_names)
     text = f"# Validation\n\n{about}.\n\n{table}\n"
-    records.write_text(out / "summary.md", text)
+    files.write_text(out / "summary.md", text)
     print(f"\n{text}")
     log = records.keep_jsonl(out / "metrics.jsonl", lambda record: True)
     plots.run_curves(log, title=about).savefig(out / "curves.png", dpi=120)

@@ -9,6 +9,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from jaxseg import files
 from jaxseg.studies.verdicts import Verdict
 from jaxseg.training import records
 
@@ -79,13 +80,13 @@ class Findings:
         for name, figure in self.drawings.items():
             buffer = io.BytesIO()
             figure.savefig(buffer, format="png", dpi=_DPI)
-            records.write_bytes(folder / name, buffer.getvalue())
+            files.write_bytes(folder / name, buffer.getvalue())
         text = self.markdown()
-        records.write_text(folder / "summary.md", text)
+        files.write_text(folder / "summary.md", text)
         plain = {name: value for name, value in vars(self).items() if name != "drawings"}
         plain["verdicts"] = [asdict(verdict) for verdict in self.verdicts]
         plain["tables"] = [asdict(table) for table in self.tables]
-        records.write_text(folder / STUDY, json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
+        files.write_text(folder / STUDY, json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
         return text
 
     def markdown(self) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxseg import files
 from jaxseg.studies.results import Row
-from jaxseg.training import records
 
 _LEAF = "leaf_{:04d}"
 
@@ -108,4 +108,4 @@ class Members:
         self.path.parent.mkdir(exist_ok=True)
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)  # type: ignore[arg-type]
-        records.write_bytes(self.path, buffer.getvalue())
+        files.write_bytes(self.path, buffer.getvalue())

@@ -12,21 +12,14 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh
 
-from jaxseg import data, nn
+from jaxseg import data, files, nn
 from jaxseg.metrics import mean_iou, pixel_accuracy
 from jaxseg.progress import busy
 from jaxseg.studies.config import SweepConfig
 from jaxseg.studies.members import Members
 from jaxseg.studies.results import Results, Row
 from jaxseg.studies.trained import Trained
-from jaxseg.training import (
-    clip_by_norm,
-    member_mesh,
-    over_members,
-    pad_members,
-    records,
-    to_members,
-)
+from jaxseg.training import clip_by_norm, member_mesh, over_members, pad_members, to_members
 from jaxseg.training.state import Apply
 from jaxseg.training.sweep import Ensemble, Member, evaluate_members, train_members
 
@@ -144,7 +137,7 @@ class Sweep:
         """
         path = self._array_path(kind, names)
         path.parent.mkdir(exist_ok=True)
-        records.write_array(path, array)
+        files.write_array(path, array)
 
     def read_array(self, kind: str, **names: Any) -> np.ndarray:
         """Read what `write_array` kept.
@@ -152,7 +145,7 @@ class Sweep:
         Raises:
             ValueError: It is missing or damaged.
         """
-        return records.read_array(self._array_path(kind, names))
+        return files.read_array(self._array_path(kind, names))
 
     def _array_path(self, kind: str, names: Mapping[str, Any]) -> Path:
         return self.config.out / "arrays" / f"{_file_name(names)}-{kind}.npy"

@@ -1,5 +1,8 @@
-"""Train states, steps and loops; functions and pytrees, no model."""
+"""Train states, steps, loops and checkpoints: functions and pytrees, no model."""
 
+from jaxseg.training import records
+from jaxseg.training.checkpoint import Checkpoints, Restored
+from jaxseg.training.devices import batch_mesh, batch_placer, join_processes, replicate
 from jaxseg.training.ensemble import (
     member_mesh,
     over_batch,
@@ -8,6 +11,7 @@ from jaxseg.training.ensemble import (
     to_members,
     use_all_cores,
 )
+from jaxseg.training.inference import InferenceConfig, entropy, probabilities
 from jaxseg.training.loop import Diverged, fit
 from jaxseg.training.optimizers import (
     OptimizerConfig,
@@ -16,15 +20,28 @@ from jaxseg.training.optimizers import (
     make_optimizer,
     make_schedule,
 )
+from jaxseg.training.preemption import StopRequest, stop_requests
 from jaxseg.training.state import TrainState, init_state, make_eval_step, make_train_step
+from jaxseg.training.sweep import Ensemble, Member, evaluate_members, train_members
 
 __all__ = [
+    "Checkpoints",
     "Diverged",
+    "Ensemble",
+    "InferenceConfig",
+    "Member",
     "OptimizerConfig",
+    "Restored",
+    "StopRequest",
     "TrainState",
+    "batch_mesh",
+    "batch_placer",
     "clip_by_norm",
+    "entropy",
+    "evaluate_members",
     "fit",
     "init_state",
+    "join_processes",
     "kernels",
     "make_eval_step",
     "make_optimizer",
@@ -34,6 +51,11 @@ __all__ = [
     "over_batch",
     "over_members",
     "pad_members",
+    "probabilities",
+    "records",
+    "replicate",
+    "stop_requests",
     "to_members",
+    "train_members",
     "use_all_cores",
 ]

@@ -8,18 +8,19 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 DATA, SPACE = "data", "space"
+"""Names of the mesh's axes: devices that share a batch, and those that share an image's height."""
 
 
 def join_processes(coordinator: str | None, processes: int, process: int) -> None:
-    """Make this process one of several of the same run; call it before anything else of JAX.
+    """Makes this process one of several of the same run; call it before anything else of JAX.
 
     Args:
         coordinator: "host:port" of process 0, the same in all; None for a run of one process.
-        processes: how many there are.
-        process: which one this is, from 0.
+        processes: Number of processes.
+        process: Index of this one, from 0.
 
     Raises:
-        ValueError: numbers that do not fit each other, or several processes without a coordinator.
+        ValueError: The numbers do not fit each other, or several processes have no coordinator.
     """
     if not 0 <= process < processes:
         raise ValueError(f"process={process} must be at least 0 and below processes={processes}.")
@@ -33,14 +34,14 @@ def join_processes(coordinator: str | None, processes: int, process: int) -> Non
 
 
 def batch_mesh(batch_size: int, *, space: int = 1) -> Mesh:
-    """All devices of all processes, (data, space).
+    """A mesh of all devices of all processes, with the axes `DATA` and `SPACE`.
 
     Args:
-        batch_size: examples a step, of all devices together.
-        space: devices that share the height of each image.
+        batch_size: Examples a step, of all devices together.
+        space: Devices that share the height of each image.
 
     Raises:
-        ValueError: numbers that do not share out evenly.
+        ValueError: The numbers do not share out evenly.
     """
     count, local = jax.device_count(), jax.local_device_count()
     if space < 1 or local % space:
@@ -57,9 +58,16 @@ def batch_mesh(batch_size: int, *, space: int = 1) -> Mesh:
 
 
 def batch_placer(mesh: Mesh) -> Callable[[dict[str, np.ndarray]], dict[str, jax.Array]]:
-    """Put this process's part of a batch where the step wants it: `(batch) -> arrays`.
+    """A function that puts this process's part of a batch where the step wants it.
 
-    The first axis is shared out along "data", the second of images and labels along "space".
+    The first axis is shared out along `DATA`, and the second of images and labels along `SPACE`.
+
+    Args:
+        mesh: The mesh that `batch_mesh` returned.
+
+    Returns:
+        The function `(batch) -> arrays`. It raises a `ValueError` for images whose height does not
+        share out.
     """
     rows = mesh.shape[SPACE]
 
@@ -76,7 +84,12 @@ def batch_placer(mesh: Mesh) -> Callable[[dict[str, np.ndarray]], dict[str, jax.
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
-    """The same arrays on every device."""
+    """Puts the same arrays on every device.
+
+    Args:
+        tree: A pytree of arrays.
+        mesh: The devices.
+    """
     sharding = NamedSharding(mesh, PartitionSpec())
     # Through a compiled identity, since a process can only fill the devices of its own.
     return jax.jit(lambda tree: tree, out_shardings=sharding)(tree)

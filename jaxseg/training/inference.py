@@ -10,17 +10,22 @@ import jax.numpy as jnp
 from jaxseg import ops
 
 Logits = Callable[[jax.Array], jax.Array]
+"""`logits(images)`: (batch, height, width, channels) -> (batch, height, width, classes)."""
 
 
 @dataclass(frozen=True)
 class InferenceConfig:
-    """How an image is looked at; what it is seen as is the mean over all looks.
+    """The views of an image that a prediction is averaged over.
 
     Attributes:
-        scales: factors by which the image is resized.
-        flip: look at the mirror image too.
-        window: height and width of windows that a larger image is cut into; None: the whole image.
-        overlap: share of a window's side that the next one covers again, below 1.
+        scales: Factors by which the image is resized.
+        flip: Whether its mirror image is a view too.
+        window: Height and width of the windows that a larger image is cut into; None for the whole
+            image at once.
+        overlap: Share of a window's side that the next one covers again, below 1.
+
+    Raises:
+        ValueError: A field is out of range.
     """
 
     scales: tuple[float, ...] = (1.0,)
@@ -29,7 +34,6 @@ class InferenceConfig:
     overlap: float = 0.5
 
     def __post_init__(self):
-        """Refuse what looks at nothing."""
         if not self.scales or min(self.scales) <= 0:
             raise ValueError(f"scales={self.scales!r} must be one or more numbers above 0.")
         if self.window is not None and min(self.window) < 1:
@@ -39,54 +43,64 @@ class InferenceConfig:
 
 
 def probabilities(logits: Logits, images: jax.Array, config: InferenceConfig) -> jax.Array:
-    """The mean of the softmax over scales and mirror images.
+    """The mean of the softmax over all views of each image.
 
     Args:
-        logits: (batch, height, width, channels) -> (batch, height, width, classes), of any size.
+        logits: The net, for images of any size.
         images: (batch, height, width, channels).
-        config: how to look.
+        config: The views.
 
     Returns:
-        (batch, height, width, classes), float32; they sum to 1.
+        (batch, height, width, classes), float32; the classes of a pixel sum to 1.
+
+    Example:
+        >>> net = lambda images: jnp.concatenate([images, -images], axis=-1)
+        >>> config = InferenceConfig(window=(4, 4), flip=True)
+        >>> probabilities(net, jnp.zeros((1, 6, 8, 1)), config)[0, 0, 0].tolist()
+        [0.5, 0.5]
     """
     size = images.shape[1:3]
-    total, looks = jnp.zeros((), jnp.float32), 0
+    total, views = jnp.zeros((), jnp.float32), 0
     for scale in config.scales:
-        scaled = tuple(max(1, round(n * scale)) for n in size)
-        seen = images if scaled == size else ops.resize(images, scaled)
+        scaled_size = tuple(max(1, round(n * scale)) for n in size)
+        scaled = images if scaled_size == size else ops.resize(images, scaled_size)
         for mirrored in (False, True) if config.flip else (False,):
-            found = _windows(logits, seen[:, :, ::-1] if mirrored else seen, config)
+            found = _over_windows(logits, scaled[:, :, ::-1] if mirrored else scaled, config)
             found = found[:, :, ::-1] if mirrored else found
-            total = total + (found if scaled == size else ops.resize(found, size))
-            looks += 1
-    return total / looks
+            total = total + (found if scaled_size == size else ops.resize(found, size))
+            views += 1
+    return total / views
 
 
-def _windows(logits: Logits, images: jax.Array, config: InferenceConfig) -> jax.Array:
+def _over_windows(logits: Logits, images: jax.Array, config: InferenceConfig) -> jax.Array:
     """The softmax of the whole image, or the mean over the windows that cover each pixel."""
     if config.window is None:
         return jax.nn.softmax(logits(images).astype(jnp.float32))
     size = images.shape[1:3]
     window = tuple(min(w, n) for w, n in zip(config.window, size, strict=True))
     tops, lefts = (window_starts(n, w, config.overlap) for n, w in zip(size, window, strict=True))
-    total, seen = jnp.zeros((), jnp.float32), jnp.zeros((*size, 1), jnp.float32)
+    total, counts = jnp.zeros((), jnp.float32), jnp.zeros((*size, 1), jnp.float32)
     for top in tops:
         for left in lefts:
             rows, columns = slice(top, top + window[0]), slice(left, left + window[1])
             found = jax.nn.softmax(logits(images[:, rows, columns]).astype(jnp.float32))
             gaps = [(0, 0), (top, size[0] - top - window[0]), (left, size[1] - left - window[1])]
             total = total + jnp.pad(found, [*gaps, (0, 0)])
-            seen = seen.at[rows, columns].add(1)
-    return total / seen[None]
+            counts = counts.at[rows, columns].add(1)
+    return total / counts[None]
 
 
 def window_starts(length: int, window: int, overlap: float) -> Sequence[int]:
-    """Where windows begin that cover `length` pixels evenly, each by `overlap` or more.
+    """The first pixels of windows that cover an axis evenly.
 
     Args:
-        length: pixels to cover.
-        window: pixels of a window, at most `length`.
-        overlap: least share of a window that the next one covers again.
+        length: Pixels to cover.
+        window: Pixels of a window, at most `length`.
+        overlap: Least share of a window that the next one covers again.
+
+    Example:
+        >>> window_starts(11, 4, 0.5)
+        [0, 2, 4, 5, 7]
     """
     step = max(1, math.floor(window * (1 - overlap)))
     count = 1 + math.ceil((length - window) / step)
@@ -94,13 +108,17 @@ def window_starts(length: int, window: int, overlap: float) -> Sequence[int]:
 
 
 def entropy(probabilities: jax.Array) -> jax.Array:
-    """Uncertainty of each pixel: -sum p ln p / ln classes, from 0 (sure) to 1 (no idea).
+    """Uncertainty of each pixel: -sum p ln p / ln classes, from 0 (certain) to 1 (uniform).
 
     Args:
-        probabilities: (..., classes).
+        probabilities: (..., classes), which sum to 1.
 
     Returns:
         (...).
+
+    Example:
+        >>> entropy(jnp.array([[0.5, 0.5], [1.0, 0.0]])).tolist()
+        [1.0, 0.0]
     """
     classes = probabilities.shape[-1]
     total = -jnp.sum(jax.scipy.special.xlogy(probabilities, probabilities), axis=-1)

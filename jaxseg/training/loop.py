@@ -11,18 +11,22 @@ from jaxseg.progress import alive
 from jaxseg.startup import raise_if_stopped
 from jaxseg.training.state import Batch, Metrics, TrainState
 
-REMEDY = (
+_REMEDY = (
     "lower the learning rate, clip the gradients (optax.clip_by_global_norm), scale the residual "
-    "branches by 1/sqrt(depth) or add a normalisation"
+    "branches by 1/sqrt(depth) or add a normalization"
 )
 
 Watch = Callable[[int, TrainState, dict[str, np.ndarray]], bool]
+"""`watch(steps taken, state, metrics since the last call)`; true ends the loop."""
 
 
 class Diverged(RuntimeError):
     """The loss or its gradient was not finite; the message says where and what to try.
 
-    `state` and `history` are what `fit` would have returned.
+    Args:
+        message: What happened and what to try.
+        state: The state that `fit` would have returned.
+        history: The history that `fit` would have returned.
     """
 
     def __init__(self, message: str, state: TrainState, history: dict[str, np.ndarray]):
@@ -42,29 +46,31 @@ def fit(
     start: int = 0,
     watch: Watch | None = None,
 ) -> tuple[TrainState, dict[str, np.ndarray]]:
-    """Take the steps from `start` to `steps`.
+    """Takes the steps from `start` to `steps`.
 
     Args:
-        step: compiled, of one run or of an ensemble whose metrics have a leading axis.
-        state: where to start.
-        batches: yields what `step` takes.
-        steps: how many there are.
-        name: of the run, for the progress bar and for the error.
-        progress: show a bar.
-        check_every: look at the metrics once in so many steps; in between the device runs ahead.
-        start: how many of the steps the state has taken before.
-        watch: called at each look with the number of steps taken, the state, and the metrics since
-            the last look, a dict of arrays with a leading axis of steps; true ends the loop.
+        step: The compiled step, of one run or of an ensemble whose metrics have a leading axis.
+        state: The state to start from.
+        batches: Gives the batches that `step` takes.
+        steps: Number of steps that the state will have taken at the end.
+        name: Name of the run, for the progress bar and for the error.
+        progress: Whether a bar is shown.
+        check_every: The metrics are looked at once in so many steps; in between the device runs
+            ahead.
+        start: Number of steps that the state has taken before.
+        watch: Called whenever the metrics are looked at, with the number of steps taken, the state,
+            and the metrics since the last time: arrays with a leading axis of steps. If it returns
+            true, the loop ends.
 
     Returns:
-        the state, and each metric's history, (steps taken, *members).
+        The state, and the history of each metric, (steps taken, *members).
 
     Raises:
-        Diverged: the loss or the gradient of the run, or of every member, is not finite. Members
+        Diverged: The loss or the gradient of the run, or of every member, is not finite. Members
             that diverge alone stand still while the others go on.
     """
     history: list[Metrics] = []
-    looked = start
+    checked = start
     with (
         tqdm(total=steps, initial=start, desc=name, leave=False, disable=not progress) as bar,
         alive(bar),
@@ -75,26 +81,26 @@ def fit(
             history.append(metrics)
             if count % check_every and count != steps:
                 continue
-            seen = jax.device_get(history[looked - start :])
-            if not np.any(seen[-1]["finite"]):
-                raise Diverged(_what_happened(seen, looked, name), state, _stack(history))
-            loss = float(np.nanmedian(seen[-1]["loss"]))
+            recent = jax.device_get(history[checked - start :])
+            if not np.any(recent[-1]["finite"]):
+                raise Diverged(_describe(recent, checked, name), state, _stack(history))
+            loss = float(np.nanmedian(recent[-1]["loss"]))
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             bar.update(count - bar.n)
-            looked = count
-            if watch is not None and watch(count, state, _stack(seen)):
+            checked = count
+            if watch is not None and watch(count, state, _stack(recent)):
                 break
     return state, _stack(history)
 
 
-def _what_happened(seen: list[dict[str, Any]], before: int, name: str) -> str:
-    """Where nothing was left to train, and what to try."""
-    first = next(i for i, m in enumerate(seen) if not np.any(m["finite"]))
-    loss = np.ravel(seen[first]["loss"])
-    norm = np.ravel(seen[first]["gradient_norm"])
+def _describe(recent: list[dict[str, Any]], before: int, name: str) -> str:
+    """Says at which step the last run diverged, and what to try."""
+    first = next(i for i, metrics in enumerate(recent) if not np.any(metrics["finite"]))
+    loss = np.ravel(recent[first]["loss"])
+    norm = np.ravel(recent[first]["gradient_norm"])
     return (
         f"{name}: not finite any more at step {before + first + 1} (loss {loss.tolist()}, "
-        f"gradient norm {norm.tolist()}): {REMEDY}."
+        f"gradient norm {norm.tolist()}): {_REMEDY}."
     )
 
 

@@ -1,4 +1,4 @@
-"""Optimisers of segmentation nets: SGD or AdamW, behind a clip, along a schedule."""
+"""Optimizers of segmentation nets: SGD or AdamW, behind a clip, along a schedule."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,17 +16,20 @@ class OptimizerConfig:
 
     Attributes:
         name: "sgd" with momentum, or "adamw".
-        learning_rate: the highest.
-        schedule: how it falls from there to 0: "poly" as (1 - t / T) ** power, "cosine", or
+        learning_rate: The highest learning rate.
+        schedule: How the rate falls from there to 0: "poly" as (1 - t / T) ** power, "cosine", or
             "constant" (not at all).
-        power: of "poly"; 0.9 in Chen et al. 2017 (arXiv:1606.00915, section 4.1.2).
-        warmup: steps over which the rate rises from 0 first.
-        momentum: of "sgd"; the decay of the first moment of "adamw".
-        weight_decay: of kernels alone, never of norms and biases. Added to the gradient for "sgd",
-            decoupled for "adamw" (Loshchilov & Hutter 2019, arXiv:1711.05101).
-        clip: largest norm of the gradient; 0 for none.
-        accumulate: parts of a batch that go through the net one after the other.
-        average: decay of the moving average of the parameters that is evaluated; 0 for none.
+        power: Exponent of "poly"; 0.9 in Chen et al. 2017 (arXiv:1606.00915, section 4.1.2).
+        warmup: Number of steps over which the rate first rises from 0.
+        momentum: Momentum of "sgd"; decay of the first moment of "adamw".
+        weight_decay: Decay of kernels alone, never of norms and biases. It is added to the gradient
+            for "sgd" and decoupled for "adamw" (Loshchilov & Hutter 2019, arXiv:1711.05101).
+        clip: Largest norm of the gradient; 0 for no clip.
+        accumulate: Number of parts of a batch that go through the net one after the other.
+        average: Decay of the moving average of the parameters that is evaluated; 0 for none.
+
+    Raises:
+        ValueError: A number is out of range.
     """
 
     name: Literal["sgd", "adamw"] = "adamw"
@@ -41,24 +44,32 @@ class OptimizerConfig:
     average: float = 0.0
 
     def __post_init__(self):
-        """Refuse numbers that make no optimiser."""
         for field in ("weight_decay", "clip", "warmup", "power"):
-            if getattr(self, field) < 0:
+            if not getattr(self, field) >= 0:
                 raise ValueError(f"{field}={getattr(self, field)} must not be negative.")
         for field in ("momentum", "average"):
             if not 0 <= getattr(self, field) < 1:
                 raise ValueError(f"{field}={getattr(self, field)} must be at least 0 and below 1.")
-        if self.learning_rate <= 0:
+        if not self.learning_rate > 0:
             raise ValueError(f"learning_rate={self.learning_rate} must be above 0.")
         if self.accumulate < 1:
             raise ValueError(f"accumulate={self.accumulate} must be at least 1.")
 
 
 def make_schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
-    """The learning rate at each of `steps` steps.
+    """The learning rate as a function of the number of steps taken.
+
+    Args:
+        config: The optimizer.
+        steps: Number of steps of the run.
 
     Raises:
-        ValueError: a warm-up that leaves no step.
+        ValueError: The warm-up leaves no step.
+
+    Example:
+        >>> rate = make_schedule(OptimizerConfig(learning_rate=1.0, power=1.0, warmup=2), 6)
+        >>> [round(float(rate(step)), 2) for step in range(7)]
+        [0.0, 0.5, 1.0, 0.75, 0.5, 0.25, 0.0]
     """
     if not 0 <= config.warmup < steps:
         raise ValueError(
@@ -77,20 +88,15 @@ def make_schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
     return optax.join_schedules([rise, fall], [config.warmup])
 
 
-def _poly(highest: float, power: float, steps: int) -> optax.Schedule:
-    # optax's own takes the power of a float by an int, which strict promotion refuses.
-    def rate(count):
-        left = 1 - jnp.minimum(jnp.asarray(count, jnp.float32), steps) / steps
-        return highest * left**power
-
-    return rate
-
-
 def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
-    """The optimiser of a run of so many steps.
+    """The optimizer of a run.
+
+    Args:
+        config: What to build.
+        steps: Number of steps of the run.
 
     Raises:
-        ValueError: as `make_schedule`.
+        ValueError: The warm-up leaves no step.
     """
     rate = make_schedule(config, steps)
     decay = optax.add_decayed_weights(config.weight_decay, mask=kernels)
@@ -104,7 +110,18 @@ def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransfo
 
 
 def kernels(params: Any) -> Any:
-    """Whether each leaf is a kernel, by its name: true for those that weight decay is for."""
+    """Whether each leaf is a kernel, by its name: true for those that weight decay is for.
+
+    Args:
+        params: A pytree of parameters.
+
+    Returns:
+        A pytree of the same structure, of bools.
+
+    Example:
+        >>> kernels({"conv": {"kernel": 1.0, "bias": 0.0}})
+        {'conv': {'bias': False, 'kernel': True}}
+    """
 
     def is_kernel(path, leaf):
         del leaf
@@ -115,9 +132,12 @@ def kernels(params: Any) -> Any:
 
 
 def clip_by_norm(largest: float) -> optax.GradientTransformation:
-    """Scale the gradient down to norm `largest`, as `optax.clip_by_global_norm` does.
+    """Scales the gradient down to a norm, as `optax.clip_by_global_norm` does.
 
-    That one's norm overflows from 1.8e19 on, which a deep net with batch norm reaches.
+    The norm of that one overflows from 1.8e19 on, which a deep net with batch norm reaches.
+
+    Args:
+        largest: Largest norm that is left alone.
     """
 
     def update(updates, state, params=None):
@@ -126,3 +146,12 @@ def clip_by_norm(largest: float) -> optax.GradientTransformation:
         return jax.tree.map(lambda g: g * factor.astype(g.dtype), updates), state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+def _poly(highest: float, power: float, steps: int) -> optax.Schedule:
+    # optax's own takes the power of a float by an int, which strict promotion refuses.
+    def rate(count):
+        remaining = 1 - jnp.minimum(jnp.asarray(count, jnp.float32), steps) / steps
+        return highest * remaining**power
+
+    return rate

@@ -1,4 +1,4 @@
-"""Stopping a run on request: SIGTERM and Ctrl-C become a flag that the loop polls."""
+"""Stops a run on request: SIGTERM and Ctrl-C become a flag that the loop polls."""
 
 import os
 import signal
@@ -8,11 +8,14 @@ from contextlib import contextmanager
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 
 
 class StopRequest:
-    """True once somebody asked the run to stop; `by` is the signal."""
+    """Is true once the run was asked to stop.
+
+    Attributes:
+        by: The signal that asked; None so far.
+    """
 
     by: signal.Signals | None = None
 
@@ -20,23 +23,36 @@ class StopRequest:
         return self.by is not None
 
     def anywhere(self) -> bool:
-        """Whether any process was asked, the same answer on each of them.
+        """Whether any process was asked to stop: the same answer on each of them.
 
         Several processes must stop after the same step, or those left wait forever. All of them
         call this at the same steps; with one process it is only the flag.
         """
         if jax.process_count() == 1:
             return bool(self)
+        from jax.experimental import multihost_utils
+
         return bool(np.any(multihost_utils.process_allgather(np.array(bool(self)))))
 
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Within, SIGTERM and the first Ctrl-C ask; the second Ctrl-C interrupts at once.
+    """Turns SIGTERM and the first Ctrl-C into a flag; the second Ctrl-C interrupts at once.
 
-    `with stop_requests() as stop:` and, after each step, `if stop: break`. What was installed
-    before is restored on leaving. Outside the main thread, where Python lets nobody install a
-    handler, the flag never rises.
+    The handlers that were installed before are restored on leaving. Outside the main thread, where
+    Python lets nobody install a handler, the flag never rises.
+
+    Returns:
+        A context manager that gives the flag.
+
+    Example:
+        >>> with stop_requests() as stop:
+        ...     for step in range(1000):
+        ...         os.kill(os.getpid(), signal.SIGTERM)
+        ...         if stop:
+        ...             break
+        >>> step, stop.by.name
+        (0, 'SIGTERM')
     """
     stop = StopRequest()
     if threading.current_thread() is not threading.main_thread():

@@ -7,14 +7,13 @@ import json
 import os
 import platform
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from jaxseg.files import write_text
 
 try:
     import fcntl
@@ -22,46 +21,6 @@ except ImportError:  # Windows
     fcntl = None
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "tensorflow-datasets", "grain")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: a killed run leaves the old one."""
-    write_bytes(path, text.encode())
-
-
-def write_array(path: Path, array: np.ndarray) -> None:
-    """Write an array as `numpy.save` does, whole or not at all."""
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    write_bytes(path, buffer.getvalue())
-
-
-def read_array(path: Path) -> np.ndarray:
-    """Read an array that `write_array` wrote.
-
-    Raises:
-        ValueError: the file is missing or damaged.
-    """
-    try:
-        return np.load(path)
-    except (OSError, EOFError, ValueError) as error:
-        raise ValueError(
-            f"{path} cannot be read ({error}): start again with --overwrite, or give another --out."
-        ) from error
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: a killed run leaves the old one."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        # mkstemp makes files that only their owner reads; a run's records are for all.
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def open_run(
@@ -74,59 +33,52 @@ def open_run(
     resume: bool,
     overwrite: bool,
 ) -> None:
-    """Make the run's folder, or step into an old one, and write `config.json`.
+    """Makes the folder of a run, or enters an old one, and writes `config.json`.
 
     Args:
-        folder: where the run's files go.
-        config: a dataclass.
-        results: the file whose presence means that a run was here.
-        may_differ: fields with which a run may go on otherwise than it began; "a.b" is a field of
-            the field a.
-        written: files of an earlier run, removed where this one starts afresh; names or glob
-            patterns such as "images/*.png".
-        resume: go on with what is there.
-        overwrite: start again over what is there.
+        folder: Where the files of the run go.
+        config: A dataclass.
+        results: Name of the file whose presence means that there was a run here.
+        may_differ: Fields in which a resumed run may differ from its beginning; "a.b" is the field
+            b of the field a.
+        written: Files of an earlier run that are removed when this one starts afresh: names, or
+            glob patterns such as "images/*.png".
+        resume: Go on with what is there.
+        overwrite: Start again over what is there.
 
     Raises:
-        ValueError: results are there and neither was asked for, or those to resume were made
+        ValueError: There are results, and neither was asked for; or those to be resumed were made
             with another configuration.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    saved = folder / "config.json"
-    fresh = {**config_record(config), "versions": versions()}
-    if overwrite or not (resume or (folder / results).exists()):
+    saved, has_results = folder / "config.json", (folder / results).exists()
+    record = {**config_record(config), "versions": versions()}
+    if overwrite or not (resume or has_results):
         for path in [path for pattern in written for path in folder.glob(pattern)]:
             path.unlink(missing_ok=True)
-    if not overwrite and ((folder / results).exists() or (resume and saved.exists())):
-        if not resume:
-            raise ValueError(
-                f"{folder} holds results of an earlier run: go on with --resume, start again with "
-                "--overwrite, or give another --out."
-            )
-        old, new = _flat(read_config(saved)), _flat(fresh)
-        fields = {k for k in (*old, *new) if not {k, k.split(".")[0]} & {*may_differ}}
-        changed = sorted(k for k in fields if old.get(k) != new.get(k))
-        if changed:
-            differences = "; ".join(
-                f"{k}: {old.get(k)!r} there, {new.get(k)!r} now" for k in changed
-            )
-            raise ValueError(
-                f"{folder} was made with other options ({differences}): resume with those, or "
-                "give another --out."
-            )
-    write_text(saved, json.dumps(fresh, indent=2) + "\n")
+    if has_results and not (resume or overwrite):
+        raise ValueError(
+            f"{folder} holds results of an earlier run: go on with --resume, start again with "
+            "--overwrite, or give another --out."
+        )
+    if resume and not overwrite and (has_results or saved.exists()):
+        _check_unchanged(folder, read_config(saved), record, may_differ)
+    write_text(saved, json.dumps(record, indent=2) + "\n")
 
 
 @contextmanager
 def only_run(folder: Path) -> Iterator[None]:
-    """Within, the run's folder, made if need be, is this process's alone.
+    """Locks the folder of a run, so that it is this process's alone within the context.
 
     Two runs in one folder would mix their metrics, and one would sweep away what the other is
     saving. The lock goes when the process goes, however that ends. Where the system or the file
     system has no such locks, nothing is held.
 
+    Args:
+        folder: The folder, made if need be.
+
     Raises:
-        ValueError: another process is in it.
+        ValueError: Another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if fcntl is None:
@@ -146,45 +98,46 @@ def only_run(folder: Path) -> Iterator[None]:
 
 
 def config_record(config: Any) -> dict[str, Any]:
-    """The dataclass as plain JSON values, dataclasses in it as objects."""
+    """A dataclass as plain JSON values, with the dataclasses in it as objects."""
     return json.loads(json.dumps(asdict(config), default=str))
 
 
-def _flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values by the dotted names of their fields."""
-    found = {}
-    for name, value in record.items():
-        inner = _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else None
-        found |= {f"{prefix}{name}": value} if inner is None else inner
-    return found
-
-
 def read_config(path: Path) -> dict[str, Any]:
-    """What `open_run` wrote.
+    """Reads a `config.json` that `open_run` wrote.
+
+    Args:
+        path: The file.
 
     Raises:
-        ValueError: the file is missing or damaged.
+        ValueError: The file is missing or damaged.
     """
     try:
-        old = json.loads(path.read_text())
-        if not isinstance(old, dict):
+        config = json.loads(path.read_text())
+        if not isinstance(config, dict):
             raise ValueError("not a configuration")
     except (OSError, ValueError) as error:
         raise ValueError(
             f"{path} cannot be read ({error}), so the results beside it cannot be resumed: start "
             "again with --overwrite, or give another --out."
         ) from error
-    return old
+    return config
 
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide a result."""
-    found = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"python": platform.python_version(), **found}
+    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), **packages}
 
 
 def revision(source: Path) -> str | None:
-    """The git commit of the folder, with "+" behind it where files differ; None without git."""
+    """The git commit of a folder, followed by "+" where files differ from it.
+
+    Args:
+        source: A folder.
+
+    Returns:
+        The hexadecimal digits of the commit; None without git or outside a repository.
+    """
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(source), *words]
@@ -197,14 +150,14 @@ def revision(source: Path) -> str | None:
 
 
 def keep_jsonl(path: Path, keep: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
-    """Drop the lines that a resumed run will write again, and those that a kill has torn.
+    """Drops the lines that a resumed run will write again, and those that a kill has torn.
 
     Args:
-        path: the file; it need not exist.
-        keep: whether a record stays.
+        path: A file of JSON lines; it need not exist.
+        keep: Whether a record stays.
 
     Returns:
-        the records that stay.
+        The records that stay.
     """
     records = []
     for line in path.read_bytes().splitlines() if path.exists() else []:
@@ -219,7 +172,12 @@ def keep_jsonl(path: Path, keep: Callable[[dict[str, Any]], bool]) -> list[dict[
 
 
 def append_jsonl(path: Path, record: Mapping[str, Any]) -> None:
-    """Add one line of JSON, behind a line that a kill may have torn."""
+    """Adds a line of JSON to a file, on a line of its own even behind one that a kill has torn.
+
+    Args:
+        path: The file; it need not exist.
+        record: Values that JSON can hold.
+    """
     with path.open("ab+") as file:
         if file.tell():
             file.seek(-1, os.SEEK_END)
@@ -229,7 +187,13 @@ def append_jsonl(path: Path, record: Mapping[str, Any]) -> None:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a table whole; numbers so that reading them back gives the same."""
+    """Writes a table whole, with numbers such that reading them back gives the same.
+
+    Args:
+        path: The file.
+        columns: Names of the columns, in their order.
+        rows: The rows, by the names of the columns.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")  # quotes what holds a comma or a line's end
     writer.writerow(columns)
@@ -237,21 +201,15 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, An
     write_text(path, text.getvalue())
 
 
-def markdown_table(head: str, rows: Iterable[str]) -> list[str]:
-    """The lines of a table in Markdown, whose cells " | " divides."""
-    rule = "|---" * (head.count(" | ") + 1) + "|"
-    return [f"| {head} |", rule, *(f"| {row} |" for row in rows)]
-
-
 def read_csv(path: Path, columns: Mapping[str, type]) -> list[dict[str, Any]]:
-    """Read a table that `write_csv` wrote.
+    """Reads a table that `write_csv` wrote.
 
     Args:
-        path: the file.
-        columns: name -> the type of its values.
+        path: The file.
+        columns: The type of the values of every column, by its name, in their order.
 
     Raises:
-        ValueError: other columns, or a row that does not parse: the file is damaged.
+        ValueError: The file has other columns, or a row that does not parse: it is damaged.
     """
     try:
         with path.open(newline="") as file:
@@ -276,3 +234,45 @@ def read_csv(path: Path, columns: Mapping[str, type]) -> list[dict[str, Any]]:
             ) from error
         rows.append(dict(zip(columns, values, strict=True)))
     return rows
+
+
+def markdown_table(head: str, rows: Iterable[str]) -> list[str]:
+    """The lines of a table in Markdown.
+
+    Args:
+        head: The names of the columns, divided by " | ".
+        rows: The rows, whose cells are divided likewise.
+
+    Example:
+        >>> markdown_table("way | ms", ["vmap | 2"])
+        ['| way | ms |', '|---|---|', '| vmap | 2 |']
+    """
+    rule = "|---" * (head.count(" | ") + 1) + "|"
+    return [f"| {head} |", rule, *(f"| {row} |" for row in rows)]
+
+
+def _check_unchanged(
+    folder: Path, old: Mapping[str, Any], new: Mapping[str, Any], may_differ: Sequence[str]
+) -> None:
+    old, new = _flatten(old), _flatten(new)
+    fields = {name for name in (*old, *new) if not {name, name.split(".")[0]} & {*may_differ}}
+    changed = sorted(name for name in fields if old.get(name) != new.get(name))
+    if changed:
+        differences = "; ".join(
+            f"{name}: {old.get(name)!r} there, {new.get(name)!r} now" for name in changed
+        )
+        raise ValueError(
+            f"{folder} was made with other options ({differences}): resume with those, or "
+            "give another --out."
+        )
+
+
+def _flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values by the dotted names of their fields."""
+    flat = {}
+    for name, value in record.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat

@@ -1,4 +1,4 @@
-"""The train state and the pure step that moves it on."""
+"""The train state and the pure steps that move it on and evaluate it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from jaxseg.metrics import confusion_matrix
 from jaxseg.numerics import safe_norm
 
 Batch = dict[str, jax.Array]
+"""{"image": (batch, *space, channels), "label": (batch, *space)}, and what a transform needs."""
 Metrics = dict[str, jax.Array]
 Apply = Callable[..., tuple[Any, Any]]
 """`apply(params, stats, images, train=...) -> (logits, stats)`, as `nn.functional` makes it."""
@@ -25,9 +26,15 @@ Transform = Callable[[jax.Array | None, Batch], Batch]
 class TrainState:
     """All that a step changes: a pytree, so that `vmap` stacks many of them into one.
 
-    `alive` turns false, for good, at the first step whose loss or gradient is not finite; the rest
-    then stays as it was before that step. `average` is the moving average of parameters and
-    statistics, and `key` the run's PRNG key, of which each step draws its own; None for none.
+    Attributes:
+        step: Number of steps taken.
+        alive: Turns false, for good, at the first step whose loss or gradient is not finite; the
+            rest then stays as it was before that step.
+        params: What is trained.
+        stats: What the net changes by itself, such as running statistics.
+        opt_state: The optimizer's state.
+        average: Moving average of `params` and `stats`; None for none.
+        key: The run's PRNG key, from which each step derives its own; None for none.
     """
 
     step: jax.Array
@@ -50,11 +57,11 @@ def init_state(
     """The state before the first step.
 
     Args:
-        params: what is trained.
-        stats: what the net changes by itself.
-        optimizer: any optax transformation.
+        params: What is trained.
+        stats: What the net changes by itself.
+        optimizer: Any optax transformation.
         key: JAX PRNG key of the run, for dropout and augmentation; None for neither.
-        average: keep a moving average, which starts at `params` and `stats`.
+        average: Whether a moving average is kept, which starts at `params` and `stats`.
     """
     # Copies: a step that donates its state cannot give one buffer away twice.
     copy = jax.tree.map(jnp.copy, (params, stats)) if average else None
@@ -78,27 +85,45 @@ def make_train_step(
     accumulate: int = 1,
     decay: float = 0.999,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """Build the step `(state, batch) -> (state, metrics)`: pure, for `jit` and `vmap`.
+    """Builds the training step `(state, batch) -> (state, metrics)`: pure, for `jit` and `vmap`.
 
     Args:
-        apply: the net, `apply(params, stats, images, train=True) -> (logits, stats)`; with a key
-            in the state it is also given `key=`, another at each step.
-        optimizer: any optax transformation.
+        apply: The net, `apply(params, stats, images, train=True) -> (logits, stats)`. If the state
+            has a key, the net is also given `key=`, another at each step.
+        optimizer: Any optax transformation.
         loss: `loss(logits, labels)`, a scalar.
-        transform: `transform(key, batch) -> batch`, run first, with the state's key: augmentation.
-        accumulate: parts that a batch is cut into, whose gradients are averaged; a part needs so
-            many times less memory. Batch norm sees one part at a time. Losses that are means over
-            the labelled pixels are averaged as if each part had as many.
-        decay: of the moving average, if the state has one. At step t it is (1 + t) / (10 + t) where
-            that is less, so that the start is soon forgotten.
+        transform: `transform(key, batch) -> batch`, run first, with the state's key, the same at
+            each step: augmentation, which draws by `batch["index"]`, and normalization.
+        accumulate: Number of parts that a batch is cut into, whose gradients are averaged; a part
+            needs so many times less memory. Batch norm sees one part at a time. Losses that are
+            means over the labeled pixels are averaged as if each part had as many.
+        decay: Decay of the moving average, if the state has one. At step t it is (1 + t) / (10 + t)
+            where that is less, so that the start is soon forgotten.
 
     Returns:
-        the step. A batch is {"image": (batch, *space, channels), "label": (batch, *space)}. The
+        The step. A batch is {"image": (batch, *space, channels), "label": (batch, *space)}. The
         metrics are `loss` and `gradient_norm` before the update, and `finite`: false from the
         first step on at which either is not. A diverged run keeps its last good parameters.
 
     Raises:
-        ValueError: from the step, where `accumulate` does not divide the batch.
+        ValueError: From the step, where `accumulate` does not divide the batch.
+
+    Example:
+        A net of one kernel that sees each pixel by itself:
+
+        >>> def apply(params, stats, images, *, train):
+        ...     return images @ params["kernel"], stats
+        >>> optimizer = optax.sgd(0.5)
+        >>> step = jax.jit(make_train_step(apply, optimizer))
+        >>> state = init_state({"kernel": jnp.zeros((1, 2))}, {}, optimizer)
+        >>> images = jnp.array([-1.0, 1.0]).reshape(1, 1, 2, 1)
+        >>> batch = {"image": images, "label": jnp.array([[[0, 1]]])}
+        >>> for _ in range(3):
+        ...     state, metrics = step(state, batch)
+        ...     print(round(float(metrics["loss"]), 2))
+        0.69
+        0.47
+        0.35
     """
 
     def objective(params, stats, batch, key):
@@ -114,63 +139,25 @@ def make_train_step(
         if accumulate == 1:
             (value, stats), grads = gradient(state.params, state.stats, batch, key)
         else:
-            (value, stats), grads = _accumulated(gradient, state, batch, key, accumulate)
+            (value, stats), grads = _accumulate(gradient, state, batch, key, accumulate)
         norm = safe_norm(grads)
         finite = state.alive & jnp.isfinite(value) & jnp.isfinite(norm)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        average = _averaged(state.average, (params, stats), state.step, decay)
-        moved = (state.step + 1, params, stats, opt_state, average)
-        still = (state.step, state.params, state.stats, state.opt_state, state.average)
-        kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), moved, still)
+        average = _move_average(state.average, (params, stats), state.step, decay)
+        new = (state.step + 1, params, stats, opt_state, average)
+        old = (state.step, state.params, state.stats, state.opt_state, state.average)
+        kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old)
         metrics = {"loss": value, "gradient_norm": norm, "finite": finite}
         return TrainState(kept[0], finite, *kept[1:], key=state.key), metrics
 
     return step
 
 
-def _accumulated(gradient, state: TrainState, batch: Batch, key, parts: int):
-    """The mean loss and gradient over parts of a batch, and the statistics after the last one."""
-    size = len(batch["image"])
-    if size % parts:
-        raise ValueError(
-            f"accumulate={parts} does not divide the batch of {size}: choose a divisor."
-        )
-    # Part j takes every parts-th example: each device keeps those that it holds.
-    batch = {
-        name: jnp.moveaxis(a.reshape(size // parts, parts, *a.shape[1:]), 1, 0)
-        for name, a in batch.items()
-    }
-
-    def part(carry, given):
-        number, batch = given
-        total, stats, grads = carry
-        own = None if key is None else jax.random.fold_in(key, number)
-        (value, stats), more = gradient(state.params, stats, batch, own)
-        return (
-            total + value / parts,
-            stats,
-            jax.tree.map(lambda a, b: a + b / parts, grads, more),
-        ), None
-
-    zeros = jax.tree.map(jnp.zeros_like, state.params)
-    start = (jnp.zeros((), jnp.float32), state.stats, zeros)
-    (value, stats, grads), _ = jax.lax.scan(part, start, (jnp.arange(parts), batch))
-    return (value, stats), grads
-
-
-def _averaged(average, new, step, decay: float):
-    if average is None:
-        return None
-    t = step.astype(jnp.float32)
-    share = jnp.minimum(decay, (1 + t) / (10 + t))
-    return jax.tree.map(lambda a, b: (a + (1 - share) * (b - a)).astype(a.dtype), average, new)
-
-
 def make_eval_step(
     apply: Apply, classes: int, *, transform: Transform | None = None
 ) -> Callable[[Any, Any, Batch], tuple[jax.Array, jax.Array]]:
-    """Build the evaluation step `(params, stats, batch) -> (confusion matrix, predictions)`.
+    """Builds the evaluation step `(params, stats, batch) -> (confusion matrix, predictions)`.
 
     Args:
         apply: The net, `apply(params, stats, images, train=False) -> (logits, stats)`.
@@ -190,3 +177,38 @@ def make_eval_step(
         return confusion_matrix(batch["label"], predictions, classes), predictions
 
     return step
+
+
+def _accumulate(gradient, state: TrainState, batch: Batch, key, parts: int):
+    """The mean loss and gradient over parts of a batch, and the statistics after the last one."""
+    size = len(batch["image"])
+    if size % parts:
+        raise ValueError(
+            f"accumulate={parts} does not divide the batch of {size}: choose a divisor."
+        )
+    # Part j takes every parts-th example: each device keeps those that it holds.
+    batch = {
+        name: jnp.moveaxis(a.reshape(size // parts, parts, *a.shape[1:]), 1, 0)
+        for name, a in batch.items()
+    }
+
+    def add_part(carry, numbered_part):
+        number, part = numbered_part
+        total, stats, grads = carry
+        part_key = None if key is None else jax.random.fold_in(key, number)
+        (value, stats), part_grads = gradient(state.params, stats, part, part_key)
+        grads = jax.tree.map(lambda a, b: a + b / parts, grads, part_grads)
+        return (total + value / parts, stats, grads), None
+
+    zeros = jax.tree.map(jnp.zeros_like, state.params)
+    start = (jnp.zeros((), jnp.float32), state.stats, zeros)
+    (value, stats, grads), _ = jax.lax.scan(add_part, start, (jnp.arange(parts), batch))
+    return (value, stats), grads
+
+
+def _move_average(average, new, step, decay: float):
+    if average is None:
+        return None
+    t = step.astype(jnp.float32)
+    share = jnp.minimum(decay, (1 + t) / (10 + t))
+    return jax.tree.map(lambda a, b: (a + (1 - share) * (b - a)).astype(a.dtype), average, new)

@@ -19,7 +19,7 @@ from jaxseg.commands.run import load_run, start
 from jaxseg.commands.train_config import default_preset
 from jaxseg.data import Augmentation
 from jaxseg.training import OptimizerConfig
-from jaxseg.training.checkpoints import Checkpoints
+from jaxseg.training.checkpoint import Checkpoints
 
 TINY = train.Config(
     model=ModelConfig(widths=(4,), dropout=0.2),

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from matplotlib.figure import Figure
 
+from jaxseg import files
 from jaxseg.studies import Findings, Table, Verdict, read_findings, render
-from jaxseg.training import records
 
 VERDICT = Verdict(
     heading="Dilation",
@@ -57,8 +57,8 @@ def test_the_study_is_finished_last(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         original(path, text)
 
-    original = records.write_text
-    monkeypatch.setattr(records, "write_text", killed)
+    original = files.write_text
+    monkeypatch.setattr(files, "write_text", killed)
     with pytest.raises(KeyboardInterrupt):
         FINDINGS.write(tmp_path)
     assert read_findings(tmp_path) is None

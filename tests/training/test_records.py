@@ -1,11 +1,9 @@
 """What a run leaves behind can be read back, and is never half written nor silently replaced."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from jaxseg.training import records
@@ -64,42 +62,6 @@ def test_damaged_tables_are_refused(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         records.read_csv(path, COLUMNS)
-
-
-def fail(*_):
-    raise KeyboardInterrupt
-
-
-def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path, monkeypatch):
-    path = tmp_path / "t.txt"
-    records.write_text(path, "old")
-    assert path.stat().st_mode & 0o777 == 0o644
-
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(KeyboardInterrupt):
-        records.write_text(path, "new")
-    monkeypatch.undo()
-    with pytest.raises(UnicodeEncodeError):
-        records.write_text(path, "\ud800")
-    assert [p.name for p in tmp_path.iterdir()] == ["t.txt"]
-    assert path.read_text() == "old"
-
-
-def test_an_array_is_read_back_and_not_left_half_written(tmp_path, monkeypatch):
-    path = tmp_path / "a.npy"
-    records.write_array(path, np.arange(6, dtype=np.uint8).reshape(2, 3))
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(KeyboardInterrupt):
-        records.write_array(path, np.zeros(9))
-    assert [p.name for p in tmp_path.iterdir()] == ["a.npy"]
-    np.testing.assert_array_equal(np.load(path), [[0, 1, 2], [3, 4, 5]])
-    assert records.read_array(path).dtype == np.uint8
-    for content in (b"", b"junk"):
-        path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"a\.npy cannot be read .* --overwrite"):
-            records.read_array(path)
-    with pytest.raises(ValueError, match=r"b\.npy cannot be read"):
-        records.read_array(tmp_path / "b.npy")
 
 
 def test_jsonl(tmp_path):

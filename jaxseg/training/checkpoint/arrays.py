@@ -8,14 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 
 Specs = dict[str, tuple[str, tuple[int, ...]]]
-"""name of a leaf -> its dtype and shape."""
+"""The dtype and the shape of every leaf, by its name."""
 
 
 def named_leaves(tree: Any) -> dict[str, Any]:
-    """The leaves by the dotted path that leads to them, such as `params.head.kernel`.
+    """The leaves of a pytree, by the dotted paths that lead to them: `params.head.kernel`.
 
     Raises:
-        ValueError: the tree has no leaf, or two whose dotted paths are the same.
+        ValueError: The tree has no leaf, or two leaves have the same dotted path.
     """
     named: dict[str, Any] = {}
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
@@ -32,22 +32,22 @@ def named_leaves(tree: Any) -> dict[str, Any]:
 
 
 def leaf_specs(tree: Any) -> Specs:
-    """Dtype and shape of every leaf; a typed key's dtype names its generator ("key<fry>").
+    """The dtype and the shape of every leaf; a typed key's dtype names its generator, `key<fry>`.
 
     Raises:
-        ValueError: a leaf that is no array, key, number or `jax.ShapeDtypeStruct`.
+        ValueError: A leaf is no array, key, number or `jax.ShapeDtypeStruct`.
     """
     return {name: _spec(name, leaf) for name, leaf in named_leaves(tree).items()}
 
 
 def to_arrays(tree: Any) -> dict[str, Any]:
-    """What is to be written: jax and NumPy arrays by name, keys as their data.
+    """The arrays to be written, by name; keys as their data.
 
-    Arrays without elements are left out: the file format has none. Among several processes an
-    array that a process holds alone counts as a copy of the same values on all of them.
+    Arrays without elements are left out, since the file format has none. Among several processes,
+    an array that a process holds alone counts as a copy of the same values on all of them.
 
     Raises:
-        ValueError: no leaf has elements.
+        ValueError: No leaf has elements.
     """
     arrays = {}
     for name, leaf in named_leaves(tree).items():
@@ -65,10 +65,13 @@ def to_arrays(tree: Any) -> dict[str, Any]:
 
 
 def to_targets(like: Any) -> dict[str, Any]:
-    """What `to_arrays` would give for `like`, as shapes and dtypes with the shardings wanted.
+    """Shapes, dtypes and shardings of the arrays to be read, by name.
 
-    A leaf that is not bound to devices comes back as a NumPy array first: `from_arrays` then makes
-    an array of it that is as free to move as the one in `like`.
+    A leaf that is not bound to devices is read as a NumPy array first: `from_arrays` then makes an
+    array of it that is as free to move as the one in `like`.
+
+    Args:
+        like: A pytree of the structure, shapes, dtypes and shardings that are wanted.
     """
     targets = {}
     for name, leaf in named_leaves(like).items():
@@ -83,24 +86,35 @@ def to_targets(like: Any) -> dict[str, Any]:
 
 
 def from_arrays(like: Any, arrays: Mapping[str, Any]) -> Any:
-    """The tree of `like`'s structure whose leaves have the values of `arrays`."""
+    """A pytree of the structure of `like` with the values of `arrays`.
+
+    Args:
+        like: A pytree of the wanted structure and types.
+        arrays: What was read for `to_targets(like)`.
+    """
     leaves = [_rebuild(leaf, arrays.get(name)) for name, leaf in named_leaves(like).items()]
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
-def differences(there: Specs, now: Specs, *, shown: int = 3) -> str:
-    """In words, how two sets of leaves differ; empty if they do not."""
+def differences(saved: Specs, current: Specs, *, shown: int = 3) -> str:
+    """How two sets of leaves differ, in words; empty if they do not.
 
-    def entry(specs: Specs, name: str) -> str:
+    Args:
+        saved: The leaves of a checkpoint.
+        current: The leaves of the state that is to be restored.
+        shown: How many differences are spelled out.
+    """
+
+    def describe(specs: Specs, name: str) -> str:
         return "absent" if name not in specs else f"{specs[name][0]}{list(specs[name][1])}"
 
-    found = [
-        f"{name} is {entry(there, name)} there, {entry(now, name)} now"
-        for name in sorted({*there, *now})
-        if there.get(name) != now.get(name)
+    lines = [
+        f"{name} is {describe(saved, name)} there, {describe(current, name)} now"
+        for name in sorted({*saved, *current})
+        if saved.get(name) != current.get(name)
     ]
-    more = [f"and {len(found) - shown} more"] if len(found) > shown else []
-    return "; ".join(found[:shown] + more)
+    more = [f"and {len(lines) - shown} more"] if len(lines) > shown else []
+    return "; ".join(lines[:shown] + more)
 
 
 def _is_key(leaf: Any) -> bool:
@@ -114,13 +128,14 @@ def _spec(name: str, leaf: Any) -> tuple[str, tuple[int, ...]]:
         if leaf.dtype.kind in "OSUMm" or leaf.dtype.names or leaf.dtype.name.startswith("void"):
             raise ValueError(
                 f"{name} of the state is of type {leaf.dtype}, which a checkpoint does not hold: "
-                "keep arrays, keys and numbers (up to 64 bits) in the state, the rest in `data`."
+                "keep arrays, keys and numbers (up to 64 bits) in the state, the rest in "
+                "`iterator_state`."
             )
     return str(leaf.dtype), tuple(leaf.shape)
 
 
 def _target(leaf: Any) -> tuple[tuple[int, ...], Any, Any]:
-    """Shape and dtype as stored, and the sharding, None for a leaf bound to no device."""
+    """Shape and dtype as stored, and the sharding; None for a leaf that is bound to no device."""
     if isinstance(leaf, jax.ShapeDtypeStruct):
         sharding = leaf.sharding
     elif isinstance(leaf, jax.Array):
@@ -128,11 +143,12 @@ def _target(leaf: Any) -> tuple[tuple[int, ...], Any, Any]:
     else:
         array = np.asarray(leaf)
         return array.shape, array.dtype, None
-    data = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
-    return tuple(data.shape), data.dtype, sharding
+    stored = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
+    return tuple(stored.shape), stored.dtype, sharding
 
 
 def _rebuild(leaf: Any, array: Any) -> Any:
+    """A leaf of the kind of `leaf` with the values of `array`."""
     shape, dtype, sharding = _target(leaf)
     if array is None:  # it has no elements
         array = np.zeros(shape, dtype)
@@ -152,7 +168,7 @@ def _rebuild(leaf: Any, array: Any) -> Any:
 
 
 def _generator(key: Any) -> Any:
-    """The name of a key's generator, of an abstract key too."""
-    found = []
-    jax.eval_shape(lambda k: found.append(jax.random.key_impl(k)), key)
-    return found[0]
+    """The name of a key's generator, also of an abstract key."""
+    names = []
+    jax.eval_shape(lambda k: names.append(jax.random.key_impl(k)), key)
+    return names[0]

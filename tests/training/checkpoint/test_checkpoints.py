@@ -11,7 +11,7 @@ from flax import nnx
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from orbax.checkpoint import v1 as ocp
 
-from jaxseg.training.checkpoints import Checkpoints, Restored
+from jaxseg.training.checkpoint import Checkpoints, Restored
 from jaxseg.training.state import init_state
 
 
@@ -146,7 +146,7 @@ def test_a_flipped_byte_in_any_file_is_refused_by_name(tmp_path):
                     restore()
             path.write_bytes(saved)
         assert restore().step == 20
-        assert restore(10).data == {"next_index": 10}
+        assert restore(10).iterator_state == {"next_index": 10}
         flip(tmp_path / "step-00000010" / "state" / "_METADATA")
         with pytest.raises(ValueError, match=r"_METADATA .*step 10 is damaged, and there is no ea"):
             restore(10)
@@ -234,18 +234,18 @@ def test_an_error_in_the_background_is_raised_by_the_next_call(tmp_path, monkeyp
 
     with Checkpoints(tmp_path) as checkpoints:
         with monkeypatch.context() as patch:
-            patch.setattr("jaxseg.training.checkpoints.file_digests", fail)
+            patch.setattr("jaxseg.training.checkpoint.checkpoints.file_digests", fail)
             checkpoints.save(1, tiny(1), {"next_index": 1})
             with pytest.raises(OSError, match="disk full"):
                 checkpoints.save(2, tiny(2))
         assert checkpoints.steps() == []
         assert list(tmp_path.iterdir()) == []
         checkpoints.save(1, tiny(1), {"next_index": 1})  # it can be tried again
-        assert checkpoints.restore(tiny(0)).data == {"next_index": 1}
+        assert checkpoints.restore(tiny(0)).iterator_state == {"next_index": 1}
 
     def diverge():
         with Checkpoints(tmp_path) as checkpoints:
-            monkeypatch.setattr("jaxseg.training.checkpoints.file_digests", fail)
+            monkeypatch.setattr("jaxseg.training.checkpoint.checkpoints.file_digests", fail)
             checkpoints.save(2, tiny(2))
             raise RuntimeError("diverged")
 

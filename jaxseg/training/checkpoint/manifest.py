@@ -1,4 +1,4 @@
-"""The manifest of a checkpoint: what it holds, and the size and SHA-256 of every file."""
+"""The manifest of a checkpoint: what it holds, and the size and the SHA-256 of every file."""
 
 import hashlib
 import json
@@ -6,15 +6,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxseg.training.leaves import Specs
-from jaxseg.training.records import write_text
+from jaxseg.files import sha256, write_text
+from jaxseg.training.checkpoint.arrays import Specs
 
 NAME = "manifest.json"
 VERSION = 1
 
 
 class Damaged(ValueError):
-    """A file of a checkpoint is not what was written; `path` is which."""
+    """A file of a checkpoint differs from what was written.
+
+    Args:
+        path: The file.
+        what: How it differs, in words.
+    """
 
     def __init__(self, path: Path, what: str):
         super().__init__(f"{path} {what}")
@@ -23,15 +28,16 @@ class Damaged(ValueError):
 
 @dataclass(frozen=True)
 class Manifest:
-    """What was saved.
+    """What a checkpoint holds.
 
     Attributes:
-        step: of the training.
-        processes: how many saved it together.
-        leaves: of the state.
-        metrics: as they were given.
-        files: path within the checkpoint -> (bytes, SHA-256 in hexadecimal).
-        version: of this format.
+        step: Number of steps taken.
+        processes: Number of processes that saved it together.
+        leaves: Dtype and shape of every leaf of the state.
+        metrics: The metrics that were given.
+        files: Size in bytes and SHA-256 in hexadecimal of every file, by its path in the
+            checkpoint.
+        version: Version of this format.
     """
 
     step: int
@@ -43,30 +49,30 @@ class Manifest:
 
 
 def file_digests(folder: Path) -> dict[str, tuple[int, str]]:
-    """Size and SHA-256 of every file below a folder, but for its manifest."""
+    """Size and SHA-256 of every file below a folder, except for its manifest."""
     paths = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / NAME)
-    return {p.relative_to(folder).as_posix(): (p.stat().st_size, _sha256(p)) for p in paths}
+    return {p.relative_to(folder).as_posix(): (p.stat().st_size, sha256(p)) for p in paths}
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write it whole or not at all."""
+    """Writes the manifest of the checkpoint in a folder, whole or not at all."""
     body = asdict(manifest)
     write_text(folder / NAME, json.dumps({"sha256": _body_digest(body), **body}))
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read and check the manifest itself, not yet the files.
+    """Reads the manifest of the checkpoint in a folder, and checks it, but not the files.
 
     Raises:
-        Damaged: it cannot be read, or is not what was written.
+        Damaged: It cannot be read, or is not what was written.
     """
     path = folder / NAME
     try:
         body = json.loads(path.read_bytes())
-        right = body.pop("sha256") == _body_digest(body)
+        intact = body.pop("sha256") == _body_digest(body)
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise Damaged(path, f"cannot be read ({error})") from error
-    if not right:
+    if not intact:
         raise Damaged(path, "does not have the SHA-256 that it names")
     if body["version"] != VERSION:
         raise Damaged(path, f"is of version {body['version']}, where this program reads {VERSION}")
@@ -76,10 +82,14 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def verify_files(folder: Path, manifest: Manifest) -> None:
-    """Compare every file with the manifest, the sizes first.
+    """Compares every file of a checkpoint with its manifest, the sizes first.
+
+    Args:
+        folder: The checkpoint.
+        manifest: Its manifest.
 
     Raises:
-        Damaged: one is missing, of another size, or of another content.
+        Damaged: A file is missing, of another size, or of another content.
     """
     for name, (size, _) in manifest.files.items():
         path = folder / name
@@ -88,13 +98,8 @@ def verify_files(folder: Path, manifest: Manifest) -> None:
         if path.stat().st_size != size:
             raise Damaged(path, f"has {path.stat().st_size} bytes, not the {size} that were saved")
     for name, (_, digest) in manifest.files.items():
-        if _sha256(folder / name) != digest:
+        if sha256(folder / name) != digest:
             raise Damaged(folder / name, "does not have the SHA-256 that was saved")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _body_digest(body: dict[str, Any]) -> str:

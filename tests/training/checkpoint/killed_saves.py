@@ -1,7 +1,7 @@
 """Run by `test_checkpoints_processes.py`: saves in a loop, and is killed in the middle, many times.
 
-Importing JAX takes longer than all the saves, so one process imports it and forks the others,
-which is safe as long as it has started neither JAX's devices nor a thread.
+Importing JAX and orbax takes longer than all the saves, so one process imports them and forks the
+others, which is safe as long as it has started neither JAX's devices nor a thread.
 """
 
 import json
@@ -15,8 +15,9 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from orbax.checkpoint import v1  # noqa: F401  before the forks, not in each at its first save
 
-from jaxseg.training.checkpoints import Checkpoints
+from jaxseg.training.checkpoint import Checkpoints
 
 
 def expected(step):

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from jaxseg.training.checkpoints import Checkpoints
+from jaxseg.training.checkpoint import Checkpoints
 from jaxseg.training.preemption import stop_requests
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxseg.training.checkpoints import Checkpoints
+from jaxseg.training.checkpoint import Checkpoints
 
 HERE = Path(__file__).parent
 # One thread of OpenBLAS: what forks must have no other threads.
@@ -77,9 +77,9 @@ def test_two_processes(tmp_path):
         "epoch": 0,
     }
     with Checkpoints(tmp_path) as checkpoints:
-        with pytest.raises(ValueError, match="positions of 2 processes, and there are 1 now"):
+        with pytest.raises(ValueError, match="iterator states of 2 processes, and there are 1 now"):
             checkpoints.restore(like)
-        step, state, data = checkpoints.restore(like, with_data=False)
+        step, state, data = checkpoints.restore(like, with_iterator_state=False)
     assert (step, state["epoch"], int(state["count"]), data) == (3, 4, 4, None)
     np.testing.assert_array_equal(state["rows"], np.arange(12.0).reshape(4, 3) + 4)
     np.testing.assert_array_equal(jax.random.key_data(state["key"]), [0, 4])

@@ -1,0 +1,83 @@
+"""The loop keeps the history of every step, and says where a run diverged."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxseg.training import Diverged, fit, init_state, make_train_step
+
+CLASSES, SHAPE = 3, (2, 4, 4, 2)
+
+
+def apply(params, stats, images, *, train):
+    """A linear classifier of pixels."""
+    del train
+    flat = images.reshape(-1, images.shape[-1])
+    return (flat @ params["w"]).reshape(*images.shape[:-1], CLASSES), stats
+
+
+def start(optimizer, seed=0):
+    w = 0.1 * jax.random.normal(jax.random.key(seed), (SHAPE[-1], CLASSES))
+    return init_state({"w": w}, {}, optimizer)
+
+
+def batch(seed=0):
+    x = np.random.default_rng(seed).standard_normal(SHAPE).astype(np.float32)
+    label = np.where(x[..., 0] > 0.5, 2, np.where(x[..., 1] > 0, 1, 0))
+    return {"image": jnp.array(x), "label": jnp.array(label, jnp.int32)}
+
+
+def endless(bad_from=None):
+    count = 0
+    while True:
+        data = batch(count)
+        if bad_from is not None and count >= bad_from:
+            data["image"] = data["image"] * jnp.nan
+        count += 1
+        yield data
+
+
+def test_fit_keeps_the_history_of_every_step():
+    optimizer = optax.sgd(0.5)
+    step = jax.jit(make_train_step(apply, optimizer))
+    state, history = fit(step, start(optimizer), endless(), 7, name="run", progress=False)
+    assert {k: v.shape for k, v in history.items()} == dict.fromkeys(
+        ("loss", "gradient_norm", "finite"), (7,)
+    )
+    assert int(state.step) == 7
+    by_hand = start(optimizer)
+    for _, data in zip(range(3), endless(), strict=False):
+        by_hand, metrics = step(by_hand, data)
+    assert history["loss"][2] == float(metrics["loss"])
+
+
+@pytest.mark.parametrize("bad_from", [0, 4, 12])
+def test_fit_says_which_run_diverged_where_and_what_to_try(bad_from):
+    optimizer = optax.sgd(0.5)
+    step = jax.jit(make_train_step(apply, optimizer))
+    message = rf"my run: not finite any more at step {bad_from + 1} .*lower the learning rate, clip"
+    with pytest.raises(Diverged, match=message):
+        fit(step, start(optimizer), endless(bad_from), 25, name="my run", progress=False)
+
+
+def test_fit_of_no_steps():
+    state, history = fit(None, "state", endless(), 0, name="run", progress=False)
+    assert (state, history) == ("state", {})
+
+
+def test_an_ensemble_goes_on_without_the_member_that_diverged(capsys):
+    optimizer = optax.sgd(0.5)
+    step = jax.jit(jax.vmap(make_train_step(apply, optimizer), (0, None)))
+    state = jax.tree.map(lambda a, b: jnp.stack([a, b]), *(start(optimizer, s) for s in (0, 1)))
+    broken = {**state.params, "w": state.params["w"].at[0].set(jnp.nan)}
+    state = dataclasses.replace(state, params=broken)
+    state, history = fit(step, state, endless(), 11, name="pair", check_every=3)
+    assert history["finite"].shape == (11, 2)
+    assert not history["finite"][:, 0].any()
+    assert history["finite"][:, 1].all()
+    assert np.asarray(state.step).tolist() == [0, 11]
+    assert "pair" in capsys.readouterr().err
