@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from operands import draw, line
+from operands import draw, line, quick_jit
 
 from jaxseg import ops
 
@@ -129,7 +129,7 @@ def is_pytorchs(name, x, window, **options):
     with jax.enable_x64(True):
         op = {"max": ops.max_pool, "avg": ops.avg_pool}[name]
 
-        @jax.jit  # one compilation for both
+        @quick_jit  # one compilation for both
         def ours(x, cotangent):
             y, pull = jax.vjp(lambda x: op(x, window, **options), x)
             return y, pull(cotangent)[0]
@@ -220,7 +220,7 @@ def test_transformations(op, window, x64):
 
     def agree(transformed, *args):
         # Jitted: one by one, hundreds of operations would each be compiled.
-        got, wanted = jax.jit(lambda *a: (transformed(f)(*a), transformed(plain)(*a)))(*args)
+        got, wanted = quick_jit(lambda *a: (transformed(f)(*a), transformed(plain)(*a)))(*args)
         np.testing.assert_allclose(got, wanted, rtol=1e-10, atol=1e-12)
         assert np.abs(wanted).max() > 0
 

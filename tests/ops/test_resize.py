@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from operands import draw, line
+from operands import draw, line, quick_jit
 
 from jaxseg import ops
 from jaxseg.ops._resize import _linear_table, _table
@@ -112,7 +112,7 @@ def torch_resize(x, size, cotangent, **options):
 
 
 def ours(x, size, cotangent, **options):
-    @jax.jit  # one compilation for both
+    @quick_jit  # one compilation for both
     def both(x, cotangent):
         y, pull = jax.vjp(lambda x: ops.resize(x, size, **options), x)
         return y, pull(cotangent)[0]
@@ -272,7 +272,7 @@ def test_transformations(method, x64):
         return (matrix @ x.reshape(36)).reshape(1, 5, 3, 3)
 
     def agree(transformed, *args):
-        got, wanted = jax.jit(lambda *a: (transformed(f)(*a), transformed(plain)(*a)))(*args)
+        got, wanted = quick_jit(lambda *a: (transformed(f)(*a), transformed(plain)(*a)))(*args)
         close(got, wanted, rtol=1e-10, atol=1e-12)
 
     close(f(x), y, atol=1e-12)

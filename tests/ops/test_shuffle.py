@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from operands import quick_jit
 
 from jaxseg import ops
 
@@ -40,7 +41,7 @@ def test_inverse_and_adjoint(data):
     block, channels = int(np.prod(factors)), data.draw(st.integers(1, 2))
     x = np.random.default_rng(0).normal(size=(2, *space, channels * block)).astype(np.float32)
 
-    @jax.jit  # one compilation for all
+    @quick_jit  # one compilation for all
     def everything(x):
         y, pull = jax.vjp(lambda x: ops.pixel_shuffle(x, factors), x)
         back, push = jax.vjp(lambda y: ops.pixel_unshuffle(y, factors), y)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.test_util import check_grads
+from operands import quick_jit
 
 from jaxseg import ops
 from jaxseg.ops import canonical, dispatch
@@ -262,7 +263,7 @@ def jacobians(f, x, k):
 
 def export(f, x, k):
     exported = jax.export.export(jax.jit(jax.value_and_grad(loss_of(f), (0, 1))))
-    return exported(jax.typeof(x), jax.typeof(k)).call(x, k)
+    return quick_jit(exported(jax.typeof(x), jax.typeof(k)).call)(x, k)
 
 
 # What differentiates or batches in a way of its own, on every core case; what repeats that inside
@@ -305,7 +306,7 @@ PAIRS = [
 def test_transformed_as_the_plain_convolution(x64, transform, name):
     f, x, k = operation(name)
 
-    @jax.jit
+    @quick_jit
     def both(x, k):
         return [under(form, functools.partial(transform, f), x, k) for form in ("auto", "direct")]
 
@@ -318,14 +319,14 @@ def test_transformed_as_the_plain_convolution(x64, transform, name):
 def test_eager_as_compiled(x64, transform, name):
     f, x, k = operation(name)
     eager = transform(f, x, k)
-    assert_close(eager, jax.jit(functools.partial(transform, f))(x, k))
+    assert_close(eager, quick_jit(functools.partial(transform, f))(x, k))
 
 
 @pytest.mark.parametrize("name", CORE)
 def test_fast_as_direct(x64, name):
     f, x, k = operation(name)
 
-    @jax.jit
+    @quick_jit
     def both(x, k):
         return [
             [under(form, functools.partial(t, f), x, k) for t in (grad, vmap_of_grad)]
@@ -338,7 +339,8 @@ def test_fast_as_direct(x64, name):
 @pytest.mark.parametrize("name", ["plain", "up everything"])
 def test_exported(x64, name):
     f, x, k = operation(name)
-    assert_close(export(f, x, k), under("direct", jax.value_and_grad(loss_of(f), (0, 1)), x, k))
+    reference = quick_jit(jax.value_and_grad(loss_of(f), (0, 1)))
+    assert_close(export(f, x, k), under("direct", reference, x, k))
 
 
 @pytest.mark.parametrize("transform", [value, grad])
@@ -358,16 +360,18 @@ def test_exported_for_any_batch(x64, transform, name):
     )
     for count in (1, 5):
         images = rng(count).normal(size=(count, *x.shape[1:]))
-        assert_close(exported.call(images, k), jax.jit(f)(images, k))
+        got, wanted = quick_jit(lambda x, k: (exported.call(x, k), f(x, k)))(images, k)
+        assert_close(got, wanted)
 
 
 @pytest.mark.parametrize(("batch", "groups"), [(4, 1), (5, 2), (6, 2)])
 @pytest.mark.parametrize("op", [ops.conv, ops.upconv])
-def test_large_weight_gradients_which_are_summed_in_parts(x64, op, batch, groups):
-    x = rng(0).normal(size=(batch, 250, 250, 4))
+def test_large_weight_gradients_which_are_summed_in_bands(monkeypatch, x64, op, batch, groups):
+    monkeypatch.setattr(canonical, "_BAND_SIZE", 2**10)
+    x = rng(0).normal(size=(batch, 26, 26, 4))
     k = rng(1).normal(size=(3, 2, 4 // groups, 4))
 
-    @jax.jit
+    @quick_jit
     def both(x, k):
         gradient = jax.grad(lambda k: weigh(op(x, k, stride=2, groups=groups)))
         return [under(form, gradient, k) for form in ("auto", "direct")]
@@ -412,7 +416,7 @@ def test_canonical_as_plain(x64, name, mode):
     left, right = {"y": "xk", "x": "yk", "k": "xy"}[mode]
     table = {"y": canonical.convolution, "x": canonical.input_gradient}
     got, wanted = (
-        jax.jit(functools.partial(form, geometry=geometry))(operands[left], operands[right])
+        quick_jit(functools.partial(form, geometry=geometry))(operands[left], operands[right])
         for form in (table.get(mode, canonical.weight_gradient), dispatch.PLAIN[mode])
     )
     assert got.shape == operands[mode].shape
@@ -442,7 +446,7 @@ def test_the_primitive_under_vmap_of_any_axis(x64, mode, in_axes):
     def bind(lhs, rhs):
         return trilinear_p.bind(lhs, rhs, mode=mode, geometry=geometry)
 
-    got = jax.jit(jax.vmap(bind, in_axes))(*args)
+    got = quick_jit(jax.vmap(bind, in_axes))(*args)
     for i, one in enumerate(got):
         chosen = [
             a if axis is None else np.take(a, i, axis)
@@ -487,15 +491,20 @@ def test_upconv_is_the_adjoint_of_conv(x64, size, window, options, groups):
         both = {"valid": 0, "same": None}.get(pairs) if isinstance(pairs, str) else 2 * pairs
         both = sum(pairs[axis]) if isinstance(pairs, tuple) else both
         extra.append(0 if both is None else (i + both - d * (t - 1) - 1) % s)
-    down = ops.conv(x, k, groups=groups, **options)
-    y = draw.normal(size=down.shape)
-    up = ops.upconv(y, transposed_kernel(k, groups), groups=groups, output_padding=extra, **options)
+    conv = functools.partial(ops.conv, groups=groups, **options)
+    y = draw.normal(size=jax.eval_shape(conv, x, k).shape)
+
+    @quick_jit  # one compilation for all
+    def everything(x, k, turned, y):
+        up = ops.upconv(y, turned, groups=groups, output_padding=extra, **options)
+        return conv(x, k), up, jax.vjp(lambda x: conv(x, k), x)[1](y)[0]
+
+    down, up, gradient = everything(x, k, transposed_kernel(k, groups), y)
     assert up.shape == x.shape
     left, right = np.vdot(down, y), np.vdot(x, up)
     scale = np.linalg.norm(down) * np.linalg.norm(y)
     assert abs(left - right) <= 1e-12 * scale
     # A lone number says little: the gradient in x compares every pixel.
-    (gradient,) = jax.vjp(lambda x: ops.conv(x, k, groups=groups, **options), x)[1](jnp.asarray(y))
     assert_close(up, gradient)
 
 
@@ -513,10 +522,15 @@ def test_small_floats_round_no_more_than_they_must(x64, name, dtype):
     """
     f, x, k = operation(name)
     x, k = jnp.asarray(x).astype(dtype), jnp.asarray(k).astype(dtype)
-    exact_x, exact_k = x.astype(jnp.float64), k.astype(jnp.float64)
-    with ops.lowering("direct"):
-        exact, absolute = f(exact_x, exact_k), f(abs(exact_x), abs(exact_k))
-    got = f(x, k)
+
+    @jax.jit  # one compilation for all
+    def everything(x, k):
+        exact_x, exact_k = x.astype(jnp.float64), k.astype(jnp.float64)
+        with ops.lowering("direct"):
+            references = f(exact_x, exact_k), f(abs(exact_x), abs(exact_k))
+        return f(x, k), *references
+
+    got, exact, absolute = everything(x, k)
     assert got.dtype == dtype
     n = math.prod(k.shape[:-1]) + 1
     unit = float(jnp.finfo(dtype).eps) / 2
@@ -530,11 +544,13 @@ def test_small_floats_round_no_more_than_they_must(x64, name, dtype):
 def test_small_floats_keep_their_type_through_every_derivative(dtype, name):
     f, x, k = operation(name, np.float32)
     x, k = jnp.asarray(x).astype(dtype), jnp.asarray(k).astype(dtype) / k.size
-    exact = jax.grad(lambda x, k: f(x, k).sum(), (0, 1))(
-        x.astype(jnp.float32), k.astype(jnp.float32)
-    )
-    got = jax.grad(lambda x, k: f(x, k).sum(), (0, 1))(x, k)
-    for a, b in zip(got, exact, strict=True):
+    gradient = jax.grad(lambda x, k: f(x, k).sum(), (0, 1))
+
+    @jax.jit  # one compilation for both
+    def both(x, k):
+        return gradient(x, k), gradient(x.astype(jnp.float32), k.astype(jnp.float32))
+
+    for a, b in zip(*both(x, k), strict=True):
         assert a.dtype == dtype
         # Sums of fewer than 2 * 5 * 5 terms (batch and output pixels) of the operands' own size.
         error = np.abs(a.astype(jnp.float32) - b).max()
