@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import quick_jit
 
 from jaxseg import ops
 from jaxseg.nn import initializers
@@ -82,7 +83,8 @@ def test_bilinear_upsamples_constants_and_ramps(stride, depthwise):
             np.testing.assert_allclose(phase, 1, rtol=1e-6)
     rows, columns = jnp.meshgrid(jnp.arange(6.0), jnp.arange(6.0), indexing="ij")
     x = jnp.stack([jnp.full((n, n), 2.5), rows, 3 - 2 * columns], -1)[None]
-    y = ops.upconv(x, kernel, stride=stride, groups=channels if depthwise else 1)[0]
+    groups = channels if depthwise else 1
+    y = quick_jit(lambda x: ops.upconv(x, kernel, stride=stride, groups=groups))(x)[0]
     # Pixel p of the output lies at (p + 1/2) / s - 1/2 of the input.
     at = (np.arange(n * stride) + 0.5) / stride - 0.5
     inner = slice(stride, -stride)
@@ -97,12 +99,12 @@ def test_icnr_starts_as_nearest_upsampling(stride):
     init = initializers.icnr(stride, initializers.he_normal())
     kernel = init(KEY, (3, 3, 2, 5 * stride**2))
     x = images(2, 4, 3, 2)
-    y = ops.conv(x, kernel)
+    y = quick_jit(ops.conv)(x, kernel)
     # PyTorch's pixel shuffle: channel c * s**2 + i * s + j goes to pixel (i, j) of its cell.
     cells = np.asarray(y).reshape(2, 4, 3, 5, stride, stride)
     shuffled = cells.transpose(0, 1, 4, 2, 5, 3).reshape(2, 4 * stride, 3 * stride, 5)
     base = initializers.he_normal()(KEY, (3, 3, 2, 5), jnp.float32)
-    nearest = np.asarray(ops.conv(x, base)).repeat(stride, 1).repeat(stride, 2)
+    nearest = np.asarray(quick_jit(ops.conv)(x, base)).repeat(stride, 1).repeat(stride, 2)
     np.testing.assert_allclose(shuffled, nearest, rtol=1e-5, atol=1e-6)
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from compiling import quick_jit
 from flax import nnx
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -287,7 +288,7 @@ def test_transformations(x64, norm, definition):
         (lambda f: jax.grad(loss(jax.checkpoint(f))), (x,)),
     ]
 
-    @jax.jit  # one compilation for all
+    @quick_jit  # one compilation for all
     def everything():
         return [[transform(f)(*args) for f in (norm, definition)] for transform, args in cases]
 
@@ -304,7 +305,7 @@ def test_second_derivatives_where_a_channel_is_dead(x64):
         return jax.jvp(jax.grad(lambda x: jnp.sum(f(x) ** 3 + f(x) ** 2)), (x,), (v,))[1]
 
     for norm, definition in NORMS:
-        got, wanted = jax.jit(lambda n=norm, d=definition: (curvature(n), curvature(d)))()
+        got, wanted = quick_jit(lambda n=norm, d=definition: (curvature(n), curvature(d)))()
         assert np.abs(got - wanted).max() <= 1e-10 * np.abs(wanted).max()
 
 

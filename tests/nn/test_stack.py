@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import quick_jit
 from flax import nnx
 
 from jaxseg.nn import BatchNorm, PreActivation, Residual, Stack, functional
@@ -60,7 +61,7 @@ def data():
 
 
 def evaluate(loss, params, data):
-    gradient = jax.jit(jax.value_and_grad(loss, (0, 1, 2), has_aux=True))
+    gradient = quick_jit(jax.value_and_grad(loss, (0, 1, 2), has_aux=True))
     return gradient(params, *data)
 
 
@@ -100,7 +101,7 @@ def test_gradient_of_a_nudge_is_that_of_the_blocks_input(data):
         return jnp.sum(x * cotangent)
 
     for start in (0, 3, DEPTH - 1):
-        split = jax.jit(jax.grad(functools.partial(rest, start=start)))
+        split = quick_jit(jax.grad(functools.partial(rest, start=start)))
         close(by_nudge[start], split(inputs[start]))
 
 

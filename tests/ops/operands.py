@@ -1,13 +1,7 @@
-"""What tests of several operations begin with: small images, and a cheap compilation."""
+"""Small images that tests of several operations begin with."""
 
-import functools
-
-import jax
 import jax.numpy as jnp
 import numpy as np
-
-quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-"""`jax.jit` without LLVM's optimizations, where values alone count and a program runs once."""
 
 
 def line(values):

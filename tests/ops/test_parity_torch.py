@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 import pytest
+from compiling import quick_jit
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from operands import quick_jit
 
 from jaxseg import ops
 

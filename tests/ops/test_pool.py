@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import quick_jit
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from operands import draw, line, quick_jit
+from operands import draw, line
 
 from jaxseg import ops
 

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import quick_jit
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from operands import quick_jit
 
 from jaxseg import ops
 

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import quick_jit
 from jax.test_util import check_grads
-from operands import quick_jit
 
 from jaxseg import ops
 from jaxseg.ops import canonical, dispatch

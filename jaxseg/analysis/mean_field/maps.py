@@ -119,6 +119,7 @@ def iterate(
     """Go through `depth` layers.
 
     Example:
+        >>> from jaxseg.analysis.mean_field import RELU, Layer, iterate
         >>> iterate(Layer(RELU, 2.0), 3).correlations.round(4)  # 0, 1 / pi, ...
         array([0.    , 0.3183, 0.4937, 0.6048])
 
