@@ -1,4 +1,4 @@
-"""Weights of torchvision's segmentation nets and encoders into nets of the same architecture."""
+"""Weights of torchvision's segmentation nets and encoders, in and out."""
 
 import functools
 import importlib.util
@@ -13,42 +13,53 @@ from flax import nnx
 
 from jaxseg.interop.safetensors import read_safetensors
 from jaxseg.models import FCN, LRASPP, DeepLabV3, Encoder, MobileNetV3, ResNet, Segmenter
-from jaxseg.models.mobilenet import InvertedResidual
-from jaxseg.models.segmenter import FCNHead
+from jaxseg.models.encoders.mobilenet import InvertedResidual
+from jaxseg.models.heads import FCNHead
 
 _NORM = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 _COUNTERS = "num_batches_tracked"
-_DILATED_MOBILENET: dict[str, Any] = {
-    "backbone": "mobilenet_v3_large",
-    "output_stride": 16,
-    "dilation_rule": "whole_stage",
-}
 TORCHVISION_NETS: dict[str, Callable[..., Segmenter]] = {
     "fcn_resnet50": functools.partial(FCN, backbone="resnet50", output_stride=8),
     "fcn_resnet101": functools.partial(FCN, backbone="resnet101", output_stride=8),
     "deeplabv3_resnet50": functools.partial(DeepLabV3, backbone="resnet50", output_stride=8),
     "deeplabv3_resnet101": functools.partial(DeepLabV3, backbone="resnet101", output_stride=8),
     "deeplabv3_mobilenet_v3_large": functools.partial(
-        DeepLabV3, **_DILATED_MOBILENET, rates=(12, 24, 36)
+        DeepLabV3,
+        backbone="mobilenet_v3_large",
+        output_stride=16,
+        dilation_rule="whole_stage",
+        rates=(12, 24, 36),
     ),
-    "lraspp_mobilenet_v3_large": functools.partial(LRASPP, **_DILATED_MOBILENET),
+    "lraspp_mobilenet_v3_large": functools.partial(
+        LRASPP, backbone="mobilenet_v3_large", output_stride=16, dilation_rule="whole_stage"
+    ),
 }
 """torchvision's nets by their names there, with the strides, dilations and rates of their weights.
 
-Each takes `classes`, `rngs` and the other fields of its config; the FCN and DeepLab weights have
-`classes=21, auxiliary=True`, those of LRASPP `classes=21`. Loading sees names and shapes alone:
-weights go into a net of other dilations as well, and see another input than they learned from.
+Each takes the other arguments of its constructor, `classes` and `rngs` at least. torchvision's FCN
+and DeepLab weights need `classes=21, auxiliary=True`, those of LRASPP `classes=21`. Loading checks
+only names and shapes: weights can be loaded into a net of other dilations as well, and then see
+another input than they were trained on.
 """
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What did not go from a state dict into a net.
+    """Differences between a state dict and the net that it was loaded into.
 
     Attributes:
-        missing: names that the net has and the state dict has not: left as they were.
-        unexpected: names that the state dict has and the net has not.
-        mismatched: names with (their shape, ours), in PyTorch's layout: left as they were.
+        missing: Names that only the net has. These variables were left as they were.
+        unexpected: Names that only the state dict has.
+        mismatched: Shapes in the state dict and in the net, in PyTorch's layout, by name, where
+            they differ. These variables were left as they were.
+
+    Example:
+        >>> from jaxseg import interop
+        >>> report = interop.LoadReport(missing=(), unexpected=("fc.bias",), mismatched={})
+        >>> report.complete
+        False
+        >>> print(report)
+        unexpected: fc.bias
     """
 
     missing: tuple[str, ...]
@@ -57,11 +68,11 @@ class LoadReport:
 
     @property
     def complete(self) -> bool:
-        """Everything went."""
+        """True where there is no difference."""
         return not (self.missing or self.unexpected or self.mismatched)
 
     def __str__(self) -> str:
-        """One name a line."""
+        """List the differences, one on each line."""
         lines = [f"missing: {name}" for name in self.missing]
         lines += [f"unexpected: {name}" for name in self.unexpected]
         lines += [
@@ -74,36 +85,35 @@ class LoadReport:
 def load_torchvision(
     net: nnx.Module, source: Mapping[str, Any] | str | Path, *, strict: bool = True
 ) -> LoadReport:
-    """Fill a net with torchvision's weights, in place.
+    """Load torchvision's weights into a net, in place.
 
     Args:
-        net: a `models.FCN`, `models.DeepLabV3` or `models.LRASPP`, with an auxiliary head or
-            without, built with the settings of `TORCHVISION_NETS`; or a `models.ResNet` or
-            `models.MobileNetV3`, such as the backbone of any, for the weights of a classifier.
-        source: a state dict, name -> array or tensor; or the path of a `.safetensors` file, or of
+        net: A `models.FCN`, `models.DeepLabV3` or `models.LRASPP`, with or without an auxiliary
+            head, built with the settings of `TORCHVISION_NETS`. Or a `models.ResNet` or
+            `models.MobileNetV3`, such as the backbone of any net, for the weights of a classifier.
+        source: A state dict, arrays or tensors by name; or the path of a `.safetensors` file, or of
             a `.pth` file, for which PyTorch must be installed and of which only tensors are read.
-        strict: refuse a source that does not fit in every name and shape; else load what fits.
+        strict: Refuse a source of which any name or shape differs. Otherwise load what fits.
 
     Returns:
-        what did not fit.
+        The differences.
 
     Raises:
-        ValueError: the net has no counterpart there, the file cannot be read, or, if `strict`,
-            names or shapes differ, all of which are listed: nothing is changed then.
+        ValueError: The net has no counterpart in torchvision, the file cannot be read, or, with
+            `strict`, names or shapes differ. The message lists these, and nothing is changed.
     """
     state = source if isinstance(source, Mapping) else _read(Path(source))
     state = {name: value for name, value in state.items() if not name.endswith(_COUNTERS)}
     ours = dict(_variables(net))
-    wanted = {name: _their_shape(v) for name, v in ours.items()}
-    given = {name: tuple(value.shape) for name, value in state.items()}
+    shapes = {
+        name: (tuple(state[name].shape), _torch_shape(variable))
+        for name, variable in ours.items()
+        if name in state
+    }
     report = LoadReport(
-        tuple(name for name in ours if name not in state),
-        tuple(name for name in state if name not in ours),
-        {
-            name: (given[name], wanted[name])
-            for name in ours
-            if name in state and given[name] != wanted[name]
-        },
+        missing=tuple(name for name in ours if name not in state),
+        unexpected=tuple(name for name in state if name not in ours),
+        mismatched={name: pair for name, pair in shapes.items() if pair[0] != pair[1]},
     )
     if strict and not report.complete:
         raise ValueError(
@@ -112,32 +122,36 @@ def load_torchvision(
         )
     for name, variable in ours.items():
         if name in state and name not in report.mismatched:
-            variable[...] = jnp.asarray(_our_layout(_numpy(state[name])), variable[...].dtype)
+            variable[...] = jnp.asarray(_from_torch(_to_numpy(state[name])), variable[...].dtype)
     return report
 
 
 def to_torchvision(net: nnx.Module) -> dict[str, np.ndarray]:
-    """A net's weights under torchvision's names, in PyTorch's layout, as `load_torchvision` takes.
+    """Return a net's weights under torchvision's names and in PyTorch's layout.
 
-    `torch_net.load_state_dict({name: torch.from_numpy(a) for name, a in ...})` takes them as well.
+    `load_torchvision` takes them, and so does torchvision's net::
+
+        state = interop.to_torchvision(net)
+        torch_net.load_state_dict({name: torch.from_numpy(a) for name, a in state.items()})
 
     Args:
-        net: as for `load_torchvision`.
+        net: A `models.FCN`, `models.DeepLabV3` or `models.LRASPP`, with or without an auxiliary
+            head, or a `models.ResNet` or `models.MobileNetV3`.
 
     Returns:
-        name -> float32 array.
+        Arrays, float32, by name.
 
     Raises:
-        ValueError: the net has no counterpart there.
+        ValueError: The net has no counterpart in torchvision.
     """
-    return {name: _their_layout(np.asarray(v[...])).copy() for name, v in _variables(net)}
+    return {name: _to_torch(np.asarray(v[...])).copy() for name, v in _variables(net)}
 
 
 # --- names ---------------------------------------------------------------------------------------
 
 
 def _variables(net: nnx.Module) -> Iterator[tuple[str, nnx.Variable]]:
-    """Every variable of the net under its name in the state dict."""
+    """Yield every variable of the net under its name in the state dict."""
     if isinstance(net, ResNet):
         yield from _resnet(net, "")
     elif isinstance(net, MobileNetV3):
@@ -155,7 +169,7 @@ def _variables(net: nnx.Module) -> Iterator[tuple[str, nnx.Variable]]:
 
 
 def _encoder(net: Encoder) -> Iterator[tuple[str, nnx.Variable]]:
-    """The backbone of a segmentation net."""
+    """Yield the variables of a segmentation net's backbone."""
     if isinstance(net, ResNet):
         yield from _resnet(net, "backbone.")
     elif isinstance(net, MobileNetV3):
@@ -181,14 +195,14 @@ def _resnet(net: ResNet, prefix: str) -> Iterator[tuple[str, nnx.Variable]]:
     for number, layer in enumerate((net.layer1, net.layer2, net.layer3, net.layer4), start=1):
         for place, block in enumerate(layer):
             name = f"{prefix}layer{number}.{place}"
-            for turn, unit in enumerate(block.units, start=1):
-                yield from _unit(unit, f"{name}.conv{turn}", f"{name}.bn{turn}")
+            for index, unit in enumerate(block.units, start=1):
+                yield from _unit(unit, f"{name}.conv{index}", f"{name}.bn{index}")
             if block.shortcut is not None:
                 yield from _unit(block.shortcut, f"{name}.downsample.0", f"{name}.downsample.1")
 
 
 def _mobilenet(net: MobileNetV3, prefix: str) -> Iterator[tuple[str, nnx.Variable]]:
-    """First convolution, blocks and last convolution, numbered through."""
+    """Number the first convolution, the blocks and the last convolution consecutively."""
     yield from _unit(net.stem, f"{prefix}0.0", f"{prefix}0.1")
     blocks = [block for layer in net.layers for block in layer]
     for place, block in enumerate(blocks, start=1):
@@ -198,7 +212,7 @@ def _mobilenet(net: MobileNetV3, prefix: str) -> Iterator[tuple[str, nnx.Variabl
 
 
 def _inverted(block: InvertedResidual, prefix: str) -> Iterator[tuple[str, nnx.Variable]]:
-    """What a block has of its four parts, numbered through."""
+    """Number those of the four parts that a block has consecutively."""
     parts: tuple[Any, ...] = (block.expand, block.depthwise, block.squeeze, block.project)
     for place, part in enumerate(part for part in parts if part is not None):
         if part is block.squeeze:
@@ -235,10 +249,10 @@ def _lraspp(net: LRASPP) -> Iterator[tuple[str, nnx.Variable]]:
 
 def _unit(unit: Any, conv: str, norm: str) -> Iterator[tuple[str, nnx.Variable]]:
     yield from _conv(unit.conv, conv)
-    for ours, theirs in _NORM.items():
-        variable = getattr(unit.norm, ours, None)  # a group norm has no statistics
+    for attribute, name in _NORM.items():
+        variable = getattr(unit.norm, attribute, None)  # a group norm has no statistics
         if isinstance(variable, nnx.Variable):
-            yield f"{norm}.{theirs}", variable
+            yield f"{norm}.{name}", variable
 
 
 def _conv(conv: Any, name: str) -> Iterator[tuple[str, nnx.Variable]]:
@@ -250,22 +264,23 @@ def _conv(conv: Any, name: str) -> Iterator[tuple[str, nnx.Variable]]:
 # --- layouts and files ---------------------------------------------------------------------------
 
 
-def _our_layout(array: np.ndarray) -> np.ndarray:
-    """(out, in, height, width) -> (height, width, in, out); vectors stay."""
+def _from_torch(array: np.ndarray) -> np.ndarray:
+    """Transpose kernels (out, in, height, width) to (height, width, in, out); vectors stay."""
     return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
 
 
-def _their_layout(array: np.ndarray) -> np.ndarray:
+def _to_torch(array: np.ndarray) -> np.ndarray:
+    """Transpose kernels (height, width, in, out) to (out, in, height, width); vectors stay."""
     return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array
 
 
-def _their_shape(variable: nnx.Variable) -> tuple[int, ...]:
+def _torch_shape(variable: nnx.Variable) -> tuple[int, ...]:
     shape = variable[...].shape
     return (shape[3], shape[2], shape[0], shape[1]) if len(shape) == 4 else shape
 
 
-def _numpy(value: Any) -> np.ndarray:
-    """An array, or a PyTorch tensor of any precision, in float32."""
+def _to_numpy(value: Any) -> np.ndarray:
+    """Convert an array, or a PyTorch tensor of any precision, to a float32 array."""
     if hasattr(value, "detach"):
         value = value.detach().cpu().float()
     return np.asarray(value, np.float32)

@@ -1,18 +1,34 @@
-"""Segmentation nets, one architecture a file: `net(images) -> logits` at the input's own size."""
+"""Segmentation nets, one architecture a file: `net(images) -> logits` at the input's own size.
 
-from jaxseg.models.deep import DeepNet, DeepNetConfig
-from jaxseg.models.deeplab import DeepLabConfig, DeepLabV3, DeepLabV3Plus
-from jaxseg.models.dilated_resnet import DRNEncoder, DRNEncoderConfig, DRNSize
-from jaxseg.models.drn import DRN, DRNConfig
-from jaxseg.models.encoder import Encoder, EncoderConfig, Features
-from jaxseg.models.encoder_unet import EncoderUNet, EncoderUNetConfig
-from jaxseg.models.encoders import ENCODERS, EncoderSize, make_encoder
-from jaxseg.models.fcn import FCN, SkipFCN, SkipFCNConfig
-from jaxseg.models.lraspp import LRASPP, LRASPPConfig
-from jaxseg.models.mobilenet import Bottleneck, MobileNetSize, MobileNetV3, MobileNetV3Config
-from jaxseg.models.resnet import ResNet, ResNetConfig, ResNetSize
-from jaxseg.models.segmenter import Segmenter, SegmenterConfig
-from jaxseg.models.unet import UNet, UNetConfig
+All options are keyword arguments of the constructors. The nets take images (batch, height, width,
+channels) of any size; `UNet` and `DeepNet` stand alone, the others are a head on an encoder, whose
+sizes `ENCODERS` lists by name.
+"""
+
+from jaxseg.models.deep_net import DeepNet, DeepNetConfig
+from jaxseg.models.deeplab_v3 import DeepLabV3
+from jaxseg.models.deeplab_v3_plus import DeepLabV3Plus
+from jaxseg.models.drn import DRN
+from jaxseg.models.encoder_unet import EncoderUNet
+from jaxseg.models.encoders import (
+    ENCODERS,
+    Bottleneck,
+    DRNEncoder,
+    DRNSize,
+    Encoder,
+    EncoderSize,
+    Features,
+    MobileNetSize,
+    MobileNetV3,
+    ResNet,
+    ResNetSize,
+    make_encoder,
+)
+from jaxseg.models.fcn import FCN
+from jaxseg.models.lraspp import LRASPP
+from jaxseg.models.segmenter import Segmenter
+from jaxseg.models.skip_fcn import SkipFCN
+from jaxseg.models.unet import UNet
 
 __all__ = [
     "DRN",
@@ -20,33 +36,22 @@ __all__ = [
     "FCN",
     "LRASPP",
     "Bottleneck",
-    "DRNConfig",
     "DRNEncoder",
-    "DRNEncoderConfig",
     "DRNSize",
-    "DeepLabConfig",
     "DeepLabV3",
     "DeepLabV3Plus",
     "DeepNet",
     "DeepNetConfig",
     "Encoder",
-    "EncoderConfig",
     "EncoderSize",
     "EncoderUNet",
-    "EncoderUNetConfig",
     "Features",
-    "LRASPPConfig",
     "MobileNetSize",
     "MobileNetV3",
-    "MobileNetV3Config",
     "ResNet",
-    "ResNetConfig",
     "ResNetSize",
     "Segmenter",
-    "SegmenterConfig",
     "SkipFCN",
-    "SkipFCNConfig",
     "UNet",
-    "UNetConfig",
     "make_encoder",
 ]

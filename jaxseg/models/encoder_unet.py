@@ -1,102 +1,120 @@
-"""U-Net whose way down is an encoder, such as a ResNet."""
-
-from dataclasses import dataclass
-from typing import Any
+"""A U-Net whose contracting path is an encoder, such as a ResNet."""
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from jaxseg import ops
-from jaxseg.models.encoder import Features
-from jaxseg.models.segmenter import Segmenter, SegmenterConfig, Size
-from jaxseg.nn import Conv, ConvNorm, rematerialize
+from jaxseg.models._arguments import ComputeDtype, DilationRule, Norm, suggest_arguments
+from jaxseg.models._layers import run_block
+from jaxseg.models.encoders import EncoderSize, Features
+from jaxseg.models.segmenter import Segmenter, Size
+from jaxseg.nn import Conv, ConvNorm
 from jaxseg.nn.initializers import he_normal
 from jaxseg.nn.norm import NormFactory
 
-_RAISES = 5  # from stride 32 to 1
+_DECODER_BLOCKS = 5  # from stride 32 to 1
 
 
-@dataclass(frozen=True)
-class EncoderUNetConfig(SegmenterConfig):
-    """What an `EncoderUNet` is made of.
-
-    Attributes:
-        output_stride: 32: the encoder strides throughout; below it, fewer steps up resize.
-        decoder: channels behind each of the five steps up.
-    """
-
-    output_stride: int = 32
-    decoder: tuple[int, ...] = (256, 128, 64, 32, 16)
-
-    def __post_init__(self):
-        """Refuse what makes no decoder."""
-        super().__post_init__()
-        if len(self.decoder) != _RAISES or min(self.decoder) < 1:
-            raise ValueError(
-                f"EncoderUNet: decoder={self.decoder!r} must be {_RAISES} integers >= 1."
-            )
-
-
+@suggest_arguments
 class EncoderUNet(Segmenter):
     """The U-Net of Ronneberger et al. 2015 (arXiv:1505.04597) on an encoder.
 
-    As segmentation_models.pytorch builds it: each step up resizes to the nearest pixels of the
-    encoder's features one stage above, appends these, and works on both with two 3x3 convolutions;
-    the last step goes to the images' own size, with nothing to append, and a 3x3 convolution
+    It is built as in segmentation_models.pytorch: each decoder block resizes to the nearest pixels
+    of the encoder's features one stage above, appends these, and applies two 3x3 convolutions. The
+    last block goes to the images' own size, with nothing to append, and a 3x3 convolution
     classifies.
 
     Args:
-        rngs: draws the kernels.
-        fields: the fields of `EncoderUNetConfig`.
+        classes: Number of classes, which is the number of channels of the logits.
+        backbone: Encoder: the name of its size in `models.ENCODERS`, such as "resnet50" or
+            "mobilenet_v3_large", or the size itself.
+        output_stride: Image pixels per pixel of the encoder's last features: 4, 8, 16 or 32. At 32
+            the encoder strides throughout; below it the coarsest stages dilate, and fewer decoder
+            blocks change the size.
+        decoder: Number of channels of each of the five decoder blocks, the coarsest first.
+        auxiliary: Add a second head, an `FCNHead` on the encoder's `auxiliary` features, for
+            training.
+        dropout: Dropout rate of the auxiliary head, in training when a key is given.
+        dilation_rule: Convolutions that a dilated stage dilates more: "first_keeps" all but the one
+            that strode; "whole_stage" all of them.
+        inputs: Number of channels of the images.
+        norm: Normalization of encoder and heads, "batch" or "group".
+        dtype: Dtype of the computation; parameters and statistics stay float32. None computes in
+            the dtype of the images.
+        remat: Recompute the inside of each block in the backward pass, to save memory.
+        rngs: Random number generators; the `params` stream draws the kernels.
 
     Raises:
-        ValueError: as `EncoderUNetConfig` and `EncoderConfig`.
+        ValueError: An argument is none of the values that it may have.
     """
 
-    config: EncoderUNetConfig
-
-    def __init__(self, *, rngs: nnx.Rngs, **fields: Any):
-        config = EncoderUNetConfig(**fields)
-        super().__init__(config, rngs)
-        found, norm = self.backbone.widths, config.make_norm
-        skips = (found.layer3, found.layer2, found.layer1, found.stem, 0)
-        inputs = (found.layer4, *config.decoder)
-        self.steps = nnx.List(
-            [
-                StepUp(i, s, o, norm=norm, rngs=rngs)
-                for i, s, o in zip(inputs, skips, config.decoder, strict=False)
-            ]
+    def __init__(
+        self,
+        *,
+        classes: int,
+        backbone: str | EncoderSize = "resnet50",
+        output_stride: int = 32,
+        decoder: tuple[int, ...] = (256, 128, 64, 32, 16),
+        auxiliary: bool = False,
+        dropout: float = 0.1,
+        dilation_rule: DilationRule = "first_keeps",
+        inputs: int = 3,
+        norm: Norm = "batch",
+        dtype: ComputeDtype | None = None,
+        remat: bool = False,
+        rngs: nnx.Rngs,
+    ):
+        if len(decoder) != _DECODER_BLOCKS or min(decoder) < 1:
+            raise ValueError(
+                f"EncoderUNet: decoder={decoder!r} must be {_DECODER_BLOCKS} integers >= 1."
+            )
+        super().__init__(
+            classes=classes,
+            backbone=backbone,
+            output_stride=output_stride,
+            auxiliary=auxiliary,
+            dropout=dropout,
+            dilation_rule=dilation_rule,
+            inputs=inputs,
+            norm=norm,
+            dtype=dtype,
+            remat=remat,
+            rngs=rngs,
+        )
+        widths = self.backbone.widths
+        skips = (widths.layer3, widths.layer2, widths.layer1, widths.stem, 0)
+        inputs_of_blocks = (widths.layer4, *decoder[:-1])
+        self.decoder = nnx.List(
+            DecoderBlock(channels, skip, features, norm=self._norm, rngs=rngs)
+            for channels, skip, features in zip(inputs_of_blocks, skips, decoder, strict=True)
         )
         self.classifier = Conv(
-            config.decoder[-1], config.classes, bias=True, kernel_init=he_normal(1.0), rngs=rngs
+            decoder[-1], classes, bias=True, kernel_init=he_normal(1.0), rngs=rngs
         )
 
     def decode(
-        self, features: Features, size: Size, *, train: bool, key: jax.Array | None
+        self, features: Features[jax.Array], size: Size, *, train: bool, key: jax.Array | None
     ) -> jax.Array:
-        """Features of all stages -> logits of the images' size."""
+        """Map the features of all stages to logits of the images' size."""
         del key
         x = features.layer4
         skips = (features.layer3, features.layer2, features.layer1, features.stem, None)
-        for step, skip in zip(self.steps, skips, strict=True):
+        for block, skip in zip(self.decoder, skips, strict=True):
             x = ops.resize(x, size if skip is None else skip.shape[1:-1], method="nearest")
-            if self.config.remat:
-                x = rematerialize(step, x, skip, train=train)
-            else:
-                x = step(x, skip, train=train)
+            x = run_block(block, x, skip, train=train, remat=self.backbone.remat)
         return self.classifier(x)
 
 
-class StepUp(nnx.Module):
-    """What came up and the skip behind it, then twice 3x3 convolution, norm, ReLU.
+class DecoderBlock(nnx.Module):
+    """Concatenate the upsampled features with the skip, then twice 3x3 convolution, norm, ReLU.
 
     Args:
-        inputs: channels of what came up.
-        skip: channels of the skip; 0 for none.
-        features: channels of the output.
-        norm: makes a normalisation for a number of features.
-        rngs: draws the kernels.
+        inputs: Number of channels of the upsampled features.
+        skip: Number of channels of the skip; 0 where there is none.
+        features: Number of channels of the output.
+        norm: Function that makes the normalization of a given number of channels.
+        rngs: Random number generators; the `params` stream draws the kernels.
     """
 
     def __init__(self, inputs: int, skip: int, features: int, *, norm: NormFactory, rngs: nnx.Rngs):
@@ -104,6 +122,7 @@ class StepUp(nnx.Module):
         self.second = ConvNorm(features, features, norm=norm, rngs=rngs)
 
     def __call__(self, x: jax.Array, skip: jax.Array | None, *, train: bool = False) -> jax.Array:
-        """(batch, height, width, inputs), the same of the skip -> (..., features)."""
-        both = x if skip is None else jnp.concatenate([x, skip], axis=-1)
-        return self.second(self.first(both, train=train), train=train)
+        """Map (batch, height, width, inputs) and a skip of that size to (..., features)."""
+        if skip is not None:
+            x = jnp.concatenate([x, skip], axis=-1)
+        return self.second(self.first(x, train=train), train=train)

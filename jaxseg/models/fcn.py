@@ -1,100 +1,89 @@
-"""Fully convolutional nets: a head on the last stage, or scores of several stages upconvolved."""
-
-from dataclasses import dataclass
-from typing import Any
+"""FCN: a dilated encoder and one head on its last features."""
 
 import jax
 from flax import nnx
 
-from jaxseg.models.encoder import Features, one_of
-from jaxseg.models.segmenter import Segmenter, SegmenterConfig, Size, classifier
-from jaxseg.nn import UpConv
-from jaxseg.nn.initializers import bilinear
+from jaxseg.models._arguments import ComputeDtype, DilationRule, Norm, suggest_arguments
+from jaxseg.models.encoders import EncoderSize, Features
+from jaxseg.models.heads import FCNHead
+from jaxseg.models.segmenter import Segmenter, Size
 
 
+@suggest_arguments
 class FCN(Segmenter):
-    """torchvision's fully convolutional net: a dilated encoder and one head on its last stage.
+    """torchvision's fully convolutional net: a dilated encoder and one head on its last features.
 
-    After Long et al. 2015 (arXiv:1411.4038), with dilation in the place of learned upsampling.
+    It follows Long et al. 2015 (arXiv:1411.4038), with dilation in place of learned upsampling.
 
     Args:
-        rngs: draws the kernels.
-        fields: the fields of `SegmenterConfig`.
+        classes: Number of classes, which is the number of channels of the logits.
+        backbone: Encoder: the name of its size in `models.ENCODERS`, such as "resnet50" or
+            "mobilenet_v3_large", or the size itself.
+        output_stride: Image pixels per pixel of the encoder's last features: 4, 8, 16 or 32. Stages
+            that would go beyond it dilate instead of striding.
+        auxiliary: Add a second head, an `FCNHead` on the encoder's `auxiliary` features, for
+            training.
+        dropout: Dropout rate before the classifier of each head, in training when a key is given.
+        dilation_rule: Convolutions that a dilated stage dilates more: "first_keeps" all but the one
+            that strode; "whole_stage" all of them.
+        inputs: Number of channels of the images.
+        norm: Normalization of encoder and heads, "batch" or "group".
+        dtype: Dtype of the computation; parameters and statistics stay float32. None computes in
+            the dtype of the images.
+        remat: Recompute the inside of each block in the backward pass, to save memory.
+        rngs: Random number generators; the `params` stream draws the kernels.
 
     Raises:
-        ValueError: as `SegmenterConfig` and `EncoderConfig`.
+        ValueError: An argument is none of the values that it may have.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> from jaxseg import models
+        >>> def score(images):
+        ...     net = models.FCN(classes=21, backbone="resnet18", auxiliary=True, rngs=nnx.Rngs(0))
+        ...     return net.with_auxiliary(images)
+        >>> logits, auxiliary = jax.eval_shape(score, jnp.zeros((1, 33, 40, 3)))
+        >>> logits.shape, auxiliary.shape
+        ((1, 33, 40, 21), (1, 33, 40, 21))
     """
 
-    def __init__(self, *, rngs: nnx.Rngs, **fields: Any):
-        config = SegmenterConfig(**fields)
-        super().__init__(config, rngs)
-        self.head = config.head(self.backbone.widths.layer4, rngs)
+    def __init__(
+        self,
+        *,
+        classes: int,
+        backbone: str | EncoderSize = "resnet50",
+        output_stride: int = 8,
+        auxiliary: bool = False,
+        dropout: float = 0.1,
+        dilation_rule: DilationRule = "first_keeps",
+        inputs: int = 3,
+        norm: Norm = "batch",
+        dtype: ComputeDtype | None = None,
+        remat: bool = False,
+        rngs: nnx.Rngs,
+    ):
+        super().__init__(
+            classes=classes,
+            backbone=backbone,
+            output_stride=output_stride,
+            auxiliary=auxiliary,
+            dropout=dropout,
+            dilation_rule=dilation_rule,
+            inputs=inputs,
+            norm=norm,
+            dtype=dtype,
+            remat=remat,
+            rngs=rngs,
+        )
+        self.head = FCNHead(
+            self.backbone.widths.layer4, classes, dropout=dropout, norm=self._norm, rngs=rngs
+        )
 
     def decode(
-        self, features: Features, size: Size, *, train: bool, key: jax.Array | None
+        self, features: Features[jax.Array], size: Size, *, train: bool, key: jax.Array | None
     ) -> jax.Array:
-        """The last stage's features -> logits at the output stride."""
+        """Map the last features to logits at the output stride."""
         del size
         return self.head(features.layer4, train=train, key=key)
-
-
-@dataclass(frozen=True)
-class SkipFCNConfig(SegmenterConfig):
-    """What a `SkipFCN` is made of.
-
-    Attributes:
-        finest: stride of the finest stage that is scored: 32 (FCN-32s), 16 or 8 (FCN-8s).
-        output_stride: 32: the coarsest stage.
-    """
-
-    output_stride: int = 32
-    finest: int = 8
-
-    def __post_init__(self):
-        """Refuse strides that the encoder has not."""
-        super().__post_init__()
-        one_of("SkipFCN", "finest", self.finest, (8, 16, 32))
-        one_of("SkipFCN", "output_stride", self.output_stride, (32,))
-
-
-class SkipFCN(Segmenter):
-    """FCN-32s, FCN-16s and FCN-8s (Long et al. 2015, section 4.2, arXiv:1411.4038).
-
-    The last stage's scores are upconvolved by two and added to those of the stage before, down to
-    stride `finest`, then upconvolved by `finest` and cropped to the images. Upconvolutions by s
-    have windows of 2s - (s mod 2) taps, start as bilinear interpolation, and learn from there.
-
-    Args:
-        rngs: draws the kernels.
-        fields: the fields of `SkipFCNConfig`.
-
-    Raises:
-        ValueError: as `SkipFCNConfig` and `EncoderConfig`.
-    """
-
-    def __init__(self, *, rngs: nnx.Rngs, **fields: Any):
-        config = SkipFCNConfig(**fields)
-        super().__init__(config, rngs)
-        count = {32: 1, 16: 2, 8: 3}[config.finest]
-        found = self.backbone.widths
-        widths = (found.layer4, found.layer3, found.layer2)[:count]
-        self.scores = nnx.List([classifier(w, config.classes, rngs) for w in widths])
-        strides = [2] * (count - 1) + [config.finest]
-        self.ups = nnx.List([_upconv(config.classes, s, rngs) for s in strides])
-
-    def decode(
-        self, features: Features, size: Size, *, train: bool, key: jax.Array | None
-    ) -> jax.Array:
-        """Features of several stages -> logits, what is beyond the images cut off."""
-        del train, key
-        stages = (features.layer4, features.layer3, features.layer2)[: len(self.scores)]
-        total = self.scores[0](stages[0])
-        for up, score, stage in zip(self.ups[:-1], self.scores[1:], stages[1:], strict=True):
-            height, width = stage.shape[1:3]
-            total = up(total)[:, :height, :width] + score(stage)
-        return self.ups[-1](total)[:, : size[0], : size[1]]
-
-
-def _upconv(channels: int, stride: int, rngs: nnx.Rngs) -> UpConv:
-    window = 2 * stride - stride % 2
-    return UpConv(channels, channels, window, stride=stride, kernel_init=bilinear(), rngs=rngs)

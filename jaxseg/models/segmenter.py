@@ -1,97 +1,81 @@
-"""What nets of an encoder and a head share: the encoder, the auxiliary head, the resizing."""
+"""The base of nets that are an encoder and a head: auxiliary head, resizing to the images' size."""
 
 import abc
-from dataclasses import dataclass
-from typing import Literal
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 
 from jaxseg import ops
-from jaxseg.models.encoder import NORMS, DilationRule, Encoder, Features, Norm
-from jaxseg.models.encoders import EncoderSize, make_encoder
-from jaxseg.nn import Conv, ConvNorm, dropout
-from jaxseg.nn.initializers import he_normal
+from jaxseg.models._arguments import ComputeDtype, DilationRule, Norm, check_positive, check_rate
+from jaxseg.models._layers import NORMS, to_float32
+from jaxseg.models.encoders import EncoderSize, Features, make_encoder
+from jaxseg.models.heads import FCNHead
 from jaxseg.nn.norm import NormFactory
 
 Size = tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class SegmenterConfig:
-    """What any `Segmenter` is made of.
-
-    Attributes:
-        classes: channels of the logits.
-        backbone: the encoder, by the name of its size, such as "resnet50" or "mobilenet_v3_large"
-            (all are in `models.ENCODERS`), or by the size itself.
-        output_stride: as in `EncoderConfig`, like the five fields from `dilation_rule` on.
-        auxiliary: give the net a second head, on the encoder's `auxiliary` features.
-        dropout: before the classifier of each head, in training with a key.
-        dilation_rule: see `output_stride`.
-        inputs: see `output_stride`.
-        norm: see `output_stride`; of the heads as well.
-        dtype: see `output_stride`; of the heads as well.
-        remat: see `output_stride`.
-    """
-
-    classes: int
-    backbone: str | EncoderSize = "resnet50"
-    output_stride: int = 8
-    auxiliary: bool = False
-    dropout: float = 0.1
-    dilation_rule: DilationRule = "first_keeps"
-    inputs: int = 3
-    norm: Norm = "batch"
-    dtype: Literal["float32", "bfloat16"] | None = None
-    remat: bool = False
-
-    def __post_init__(self):
-        """Refuse numbers that make no head; `EncoderConfig` refuses the others."""
-        if self.classes < 1:
-            raise ValueError(f"{type(self).__name__}: classes={self.classes} must be at least 1.")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(
-                f"{type(self).__name__}: dropout={self.dropout} must be at least 0 and below 1."
-            )
-
-    def encoder(self, rngs: nnx.Rngs) -> Encoder:
-        """The encoder."""
-        return make_encoder(
-            self.backbone,
-            inputs=self.inputs,
-            output_stride=self.output_stride,
-            dilation_rule=self.dilation_rule,
-            norm=self.norm,
-            dtype=self.dtype,
-            remat=self.remat,
-            rngs=rngs,
-        )
-
-    def head(self, inputs: int, rngs: nnx.Rngs) -> "FCNHead":
-        """An `FCNHead` on features of so many channels."""
-        return FCNHead(inputs, self.classes, dropout=self.dropout, norm=self.make_norm, rngs=rngs)
-
-    @property
-    def make_norm(self) -> NormFactory:
-        """The normalisation of the heads."""
-        return NORMS[self.norm]
-
-
 class Segmenter(nnx.Module, abc.ABC):
-    """An encoder, a head on its features, and logits resized to the images' own size.
+    """Base of nets that are an encoder and a head, with logits resized to the images' own size.
+
+    A subclass makes its head in its constructor, after this one, and applies it in `decode`.
 
     Args:
-        config: what to build.
-        rngs: draws the kernels.
+        classes: Number of classes, which is the number of channels of the logits.
+        backbone: Encoder: the name of its size in `models.ENCODERS`, such as "resnet50" or
+            "mobilenet_v3_large", or the size itself.
+        output_stride: Image pixels per pixel of the encoder's last features: 4, 8, 16 or 32. Stages
+            that would go beyond it dilate instead of striding.
+        auxiliary: Add a second head, an `FCNHead` on the encoder's `auxiliary` features, for
+            training.
+        dropout: Dropout rate of the auxiliary head, in training when a key is given.
+        dilation_rule: Convolutions that a dilated stage dilates more: "first_keeps" all but the one
+            that strode; "whole_stage" all of them.
+        inputs: Number of channels of the images.
+        norm: Normalization of encoder and heads, "batch" or "group".
+        dtype: Dtype of the computation; parameters and statistics stay float32. None computes in
+            the dtype of the images.
+        remat: Recompute the inside of each block in the backward pass, to save memory.
+        rngs: Random number generators; the `params` stream draws the kernels.
+
+    Raises:
+        ValueError: An argument is none of the values that it may have.
     """
 
-    def __init__(self, config: SegmenterConfig, rngs: nnx.Rngs):
-        self.backbone = config.encoder(rngs)
-        inputs = self.backbone.widths.auxiliary
-        self.auxiliary = config.head(inputs, rngs) if config.auxiliary else None
-        self.config = config
+    def __init__(
+        self,
+        *,
+        classes: int,
+        backbone: str | EncoderSize,
+        output_stride: int,
+        auxiliary: bool,
+        dropout: float,
+        dilation_rule: DilationRule,
+        inputs: int,
+        norm: Norm,
+        dtype: ComputeDtype | None,
+        remat: bool,
+        rngs: nnx.Rngs,
+    ):
+        name = type(self).__name__
+        check_positive(name, classes=classes)
+        check_rate(name, "dropout", dropout)
+        self.backbone = make_encoder(
+            backbone,
+            inputs=inputs,
+            output_stride=output_stride,
+            dilation_rule=dilation_rule,
+            norm=norm,
+            dtype=dtype,
+            remat=remat,
+            rngs=rngs,
+        )
+        width = self.backbone.widths.auxiliary
+        self.auxiliary = (
+            FCNHead(width, classes, dropout=dropout, norm=NORMS[norm], rngs=rngs)
+            if auxiliary
+            else None
+        )
 
     def __call__(
         self, images: jax.Array, *, train: bool = False, key: jax.Array | None = None
@@ -99,31 +83,38 @@ class Segmenter(nnx.Module, abc.ABC):
         """Score every class at every pixel.
 
         Args:
-            images: (batch, height, width, inputs), floating, of any height and width.
-            train: normalise by the batch's statistics, and update the running ones in place.
+            images: Images (batch, height, width, inputs), floating, of any height and width.
+            train: Normalize by the batch's statistics, and update the running ones in place.
             key: JAX PRNG key for dropout in training; without one nothing is dropped.
 
         Returns:
-            logits, (batch, height, width, classes), float32 (float64 for such images).
+            Logits (batch, height, width, classes), float32, or float64 for float64 images.
         """
         size = images.shape[1:-1]
         features = self.backbone(images, train=train)
         logits = self.decode(features, size, train=train, key=key)
-        return ops.resize(wide(logits, images), size)
+        return ops.resize(to_float32(logits, images), size)
 
     def with_auxiliary(
         self, images: jax.Array, *, train: bool = False, key: jax.Array | None = None
     ) -> tuple[jax.Array, jax.Array]:
-        """The logits of both heads, from one pass of the encoder; arguments as for a call.
+        """Compute the logits of both heads in one pass of the encoder.
 
         The auxiliary ones are for a second loss in training, at a weight of 0.4 (Zhao et al. 2017,
-        section 3.3, arXiv:1612.01105) or 0.5 (torchvision).
+        section 3.3, arXiv:1612.01105) or 0.5 (torchvision); see `losses.with_auxiliary`.
+
+        Args:
+            images: Images (batch, height, width, inputs), floating, of any height and width.
+            train: Normalize by the batch's statistics, and update the running ones in place.
+            key: JAX PRNG key for dropout in training; without one nothing is dropped. Each head
+                has a key of its own.
 
         Returns:
-            (logits, auxiliary logits), each as a call returns them.
+            Logits and auxiliary logits, (batch, height, width, classes) each, float32, or float64
+            for float64 images.
 
         Raises:
-            ValueError: the net was built without an auxiliary head.
+            ValueError: The net was built without an auxiliary head.
         """
         if self.auxiliary is None:
             raise ValueError(
@@ -134,51 +125,28 @@ class Segmenter(nnx.Module, abc.ABC):
         features = self.backbone(images, train=train)
         logits = self.decode(features, size, train=train, key=head_key)
         auxiliary = self.auxiliary(features.auxiliary, train=train, key=auxiliary_key)
-        return ops.resize(wide(logits, images), size), ops.resize(wide(auxiliary, images), size)
+        return (
+            ops.resize(to_float32(logits, images), size),
+            ops.resize(to_float32(auxiliary, images), size),
+        )
 
     @abc.abstractmethod
     def decode(
-        self, features: Features, size: Size, *, train: bool, key: jax.Array | None
+        self, features: Features[jax.Array], size: Size, *, train: bool, key: jax.Array | None
     ) -> jax.Array:
-        """The encoder's features, of images of that size -> logits (batch, *any size, classes).
+        """Map the encoder's features to logits.
 
-        Logits of another size than the images' are resized bilinearly.
+        Args:
+            features: Features of the images.
+            size: Height and width of the images.
+            train: Normalize by the batch's statistics, and update the running ones in place.
+            key: JAX PRNG key for dropout in training; without one nothing is dropped.
+
+        Returns:
+            Logits (batch, *space, classes) of any size; the caller resizes them bilinearly.
         """
 
-
-class FCNHead(nnx.Module):
-    """3x3 convolution to a quarter of the channels, norm, ReLU, dropout, 1x1 convolution.
-
-    torchvision's head for fully convolutional nets, and its auxiliary head.
-
-    Args:
-        inputs: channels of the input.
-        classes: channels of the logits.
-        dropout: before the last convolution, in training with a key.
-        norm: makes a normalisation for a number of features.
-        rngs: draws the kernels.
-    """
-
-    def __init__(
-        self, inputs: int, classes: int, *, dropout: float, norm: NormFactory, rngs: nnx.Rngs
-    ):
-        self.unit = ConvNorm(inputs, inputs // 4, norm=norm, rngs=rngs)
-        self.classifier = classifier(inputs // 4, classes, rngs)
-        self.dropout = dropout
-
-    def __call__(
-        self, x: jax.Array, *, train: bool = False, key: jax.Array | None = None
-    ) -> jax.Array:
-        """(batch, height, width, inputs) -> (batch, height, width, classes)."""
-        x = self.unit(x, train=train)
-        return self.classifier(dropout(x, self.dropout, key) if train else x)
-
-
-def classifier(inputs: int, classes: int, rngs: nnx.Rngs) -> Conv:
-    """The last layer: a 1x1 convolution with a bias, scores of about the size of its input."""
-    return Conv(inputs, classes, 1, bias=True, kernel_init=he_normal(1.0), rngs=rngs)
-
-
-def wide(logits: jax.Array, images: jax.Array) -> jax.Array:
-    """Logits in float32, or in float64 where the images are, whatever was computed in."""
-    return logits.astype(jnp.promote_types(jnp.float32, images.dtype))
+    @property
+    def _norm(self) -> NormFactory:
+        """Function that makes the normalization of the heads."""
+        return NORMS[self.backbone.norm]

@@ -37,7 +37,7 @@ def pair(kind, size, output_stride):
     else:
         ours = quick(lambda: models.DeepLabV3(**fields, features=16, rngs=nnx.Rngs(0)))
         head = torch_nets.deeplab_head(last, 16, 6, RATES[output_stride])
-    trunk = torch_nets.Trunk(size, ours.backbone.config.stages)
+    trunk = torch_nets.Trunk(size, ours.backbone.stages)
     return filled(ours, torch_nets.Net(trunk, head, torch_nets.fcn_head(third, 6)))
 
 
@@ -54,7 +54,7 @@ def mobile_pair(kind):
 
 
 def filled(ours, theirs):
-    """Both, ours with norms drawn and theirs with our weights."""
+    """Draw the norms of our net, and load its weights into theirs."""
     draw_norms(ours)
     state = {name: torch.from_numpy(a) for name, a in interop.to_torchvision(ours).items()}
     theirs.load_state_dict(state)
@@ -82,13 +82,13 @@ def test_logits_on_mobilenet(kind):
 
 def same_logits(ours, theirs):
     x = images((65, 97))
-    method = "with_auxiliary" if ours.config.auxiliary else None
+    method = "with_auxiliary" if ours.auxiliary is not None else None
     for train in (False, True):
         theirs.train(train)
         with torch.no_grad():
-            wanted = theirs(torch.from_numpy(np.array(x).transpose(0, 3, 1, 2)))
-        found = call(ours, x, method=method, train=train)
-        for a, b in zip(found if method else [found], wanted, strict=True):
+            expected = theirs(torch.from_numpy(np.array(x).transpose(0, 3, 1, 2)))
+        logits = call(ours, x, method=method, train=train)
+        for a, b in zip(logits if method else [logits], expected, strict=True):
             b = b.numpy().transpose(0, 2, 3, 1)
             assert a.shape == b.shape == (2, 65, 97, 6)
             np.testing.assert_allclose(a, b, rtol=0, atol=1e-4 * max(1, np.abs(b).max()))

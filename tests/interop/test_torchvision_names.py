@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from small_nets import TINY, TINY_BASIC, TINY_DRN_D, TINY_MOBILE, draw_norms, quick
+from small_nets import TINY, TINY_BASIC, TINY_DRN_D, TINY_MOBILE, abstract, draw_norms, quick
 
 from jaxseg import interop, models
 
@@ -109,17 +109,17 @@ def test_names_and_shapes_on_mobilenet():
 
 
 def test_the_settings_of_the_weights():
-    found = {}
+    settings = {}
     for name, make in interop.TORCHVISION_NETS.items():
         assert name.endswith(make.keywords["backbone"])
         size = TINY_MOBILE if "mobile" in name else TINY
-        net = nnx.eval_shape(
+        net = abstract(
             lambda make=make, size=size: make(classes=21, backbone=size, rngs=nnx.Rngs(0))
         )
         rates = [branch.conv.dilation for branch in net.aspp.atrous] if "deep" in name else []
-        found[name] = (net.config.output_stride, net.config.dilation_rule, rates)
+        settings[name] = (net.backbone.output_stride, net.backbone.dilation_rule, rates)
     eight = (8, "first_keeps")
-    assert found == {
+    assert settings == {
         "fcn_resnet50": (*eight, []),
         "fcn_resnet101": (*eight, []),
         "deeplabv3_resnet50": (*eight, [12, 24, 36]),
@@ -129,7 +129,7 @@ def test_the_settings_of_the_weights():
     }
 
 
-def test_what_does_not_fit_is_listed_and_changes_nothing():
+def test_differences_are_listed_and_change_nothing():
     net = made("fcn")
     state = interop.to_torchvision(made("fcn", 1))
     state["classifier.4.bias"] = np.zeros(21, np.float32)
@@ -155,7 +155,7 @@ def test_what_does_not_fit_is_listed_and_changes_nothing():
         np.testing.assert_array_equal(after[name], (before if kept else state)[name])
 
 
-def test_nets_and_files_that_are_none_of_torchvision_s():
+def test_nets_and_files_that_torchvision_does_not_have():
     unet = models.UNet(classes=2, widths=(8,), rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match="UNet has no counterpart in torchvision"):
         interop.to_torchvision(unet)
@@ -167,7 +167,7 @@ def test_nets_and_files_that_are_none_of_torchvision_s():
         interop.load_torchvision(net, "weights.npz")
 
 
-def test_files_that_are_no_safetensors(tmp_path):
+def test_files_in_another_format(tmp_path):
     path = tmp_path / "a.safetensors"
     write(path, {"a": np.arange(6, dtype=np.float32).reshape(2, 3)})
     whole = path.read_bytes()

@@ -1,6 +1,7 @@
 """What every net owes its user, whatever its architecture."""
 
 import functools
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +15,13 @@ from small_nets import (
     TINY_DRN_C,
     TINY_DRN_D,
     TINY_MOBILE,
+    abstract,
     call,
     images,
     leaves,
     parameters,
     quick,
+    shapes,
 )
 
 from jaxseg import analysis, models, ops
@@ -79,25 +82,37 @@ STRIDES = {
     "encoder_unet": 32,
 }
 AUXILIARY = ("fcn", "fcn_4", "fcn_group", "fcn_8s", "lraspp", "deeplab_mobile", "drn_c")
-# Those that recompute blocks of their own, and one encoder: all encoders do it in one place.
-REMATERIALISED = ("unet", "lraspp", "encoder_unet")
+SEGMENTERS = [name for name in NETS if issubclass(NETS[name][0], models.Segmenter)]
+# Combinations of parts that other nets have too: gradients, shapes and shifts are enough.
+VARIANTS = ("fcn_group", "fcn_32s", "unet_valid_resize_none", "encoder_unet_mobile")
+# Nets that recompute blocks of their own. Encoders do so in one place, which `test_resnet` tests.
+REMATERIALIZED = ("unet", "encoder_unet")
+# One net of each family.
+FAMILIES = ("fcn_8s", "deeplab_v3", "unet_valid", "lraspp", "drn_c", "encoder_unet")
 SIZE = (40, 36)
 every_net = pytest.mark.parametrize("name", NETS)
+every_segmenter = pytest.mark.parametrize("name", SEGMENTERS)
+every_architecture = pytest.mark.parametrize("name", [n for n in NETS if n not in VARIANTS])
+every_family = pytest.mark.parametrize("name", FAMILIES)
+
+
+def build(name, **options):
+    net, given = NETS[name]
+    return net(**{**given, **options}, rngs=nnx.Rngs(0))
 
 
 @functools.cache
-def make(name, **fields):
-    net, given = NETS[name]
-    return quick(lambda: net(**{**given, **fields}, rngs=nnx.Rngs(0)))
+def make(name, **options):
+    return quick(lambda: build(name, **options))
 
 
 @functools.cache
 def train_step(name, remat=False):
     """A net, then loss and state, and the gradient of every parameter, of one compiled step.
 
-    Of the auxiliary logits too where there are some. Plain convolutions compile fastest, and plain
-    upconvolutions run slowest; that the forms that replace them have the same gradients is for the
-    tests of `ops` to say.
+    The loss is also of the auxiliary logits where there are some. Plain convolutions compile
+    fastest, and plain upconvolutions run slowest. That the forms that replace them have the same
+    gradients is tested in `ops`.
     """
     auxiliary = {"auxiliary": True} if name in AUXILIARY else {}
     net = make(name, remat=remat, **auxiliary)
@@ -116,10 +131,10 @@ def train_step(name, remat=False):
 
 @every_net
 def test_images_of_one_pixel_or_one_line(name):
-    for size, train in [((1, 1), True), ((1, 7), False)]:
-        logits = call(make(name), images(size, batch=1), train=train)
-        assert logits.shape == (1, *size, 5)
-        assert np.isfinite(logits).all()
+    for size in [(1, 1), (1, 7), (6, 1)]:
+        assert shapes(make(name), size).shape == (1, *size, 5)
+    if name not in VARIANTS:
+        assert np.isfinite(call(make(name), images((1, 1), batch=1), train=True)).all()
 
 
 @every_net
@@ -134,31 +149,58 @@ def test_every_parameter_gets_a_gradient(name):
     assert all(jax.tree.leaves(moved))
 
 
-@every_net
-def test_rematerialisation_is_what_was_asked_for(name):
+@pytest.mark.parametrize("name", [*REMATERIALIZED, "fcn", "lraspp", "drn_c"])
+def test_blocks_are_recomputed_when_asked_for(name):
     for remat in (False, True):
         x = jnp.zeros((1, 9, 8, 3))
         text = str(jax.make_jaxpr(lambda net, x: net(x, train=True))(make(name, remat=remat), x))
         assert ("remat" in text or "checkpoint" in text) == remat
 
 
-@pytest.mark.parametrize("name", REMATERIALISED)
-def test_rematerialisation_changes_nothing(name):
+@pytest.mark.parametrize("name", REMATERIALIZED)
+def test_rematerialization_changes_nothing(name):
     for a, b in zip(leaves(train_step(name)[1]), leaves(train_step(name, True)[1]), strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4 * max(1, np.max(np.abs(a))))
 
 
-@every_net
-def test_examples_stay_apart_and_jit_is_eager(name):
+@every_segmenter
+def test_options_reach_the_encoder(name):
+    options = {"inputs": 2, "norm": "group", "dtype": "bfloat16", "remat": True}
+    net = abstract(lambda: build(name, dilation_rule="whole_stage", **options))
+    defaults = {p.name: p.default for p in inspect.signature(NETS[name][0]).parameters.values()}
+    stride = NETS[name][1].get("output_stride", defaults["output_stride"])
+    assert net.backbone.output_stride == stride
+    assert net.backbone.dilation_rule == "whole_stage"
+    assert (net.backbone.norm, net.backbone.dtype, net.backbone.remat) == (
+        "group",
+        *("bfloat16", True),
+    )
+    assert net.backbone.stem.conv.kernel.shape[2] == 2
+    norms = {type(m).__name__ for _, m in nnx.iter_modules(net) if "Norm" in type(m).__name__}
+    assert norms == {"ConvNorm", "GroupNorm"}
+    for rule in ("first_keeps", "whole_stage"):
+        assert abstract(lambda r=rule: build(name, dilation_rule=r)).backbone.dilation_rule == rule
+
+
+@every_architecture
+def test_examples_stay_apart(name):
     net = make(name)
     x = images(SIZE, batch=3)
-    together = call(net, x)
-    assert together.shape == (3, *SIZE, 5)
-    assert together.dtype == jnp.float32
-    assert np.isfinite(together).all()
+    logits = call(net, x)
+    assert logits.shape == (3, *SIZE, 5)
+    assert logits.dtype == jnp.float32
+    assert np.isfinite(logits).all()
+    others = call(net, x.at[::2].set(images(SIZE, batch=2, seed=9)))
+    np.testing.assert_array_equal(logits[1], others[1])
+    assert np.min(np.max(np.abs(logits - others)[::2], axis=(1, 2, 3))) > 1e-3
+
+
+@every_family
+def test_jit_is_eager(name):
     # Of one example, without jit and in plain convolutions at once: all have to be the same.
     with ops.lowering("direct"):
-        alone = net(x[1:2])
+        alone = make(name)(images(SIZE, batch=3)[1:2])
+    together = call(make(name), images(SIZE, batch=3))
     np.testing.assert_allclose(alone, together[1:2], rtol=1e-4, atol=1e-4)
 
 
@@ -166,7 +208,7 @@ def test_examples_stay_apart_and_jit_is_eager(name):
 @pytest.mark.parametrize("name", [n for n in NETS if NETS[n][1].get("norm") != "group"])
 def test_an_image_moved_by_the_stride_moves_the_logits(name):
     stride, reach = STRIDES[name], 96
-    side = 640 if stride == 32 or name == "lraspp" else 288  # more than is seen
+    side = 640 if stride == 32 or name == "lraspp" else 288  # more than a pixel sees
     net = make(name)
     patch = images((2 * stride, 2 * stride), batch=1)
     low = (side // 2 - stride) // stride * stride
@@ -180,16 +222,16 @@ def test_an_image_moved_by_the_stride_moves_the_logits(name):
     np.testing.assert_allclose(*moved, rtol=0, atol=1e-4 * np.max(np.abs(moved[0])))
 
 
-@every_net
+@every_architecture
 def test_bfloat16_stays_close(name):
     x = images(SIZE, batch=3)
-    found, wanted = (call(make(name, dtype=dtype), x) for dtype in ("bfloat16", None))
-    assert found.dtype == jnp.float32
-    assert np.sqrt(np.mean((found - wanted) ** 2)) < 0.05 * np.std(wanted)
+    rounded, exact = (call(make(name, dtype=dtype), x) for dtype in ("bfloat16", None))
+    assert rounded.dtype == jnp.float32
+    assert np.sqrt(np.mean((rounded - exact) ** 2)) < 0.05 * np.std(exact)
     assert all(a.dtype == jnp.float32 for a in leaves(nnx.state(make(name), nnx.Param)))
 
 
-@every_net
+@every_architecture
 def test_the_summary_has_all_parameters(name):
     net = make(name)
     table = analysis.summary(net, jax.ShapeDtypeStruct((1, 32, 24, 3), jnp.float32))
@@ -202,11 +244,9 @@ def test_the_summary_has_all_parameters(name):
     "name", ["deeplab_v3_plus", "fcn_8s", "unet_valid", "lraspp", "encoder_unet"]
 )
 def test_powers_of_two(name):
-    net = make(name)
-    squares, oblongs = [(2**i, 2**i) for i in range(10)], [(2 ** (5 - i), 2**i) for i in range(5)]
-    for size in squares + oblongs:
-        found = nnx.eval_shape(lambda net, x: net(x), net, jnp.zeros((1, *size, 3)))
-        assert found.shape == (1, *size, 5)
+    squares, oblongs = [(2**i, 2**i) for i in range(7)], [(2 ** (5 - i), 2**i) for i in range(5)]
+    for size in [*squares, *oblongs, (512, 512)]:
+        assert shapes(make(name), size).shape == (1, *size, 5)
 
 
 @pytest.mark.parametrize("size", [(2, 2), (16, 2), (512, 512)])
@@ -216,18 +256,47 @@ def test_training_on_one_image_of_a_power_of_two_is_finite(name, size):
     assert np.isfinite(logits).all()
 
 
+# Every place of every net where something is dropped, and whether the auxiliary head alone drops.
+DROPOUT = {
+    "fcn": {"dropout": 0.5},
+    "fcn_8s": {"dropout": 0.5},
+    "deeplab_v3": {"dropout": 0.5, "pyramid_dropout": 0.5},
+    "deeplab_v3_plus": {"dropout": 0.5, "pyramid_dropout": 0.5},
+    "unet": {"dropout": 0.5},
+    "lraspp": {"dropout": 0.5},
+    "drn_c": {"dropout": 0.5},
+    "encoder_unet": {"dropout": 0.5},
+}
+DROPS_IN_THE_CALL = ("fcn", "deeplab_v3", "deeplab_v3_plus", "unet")
+
+
+def test_every_architecture_is_tested_for_dropout():
+    assert {NETS[name][0] for name in DROPOUT} == {net for net, _ in NETS.values()}
+
+
+@pytest.mark.parametrize("name", DROPOUT)
+def test_dropout_needs_a_key_and_training(name):
+    key = jax.random.key(3)
+    methods = ("__call__", "with_auxiliary") if name in SEGMENTERS else ("__call__",)
+    auxiliary = {"auxiliary": True} if name in SEGMENTERS else {}
+    net = make(name, **DROPOUT[name], **auxiliary)
+
+    def draws(method, train, key):
+        run = lambda net, x, key: getattr(net, method)(x, train=train, key=key)  # noqa: E731
+        return "random_bits" in str(jax.make_jaxpr(run)(net, images((8, 8)), key))
+
+    for method in methods:
+        in_the_call = name in DROPS_IN_THE_CALL or method == "with_auxiliary"
+        assert draws(method, True, key) == in_the_call
+        assert not draws(method, False, key)
+        assert not draws(method, True, None)
+
+
 @pytest.mark.parametrize("method", ["__call__", "with_auxiliary"])
-def test_dropout_needs_a_key_and_training(method):
+def test_dropout_draws_by_the_key(method):
     x = images((16, 16))
     net = make("deeplab_v3", dropout=0.5, pyramid_dropout=0.5, auxiliary=True)
     key, other = jax.random.key(3), jax.random.key(4)
-
-    def drawn(train, key):
-        run = lambda net, x, key: getattr(net, method)(x, train=train, key=key)  # noqa: E731
-        return "random_bits" in str(jax.make_jaxpr(run)(net, x, key))
-
-    assert drawn(True, key)
-    assert not any((drawn(False, key), drawn(True, None), drawn(False, None)))
     dropped, again, others = (
         jax.tree.leaves(call(net, x, method=method, train=True, key=k)) for k in (key, key, other)
     )
@@ -237,18 +306,39 @@ def test_dropout_needs_a_key_and_training(method):
         assert np.max(np.abs(a - c)) > 1e-3
 
 
+class EqualHeads(models.FCN):
+    """Both heads are the auxiliary one, on the same features."""
+
+    def decode(self, features, size, *, train, key):
+        return self.auxiliary(features.auxiliary, train=train, key=key)
+
+
+def test_each_head_drops_by_a_key_of_its_own():
+    options = {**ENCODED, "dropout": 0.5, "auxiliary": True}
+    net = quick(lambda: EqualHeads(**options, rngs=nnx.Rngs(0)))
+    both = functools.partial(call, net, images((16, 16)), method="with_auxiliary", train=True)
+    np.testing.assert_array_equal(*both())
+    logits, auxiliary = both(key=jax.random.key(3))
+    assert np.max(np.abs(logits - auxiliary)) > 1e-3
+
+
 def test_a_pyramid_learns_nothing_from_the_mean_of_one_example():
     aspp = quick(lambda: ASPP(8, 8, rates=(1, 2, 3), rngs=nnx.Rngs(0)))
-    with ops.lowering("direct"):
-        aspp(images((4, 4), batch=1, inputs=8), train=True)
-        assert not np.any(aspp.pooled.norm.mean[...])
-        np.testing.assert_array_equal(aspp.pooled.norm.var[...], 1)
-        aspp(images((4, 4), batch=2, inputs=8), train=True)
-        assert np.all(aspp.pooled.norm.mean[...])
+
+    @functools.partial(jax.jit, compiler_options=QUICKLY)
+    def pooled_statistics(aspp, x):
+        aspp(x, train=True)
+        return aspp.pooled.norm.mean[...], aspp.pooled.norm.var[...]
+
+    mean, var = pooled_statistics(aspp, images((4, 4), batch=1, inputs=8))
+    assert not np.any(mean)
+    np.testing.assert_array_equal(var, 1)
+    mean, _ = pooled_statistics(aspp, images((4, 4), batch=2, inputs=8))
+    assert np.all(mean)
 
 
 @pytest.mark.parametrize(
-    ("name", "fields", "message"),
+    ("name", "options", "message"),
     [
         ("fcn", {"classes": 0}, "classes=0 must be at least 1"),
         ("fcn", {"dropout": 1.0}, "dropout=1.0 must be at least 0 and below 1"),
@@ -256,21 +346,39 @@ def test_a_pyramid_learns_nothing_from_the_mean_of_one_example():
         ("fcn_8s", {"finest": 4}, "finest=4 is unknown: give one of"),
         ("fcn_8s", {"output_stride": 8}, "output_stride=8 is unknown: give one of"),
         ("deeplab_v3", {"rates": (0,)}, "must be integers >= 1, or None"),
-        ("deeplab_v3", {"features": 0}, "features=0 and low_features=48 must be at least 1"),
-        ("unet", {"widths": ()}, "must be at least 1"),
+        ("deeplab_v3_plus", {"rates": ()}, "must be integers >= 1, or None"),
+        ("deeplab_v3", {"features": 0}, "DeepLabV3: features=0 must be at least 1"),
+        ("deeplab_v3_plus", {"features": 0}, "DeepLabV3Plus: features=0 must be at least 1"),
+        ("deeplab_v3_plus", {"low_features": 0}, "low_features=0 must be at least 1"),
+        ("deeplab_v3", {"pyramid_dropout": 1.0}, "pyramid_dropout=1.0 must be at least 0 and"),
+        ("deeplab_v3_plus", {"pyramid_dropout": -0.1}, "pyramid_dropout=-0.1 must be at least 0"),
+        ("unet", {"widths": ()}, "must be integers, one or more, and at least 1"),
+        ("unet", {"widths": (8, 0)}, "must be integers, one or more, and at least 1"),
+        ("unet", {"inputs": 0}, "inputs=0 must be at least 1"),
         ("unet", {"skips": "add"}, "skips='add' is unknown: give one of"),
+        ("unet", {"up": "nearest"}, "up='nearest' is unknown: give one of"),
+        ("unet", {"padding": "zeros"}, "padding='zeros' is unknown: give one of"),
+        ("unet", {"norm": "layer"}, "norm='layer' is unknown: give one of"),
+        ("unet", {"dtype": "int8"}, "dtype='int8' is unknown: give one of"),
         ("lraspp", {"features": 0}, "features=0 must be at least 1"),
         ("drn_d", {"output_stride": 4}, "output_stride=4 is unknown: give one of"),
         ("drn_c", {"backbone": 50}, "backbone=50 is no encoder: give a name, one of"),
         ("encoder_unet", {"decoder": (8, 8)}, "must be 5 integers >= 1"),
+        ("encoder_unet", {"decoder": (8, 8, 0, 8, 8)}, "must be 5 integers >= 1"),
         ("unet", {"dropout": -1}, "dropout=-1 must be at least 0 and below 1"),
     ],
 )
-def test_configurations_that_make_no_net_are_refused(name, fields, message):
+def test_options_that_make_no_net_are_refused(name, options, message):
     with pytest.raises(ValueError, match=message):
-        make(name, **fields)
+        build(name, **options)
 
 
 def test_no_auxiliary_logits_without_their_head():
     with pytest.raises(ValueError, match="build the net with auxiliary=True"):
         make("fcn").with_auxiliary(images((4, 4)))
+
+
+def test_padding_in_any_case():
+    logits = [call(make("unet_valid", padding=p), images((9, 8))) for p in ("valid", "VALID")]
+    np.testing.assert_array_equal(*logits)
+    assert make("unet", padding="Same").valid is False

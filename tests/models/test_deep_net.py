@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from depth_config import ARMS
+from small_nets import QUICKLY
 
 from jaxseg.losses import mean_cross_entropy
 from jaxseg.models import DeepNet, DeepNetConfig
@@ -16,9 +17,16 @@ from jaxseg.nn import functional
 SIZES = [(1, 1), (1, 7), (5, 3)]
 
 
-def make(**fields):
-    fields = {"classes": 3, "features": 8, "blocks": 3, **fields}
-    return functional(lambda rngs: DeepNet(rngs=rngs, **fields))
+quickly = functools.partial(jax.jit, compiler_options=QUICKLY)
+
+
+def make(**options):
+    options = {"classes": 3, "features": 8, "blocks": 3, **options}
+    return functional(lambda rngs: DeepNet(rngs=rngs, **options))
+
+
+def start(init):
+    return quickly(init)(jax.random.key(0))
 
 
 def images(size=(5, 3), batch=2):
@@ -27,8 +35,8 @@ def images(size=(5, 3), batch=2):
 
 def test_all_arms_have_the_same_parameters():
     counts = set()
-    for fields in ARMS.values():
-        params, _ = jax.eval_shape(make(blocks=6, **fields)[0], jax.random.key(0))
+    for options in ARMS.values():
+        params, _ = jax.eval_shape(make(blocks=6, **options)[0], jax.random.key(0))
         counts.add(sum(a.size for a in jax.tree.leaves(params)))
     stem, block, head = 9 * 3 * 8, 2 * (9 * 8 * 8 + 8), 8 + 8 * 3 + 3
     assert counts == {stem + 6 * block + head}
@@ -43,7 +51,7 @@ def test_every_parameter_gets_a_gradient(arm):
         logits, _ = apply(params, stats, images(), train=True)
         return mean_cross_entropy(logits, labels)
 
-    value, gradient = jax.jit(lambda key: jax.value_and_grad(loss)(*init(key)))(jax.random.key(0))
+    value, gradient = quickly(lambda key: jax.value_and_grad(loss)(*init(key)))(jax.random.key(0))
     assert np.isfinite(value)
     for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
         assert np.isfinite(leaf).all(), path
@@ -52,12 +60,12 @@ def test_every_parameter_gets_a_gradient(arm):
         assert all(np.any(layer) for layer in layers), path
 
 
-@pytest.mark.parametrize("fields", [ARMS["residual"], ARMS["plain_norm"], {"norm": "group"}])
-def test_logits_have_the_size_of_the_images(fields):
-    init, apply = make(**fields)
-    params, stats = init(jax.random.key(0))
+@pytest.mark.parametrize("options", [ARMS["residual"], ARMS["plain_norm"], {"norm": "group"}])
+def test_logits_have_the_size_of_the_images(options):
+    init, apply = make(**options)
+    params, stats = start(init)
     for size in SIZES:
-        logits, moved = apply(params, stats, images(size), train=True)
+        logits, moved = quickly(functools.partial(apply, train=True))(params, stats, images(size))
         assert logits.shape == (2, *size, 3)
         assert np.isfinite(logits).all()
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(moved))
@@ -65,44 +73,44 @@ def test_logits_have_the_size_of_the_images(fields):
 
 def test_checkpointing_jit_and_trace_change_nothing():
     x = images()
-    found = []
+    results = []
     for every in (0, 2):
         init, apply = make(norm="batch", checkpoint_every=every)
-        params, stats = init(jax.random.key(0))
+        params, stats = start(init)
 
         def loss(params, apply=apply, stats=stats):
             logits, moved = apply(params, stats, x, train=True)
             return jnp.sum(jnp.sin(logits)), (logits, moved)
 
         gradient = jax.value_and_grad(loss, has_aux=True)
-        found.append(jax.tree.leaves(jax.jit(gradient)(params)))
+        results.append(jax.tree.leaves(quickly(gradient)(params)))
         eager = apply(params, stats, x, train=True)
-        jitted = jax.jit(functools.partial(apply, train=True))(params, stats, x)
-        found_eager, found_jit = jax.tree.leaves(eager), jax.tree.leaves(jitted)
-        for a, b in zip(found_eager, found_jit, strict=True):
+        jitted = quickly(functools.partial(apply, train=True))(params, stats, x)
+        for a, b in zip(jax.tree.leaves(eager), jax.tree.leaves(jitted), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
-        (logits, inputs), _ = apply(params, stats, x, train=True, method="trace")
+        trace = quickly(functools.partial(apply, train=True, method="trace"))
+        (logits, inputs), _ = trace(params, stats, x)
         np.testing.assert_allclose(logits, eager[0], rtol=1e-5, atol=1e-5)
         assert inputs.shape == (3, *x.shape[:-1], 8)
-    for a, b in zip(*found, strict=True):
+    for a, b in zip(*results, strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-5)
 
 
 def test_group_norm_keeps_examples_apart():
     init, apply = make(norm="group", features=16)
-    params, stats = init(jax.random.key(0))
+    params, stats = start(init)
     x = images(batch=3)
-    together, _ = apply(params, stats, x, train=True)
-    alone, _ = apply(params, stats, x[1:2], train=False)
+    together, _ = quickly(functools.partial(apply, train=True))(params, stats, x)
+    alone, _ = quickly(apply)(params, stats, x[1:2])
     np.testing.assert_allclose(together[1:2], alone, rtol=1e-4, atol=1e-5)
 
 
 def test_zero_branches_make_a_net_of_stem_and_head():
     x = images()
-    for fields in ({"zero_last": True}, {"branch_scale": 0.0, "learn_scale": True}):
-        init, apply = make(**fields)
-        params, stats = init(jax.random.key(0))
-        (_, inputs), _ = apply(params, stats, x, method="trace")
+    for options in ({"zero_last": True}, {"branch_scale": 0.0, "learn_scale": True}):
+        init, apply = make(**options)
+        params, stats = start(init)
+        (_, inputs), _ = quickly(functools.partial(apply, method="trace"))(params, stats, x)
         np.testing.assert_array_equal(inputs[-1], inputs[0])
 
 
@@ -117,7 +125,7 @@ def test_depth_and_scale():
 
 
 @pytest.mark.parametrize(
-    ("fields", "message"),
+    ("options", "message"),
     [
         ({"norm": "layer"}, "norm='layer' is unknown: give one of ['batch', 'group', 'none']"),
         ({"activation": "gelu"}, "activation='gelu' is unknown: give one of ['relu', 'tanh']"),
@@ -131,9 +139,9 @@ def test_depth_and_scale():
         ({"dilation": 0}, "dilation=0 must be at least 1"),
     ],
 )
-def test_configurations_that_make_no_net_are_refused(fields, message):
+def test_configurations_that_make_no_net_are_refused(options, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        DeepNetConfig(**{"classes": 3, **fields})
+        DeepNetConfig(**{"classes": 3, **options})
 
 
 def test_channels_that_group_norm_cannot_share_out_are_refused():

@@ -9,13 +9,13 @@ from small_nets import TINIEST, draw_norms, images, quick
 
 from jaxseg import ops
 from jaxseg.models import EncoderUNet
-from jaxseg.models.encoder_unet import StepUp
+from jaxseg.models.encoder_unet import DecoderBlock
 from jaxseg.nn import BatchNorm
 
 
 def test_a_step_up_appends_the_skip_behind_what_came_up():
     x, skip = images((4, 3), inputs=5), images((4, 3), inputs=2, seed=2)
-    step = draw_norms(quick(lambda: StepUp(5, 2, 8, norm=BatchNorm, rngs=nnx.Rngs(0))))
+    step = draw_norms(quick(lambda: DecoderBlock(5, 2, 8, norm=BatchNorm, rngs=nnx.Rngs(0))))
     kernel = step.first.conv.kernel[...]
     wanted = ops.conv(x, kernel[:, :, :5]) + ops.conv(skip, kernel[:, :, 5:])
     wanted = step.second(jax.nn.relu(step.first.norm(wanted)))
@@ -34,13 +34,13 @@ def test_each_step_works_at_the_size_of_the_next_stage(monkeypatch, size, output
             rngs=nnx.Rngs(0),
         )
     )
-    seen, called = [], StepUp.__call__
+    seen, called = [], DecoderBlock.__call__
 
     def noting(self, x, skip, **options):
         seen.append((x.shape[1:-1], None if skip is None else skip.shape[1:-1]))
         return called(self, x, skip, **options)
 
-    monkeypatch.setattr(StepUp, "__call__", noting)
+    monkeypatch.setattr(DecoderBlock, "__call__", noting)
     nnx.eval_shape(lambda net, x: net(x), net, jnp.zeros((1, *size, 3)))
     stages = [tuple(-(-n // min(s, output_stride)) for n in size) for s in (16, 8, 4, 2)]
     assert seen == [*((s, s) for s in stages), (size, None)]

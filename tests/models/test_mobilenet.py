@@ -1,21 +1,21 @@
 """MobileNetV3: its blocks, provable dilation given the means, and what is refused."""
 
+import functools
 import re
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from small_nets import QUICKLY, TINY_MOBILE, draw_norms, images, parameters, quick
+from small_nets import QUICKLY, TINY_MOBILE, abstract, draw_norms, images, parameters, quick, shapes
 
 from jaxseg import nn
-from jaxseg.models import MobileNetSize, MobileNetV3, MobileNetV3Config
-from jaxseg.models.mobilenet import MOBILENETS
+from jaxseg.models import ENCODERS, MobileNetSize, MobileNetV3
 
 
-def make(**fields):
-    return draw_norms(quick(lambda: MobileNetV3(size=TINY_MOBILE, rngs=nnx.Rngs(0), **fields)))
+@functools.cache
+def make(**options):
+    return draw_norms(quick(lambda: MobileNetV3(size=TINY_MOBILE, rngs=nnx.Rngs(0), **options)))
 
 
 @pytest.mark.parametrize(
@@ -29,36 +29,35 @@ def make(**fields):
     ],
 )
 def test_strides_and_dilations_of_the_stages(output_stride, rule, last):
-    config = MobileNetV3Config(output_stride=output_stride, dilation_rule=rule)
-    assert config.stages == [(1, 1, 1), (2, 1, 1), (2, 1, 1), *last]
-    net = nnx.eval_shape(
+    net = abstract(
         lambda: MobileNetV3(output_stride=output_stride, dilation_rule=rule, rngs=nnx.Rngs(0))
     )
-    found = [(b.depthwise.conv.stride, b.depthwise.conv.dilation) for b in net.layers[4]]
+    assert net.stages == [(1, 1, 1), (2, 1, 1), (2, 1, 1), *last]
+    steps = [(b.depthwise.conv.stride, b.depthwise.conv.dilation) for b in net.layers[4]]
     stride, first, rest = last[-1]
-    assert found == [(stride, first), (1, rest), (1, rest)]
+    assert steps == [(stride, first), (1, rest), (1, rest)]
 
 
 def test_features_have_the_strides_and_widths_asked_for():
     for output_stride, size in [(32, (33, 64)), (16, (1, 1)), (8, (5, 70))]:
-        net = nnx.eval_shape(lambda s=output_stride: MobileNetV3(output_stride=s, rngs=nnx.Rngs(0)))
-        found = nnx.eval_shape(lambda net, x: net(x), net, jnp.zeros((2, *size, 3)))
+        net = abstract(lambda s=output_stride: MobileNetV3(output_stride=s, rngs=nnx.Rngs(0)))
+        features = shapes(net, size, 2)
         assert net.widths == (16, 24, 40, 112, 960, 40, 40)
-        for a, channels, stride in zip(found, net.widths, (2, 4, 8, 16, 32, 8, 8), strict=True):
+        for a, channels, stride in zip(features, net.widths, (2, 4, 8, 16, 32, 8, 8), strict=True):
             stride = min(stride, output_stride)
             assert a.shape == (2, *(-(-n // stride) for n in size), channels)
 
 
 def replay(monkeypatch, means):
-    """Squeeze-and-excitation that notes its means in the list, or takes them from a full one."""
-    taken = iter(list(means))
+    """Record the means of squeeze-and-excitation in an empty list, or replay a full one."""
+    recorded = iter(list(means))
     squeeze = nn.SqueezeExcitation.squeeze
 
-    def noting(self, x):
+    def record(self, x):
         means.append(squeeze(self, x))
         return means[-1]
 
-    patched = (lambda self, x: next(taken)) if means else noting
+    patched = (lambda self, x: next(recorded)) if means else record
     monkeypatch.setattr(nn.SqueezeExcitation, "squeeze", patched)
 
 
@@ -68,16 +67,16 @@ def test_dilated_features_subsampled_are_the_strided_ones_given_the_same_means(m
     nets.append(make(output_stride=16, dilation_rule="whole_stage"))
 
     def features(nets, x):
-        means, found = [], []
+        means, outputs = [], []
         for net in nets:
             replay(monkeypatch, means)
-            found.append(net(x))
+            outputs.append(net(x))
             monkeypatch.undo()
-        return found
+        return outputs
 
     strided, *dilated = jax.jit(features, compiler_options=QUICKLY)(nets, images(size))
-    for output_stride, found in zip((16, 8), dilated, strict=False):
-        for stride, a, b in zip((2, 4, 8, 16, 32), strided, found, strict=False):
+    for output_stride, output in zip((16, 8), dilated, strict=False):
+        for stride, a, b in zip((2, 4, 8, 16, 32), strided, output, strict=False):
             step = max(stride // output_stride, 1)
             b = b[:, ::step, ::step]
             assert a.shape == b.shape
@@ -96,13 +95,13 @@ def test_norms_are_torchvision_s():
 
 
 def test_sizes():
-    net = nnx.eval_shape(lambda: MobileNetV3(rngs=nnx.Rngs(0)))
+    net = abstract(lambda: MobileNetV3(rngs=nnx.Rngs(0)))
     assert parameters(net) == 2_971_952  # torchvision's classifier, 5,483,032, without its layers
     classifier = 960 * 1280 + 1280 + 1280 * 1000 + 1000
     assert parameters(net) + classifier == 5_483_032
     with pytest.raises(ValueError, match="must be five, of at least one block each"):
         MobileNetSize(stem=8, stages=TINY_MOBILE.stages[:4], last=8)  # pyright: ignore
-    stages = MOBILENETS["mobilenet_v3_large"].stages
+    stages = ENCODERS["mobilenet_v3_large"].stages
     bad = (stages[0][0]._replace(activation="tanh"),)
     with pytest.raises(ValueError, match="activation='tanh' is unknown: give one of"):
         MobileNetSize(stem=8, stages=(bad, *stages[1:]), last=8)
@@ -118,4 +117,4 @@ def test_sizes():
 )
 def test_configurations_that_make_no_encoder_are_refused(fields, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        MobileNetV3Config(**fields)
+        MobileNetV3(**fields, rngs=nnx.Rngs(0))
