@@ -1,4 +1,4 @@
-"""Weights from elsewhere, and back; nets as files that run elsewhere."""
+"""Weights of torchvision, in and out, and nets as files of StableHLO and ONNX."""
 
 from jaxseg.interop.onnx import check_onnx, export_onnx, load_onnx
 from jaxseg.interop.parity import compare

@@ -1,8 +1,8 @@
-"""Trained nets as one ONNX file, through jax2onnx, and what onnxruntime computes with it.
+"""Trained nets as ONNX files, made by jax2onnx and run by onnxruntime.
 
-jax2onnx knows `lax` and not the primitives of `ops`, and converts some of `lax` wrongly or not at
-all, so that what it is given is first written out (`written_out`): a net is then convolutions,
-slices, gathers and sums, with images channels-last as everywhere here.
+jax2onnx does not know the primitives of `ops`, and converts some of `lax` wrongly or not at all. A
+net is therefore rewritten first (`plain_lax`), as convolutions, slices, gathers and sums. Images
+stay channels-last.
 """
 
 import importlib
@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export
 
-from jaxseg.interop.optional import require
-from jaxseg.interop.written_out import written_out
+from jaxseg.interop.export_support import require
+from jaxseg.interop.plain_lax import to_plain_lax
 
 IMAGES, LOGITS = "images", "logits"
 
@@ -29,26 +29,28 @@ def export_onnx(
     *,
     shape: Sequence[int | str] = ("batch", "height", "width", 3),
 ) -> None:
-    """Write a net to an ONNX file: "images" in, "logits" out, both float32 and channels-last.
+    """Write a net to an ONNX file.
 
-    Every net of `jaxseg.models` exports for any batch at a height and width that are numbers; for
-    any height and width too, unless it is a `UNet` of padding "valid".
+    The file's input is called "images" and its output "logits", both float32 and channels-last.
+    All nets of `jaxseg.models` can be exported for any batch size, with numbers as height and
+    width. All but a `UNet` with "valid" padding can be exported for any height and width as well.
 
     Args:
-        fn: images -> logits, such as a net in evaluation mode; its parameters go into the file.
-        path: of the file, which may hold 2 GB.
-        shape: of the images (batch, height, width, channels); a name stands for any size.
+        fn: Function of images that returns logits, such as a net, which then runs in evaluation
+            mode. Its parameters become part of the file.
+        path: Path of the file, which may have up to 2 GB.
+        shape: Shape of the images, (batch, height, width, channels). A name stands for any size.
 
     Raises:
-        ValueError: jax2onnx or onnxruntime is not installed, a malformed shape, or a `fn` that
-            jax2onnx cannot convert.
+        ValueError: jax2onnx or onnxruntime is not installed, the shape is malformed, or jax2onnx
+            cannot convert the function.
     """
     require("export_onnx", "jax2onnx", "onnx", "onnxruntime")
     sizes = export.symbolic_shape(", ".join(map(str, shape)))
     images = jax.ShapeDtypeStruct(sizes, jnp.float32)
     try:
-        model = _converted(fn, images)
-    except Exception as error:  # of many kinds, jax2onnx's own among them
+        model = _convert(fn, images)
+    except Exception as error:  # jax2onnx raises many kinds
         raise ValueError(
             f"export_onnx: {type(error).__name__} at images {tuple(shape)}, {error}: give the "
             "height and the width as numbers, or use export_stablehlo."
@@ -57,62 +59,69 @@ def export_onnx(
 
 
 def load_onnx(path: str | Path) -> Callable[[Any], np.ndarray]:
-    """Read a net for onnxruntime, on the CPU: images (batch, height, width, channels) -> logits.
+    """Load a net of `export_onnx` into onnxruntime, on the CPU.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        Function of images (batch, height, width, channels) that returns logits. It raises a
+        `ValueError` for images of a shape that was not exported.
 
     Raises:
-        ValueError: onnxruntime is not installed, or the file holds no such net; on a call, the
-            images are of a shape that was not exported.
+        ValueError: onnxruntime is not installed, or the file is not a net of `export_onnx`.
     """
     require("load_onnx", "onnxruntime")
     onnxruntime = importlib.import_module("onnxruntime")
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors; else it tells of every constant that it folds
+    options.log_severity_level = 3  # errors only: every folded constant is worth a warning to it
     try:
         session = onnxruntime.InferenceSession(
             str(path), options, providers=["CPUExecutionProvider"]
         )
         (shape,) = [tuple(i.shape) for i in session.get_inputs() if i.name == IMAGES]
-    except Exception as error:  # whatever a foreign file makes of the reader
+    except Exception as error:  # a foreign file can raise anything
         raise ValueError(f"{path} holds no net of export_onnx: export it again.") from error
 
     def net(images: Any) -> np.ndarray:
-        given = np.asarray(images, np.float32)
-        fits = len(given.shape) == len(shape) and all(
-            n == wanted or not isinstance(wanted, int)
-            for n, wanted in zip(given.shape, shape, strict=True)
+        array = np.asarray(images, np.float32)
+        fits = array.ndim == len(shape) and all(
+            n == exported or not isinstance(exported, int)
+            for n, exported in zip(array.shape, shape, strict=True)
         )
         if not fits:
             raise ValueError(
-                f"the net was exported for images {shape}, and these are {given.shape}: give such "
+                f"the net was exported for images {shape}, and these are {array.shape}: give such "
                 "images, or export the net for these."
             )
-        return session.run([LOGITS], {IMAGES: given})[0]
+        return session.run([LOGITS], {IMAGES: array})[0]
 
     return net
 
 
 def check_onnx(path: str | Path, fn: Callable[[Any], Any], images: Any) -> float:
-    """The largest absolute difference between a net's logits and those of its ONNX file.
+    """Compute the largest absolute difference between the logits of a net and of its ONNX file.
 
     Args:
-        path: of the file.
-        fn: the net.
-        images: (batch, height, width, channels) of a shape that was exported.
+        path: Path of the file.
+        fn: Net that was exported.
+        images: Images (batch, height, width, channels) of a shape that was exported.
 
     Raises:
-        ValueError: as `load_onnx`.
+        ValueError: onnxruntime is not installed, the file is not a net of `export_onnx`, or it was
+            not exported for images of this shape.
     """
     return float(np.max(np.abs(load_onnx(path)(images) - np.asarray(fn(images)))))
 
 
-def _converted(fn: Callable, images: jax.ShapeDtypeStruct) -> Any:
-    plain = written_out(fn, images)
-    log = logging.getLogger("onnx_ir")  # tells of every constant whose type it leaves out
+def _convert(fn: Callable, images: jax.ShapeDtypeStruct) -> Any:
+    plain = to_plain_lax(fn, images)
+    log = logging.getLogger("onnx_ir")  # warns of every constant whose type it leaves out
     level = log.level
     try:
         log.setLevel(logging.ERROR)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the many packages that jax2onnx imports
+            warnings.simplefilter("ignore")  # those of the packages that jax2onnx imports
             convert = importlib.import_module("jax2onnx").to_onnx
             return convert(plain, [images], input_names=[IMAGES], output_names=[LOGITS])
     finally:

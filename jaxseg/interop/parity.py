@@ -1,4 +1,4 @@
-"""How far an exported net is from the net."""
+"""Comparison of a net with its exports."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -9,20 +9,29 @@ import numpy as np
 def compare(
     fn: Callable[[Any], Any], exported: Mapping[str, Callable[[Any], Any]], images: Iterable[Any]
 ) -> list[dict[str, Any]]:
-    """Run a net and its exports on the same images.
+    """Run a net and its exports on the same images, and compare the logits.
 
     Args:
-        fn: the net, images -> logits.
-        exported: a name of each export, such as "StableHLO", and its function.
-        images: batches (batch, height, width, channels), of any sizes.
+        fn: Net, a function of images that returns logits.
+        exported: Function of each export, by a name such as "StableHLO".
+        images: Batches of images (batch, height, width, channels), of any sizes.
 
     Returns:
-        for each batch and export a row: way; batch, height, width; largest (absolute logit of the
-        net); max_difference and rms_difference (absolute, of logits); same_class (share of pixels
-        whose largest logit is that of the same class).
+        A row for each batch and export, with the keys `way` (name of the export), `batch`,
+        `height`, `width`, `largest` (largest absolute logit of the net), `max_difference` and
+        `rms_difference` (of the logits), and `same_class` (share of the pixels with the same
+        predicted class).
 
     Raises:
-        ValueError: an export's logits have another shape than the net's.
+        ValueError: The logits of an export have another shape than those of the net.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxseg import interop
+        >>> images = np.zeros((1, 4, 5, 3), np.float32)
+        >>> rows = interop.compare(lambda x: x, {"shifted": lambda x: x + 0.5}, [images])
+        >>> rows[0]["max_difference"], rows[0]["same_class"]
+        (0.5, 1.0)
     """
     rows = []
     for batch in images:

@@ -1,4 +1,4 @@
-"""The safetensors format: a length, a JSON header, and the arrays' bytes, little-endian."""
+"""Reader of the safetensors format: a length, a JSON header, and little-endian arrays."""
 
 import json
 from pathlib import Path
@@ -18,32 +18,32 @@ _DTYPES = {
     "U8": np.dtype("u1"),
     "BOOL": np.dtype("?"),
 }
-_LENGTH = 8  # bytes of the header's own length
+_LENGTH_BYTES = 8  # the header's own length comes first
 
 
 def read_safetensors(path: str | Path) -> dict[str, np.ndarray]:
-    """Read every array of a file by its name.
+    """Read all arrays of a file.
 
     Nothing in the file is executed. The arrays are read-only views of the file's bytes.
 
     Args:
-        path: of a `.safetensors` file.
+        path: Path of a `.safetensors` file.
 
     Returns:
-        name -> array, in the order of the header.
+        Arrays by name, in the order of the header.
 
     Raises:
-        ValueError: the file is no such file, is cut short, or holds a dtype that NumPy lacks.
+        ValueError: The file is not in this format, is cut short, or has a dtype that NumPy lacks.
     """
     data = Path(path).read_bytes()
-    length = int.from_bytes(data[:_LENGTH], "little")
-    if len(data) < _LENGTH or length > len(data) - _LENGTH:
+    length = int.from_bytes(data[:_LENGTH_BYTES], "little")
+    if len(data) < _LENGTH_BYTES or length > len(data) - _LENGTH_BYTES:
         raise ValueError(f"{path}: its header would end beyond the file: is it safetensors?")
     try:
-        header = json.loads(data[_LENGTH : _LENGTH + length])
+        header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
     except ValueError as error:
         raise ValueError(f"{path}: its header is no JSON: is it safetensors?") from error
-    body = memoryview(data)[_LENGTH + length :]
+    body = memoryview(data)[_LENGTH_BYTES + length :]
     return {
         name: _array(f"{path}: {name}", entry, body)
         for name, entry in header.items()
@@ -55,10 +55,10 @@ def _array(name: str, entry: dict, body: memoryview) -> np.ndarray:
     dtype, shape, (start, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
     if dtype not in _DTYPES:
         raise ValueError(f"{name} has dtype {dtype}: expected one of {sorted(_DTYPES)}.")
-    wanted = int(np.prod(shape, dtype=np.int64)) * _DTYPES[dtype].itemsize
-    if not 0 <= start <= end <= len(body) or end - start != wanted:
+    size = int(np.prod(shape, dtype=np.int64)) * _DTYPES[dtype].itemsize
+    if not 0 <= start <= end <= len(body) or end - start != size:
         raise ValueError(
-            f"{name} of shape {tuple(shape)} and dtype {dtype} needs {wanted} bytes but is said to "
-            f"lie at {start} to {end} of {len(body)}: the file is cut short or damaged."
+            f"{name} of shape {tuple(shape)} and dtype {dtype} needs {size} bytes, but its header "
+            f"gives {start} to {end} of {len(body)}: the file is cut short or damaged."
         )
     return np.frombuffer(body[start:end], _DTYPES[dtype]).reshape(shape)

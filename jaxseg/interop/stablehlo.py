@@ -1,9 +1,9 @@
-"""Trained nets as one file of StableHLO, for any batch, height and width, through `jax.export`.
+"""Trained nets as StableHLO files, for any batch, height and width, made by `jax.export`.
 
-The file is a serialised `jax.export.Exported`: a portable StableHLO program with the parameters in
-it. It needs neither this package nor the net's source to run, only JAX, and runs on any of its
-platforms. Later versions of JAX read it for a limited time ("compatibility guarantees" in the
-documentation of `jax.export`), so keep the weights as well.
+A file is a serialized `jax.export.Exported`: a portable StableHLO program that contains the
+parameters. To run it takes JAX, but neither this package nor the net's source. Later versions of
+JAX read it for a limited time only (see "compatibility guarantees" in the documentation of
+`jax.export`), so keep the weights as well.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import export
 from jaxtyping import Array, Float
 
-from jaxseg.interop.optional import pure, require
+from jaxseg.interop.export_support import pure, require
 
 Images = Float[Array, "batch height width channels"]
 Logits = Float[Array, "batch height width classes"]
@@ -26,12 +26,13 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 
 @dataclass(frozen=True)
 class ExportedNet:
-    """A net from a file, called as the net was: images -> logits. Compiled once a shape.
+    """Net from a file. It is called like the net, and compiled once for each shape.
 
     Attributes:
-        shape: of the images, as exported: numbers, names, and what is known of them.
-        dtype: of the images.
-        platforms: that it runs on.
+        shape: Shape of the images, as exported: numbers, names, and expressions of names.
+        dtype: Dtype of the images.
+        platforms: Platforms that the net runs on.
+        program: Function of images that returns logits.
     """
 
     shape: str
@@ -40,10 +41,14 @@ class ExportedNet:
     program: Callable[[jax.Array], Any]
 
     def __call__(self, images: Images) -> Logits:
-        """Logits of images (batch, height, width, channels) of the exported shape and dtype.
+        """Score every class at every pixel.
+
+        Args:
+            images: Images (batch, height, width, channels) of the exported shape and dtype.
 
         Raises:
-            ValueError: the images are of another shape or dtype, or the platform is another.
+            ValueError: The images have another shape or dtype, or the net was not exported for this
+                platform.
         """
         images = jnp.asarray(images)
         if images.dtype != self.dtype:
@@ -70,24 +75,26 @@ def export_stablehlo(
     dtype: Any = jnp.float32,
     platforms: Sequence[str] = PLATFORMS,
 ) -> None:
-    """Write a net to a file that JAX runs without it.
+    """Write a net to a file that JAX runs without the net's source.
 
-    Every net of `jaxseg.models` exports for any batch, height and width of at least 1. For such
-    sizes convolutions are plain ones of XLA: where height and width are numbers, the file holds for
-    each platform the form that is fastest there, as `ops` chooses it.
+    All nets of `jaxseg.models` can be exported for any batch, height and width of at least 1.
+    Convolutions of such sizes are the plain ones of XLA. Where height and width are numbers, the
+    file has for each platform the form that is fastest there, as `ops` chooses it.
 
     Args:
-        fn: images -> logits, such as a net in evaluation mode; its parameters go into the file.
-        path: of the file.
-        shape: of the images; a name stands for any size, and expressions of names for what is known
-            of it: "32*h" for multiples of 32.
-        constraints: more that is known, such as "h >= 64"; as in `jax.export.symbolic_shape`.
-        dtype: of the images.
-        platforms: that the file is to run on, of "cpu", "cuda", "rocm" and "tpu".
+        fn: Function of images that returns logits, such as a net, which then runs in evaluation
+            mode. Its parameters become part of the file.
+        path: Path of the file.
+        shape: Shape of the images. A name stands for any size, and an expression of names for what
+            is known about it, such as "32*h" for multiples of 32.
+        constraints: More that is known about the sizes, such as "h >= 64", as in
+            `jax.export.symbolic_shape`.
+        dtype: Dtype of the images.
+        platforms: Platforms that the file runs on, of "cpu", "cuda", "rocm" and "tpu".
 
     Raises:
-        ValueError: `flatbuffers` is not installed; a malformed shape or constraint; or `fn` asks of
-            a size what cannot be said before it is known.
+        ValueError: `flatbuffers` is not installed, a shape or constraint is malformed, or `fn`
+            depends on a property of a size that is not known.
     """
     require("export_stablehlo", "flatbuffers")
     sizes = export.symbolic_shape(", ".join(map(str, shape)), constraints=constraints)
@@ -96,28 +103,28 @@ def export_stablehlo(
         program = export.export(jax.jit(pure(fn)), platforms=list(platforms))(images)
     except jax.errors.InconclusiveDimensionOperation as error:
         raise ValueError(
-            f"export_stablehlo: for images {tuple(shape)} the net asks what cannot be said of "
-            f"every such size ({str(error).splitlines()[0]}): say more of it, such as "
+            f"export_stablehlo: for images {tuple(shape)} the net depends on what cannot be said "
+            f"of every such size ({str(error).splitlines()[0]}): say more about it, such as "
             'shape=("batch", "32*h", "32*w", 3) or a constraint, or give a number.'
         ) from error
     Path(path).write_bytes(program.serialize())
 
 
 def load_stablehlo(path: str | Path) -> ExportedNet:
-    """Read a net that `export_stablehlo` wrote.
+    """Load a net that `export_stablehlo` wrote.
 
     Args:
-        path: of the file; only from someone trusted, since it is a program.
+        path: Path of the file. A file is a program: load only files from a source you trust.
 
     Raises:
-        ValueError: `flatbuffers` is not installed, or the file holds no exported net.
+        ValueError: `flatbuffers` is not installed, or the file is not an exported net.
     """
     require("load_stablehlo", "flatbuffers")
     data = bytearray(Path(path).read_bytes())
     try:
         program = export.deserialize(data)
         (images,) = program.in_avals
-    except Exception as error:  # whatever a foreign file makes of the reader
+    except Exception as error:  # a foreign file can raise anything
         raise ValueError(
             f"{path} holds no net of export_stablehlo that this JAX reads ({error}): export it "
             "again."

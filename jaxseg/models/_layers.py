@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxseg.models._arguments import ComputeDtype
-from jaxseg.nn import BatchNorm, GroupNorm, rematerialised
+from jaxseg.nn import BatchNorm, GroupNorm, rematerialize
 from jaxseg.nn.norm import NormFactory
 
 NORMS: dict[str, NormFactory] = {"batch": BatchNorm, "group": GroupNorm}
@@ -26,5 +26,5 @@ def run_block(
 ) -> jax.Array:
     """Call a block, and with `remat` recompute its inside in the backward pass."""
     if remat:
-        return rematerialised(block, x, *more, train=train)
+        return rematerialize(block, x, *more, train=train)
     return block(x, *more, train=train)  # type: ignore[operator]

@@ -1,3 +1,5 @@
+"""ONNX files against the nets, and functions rewritten in plain `lax`."""
+
 import functools
 import importlib.util
 import re
@@ -7,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from export_nets import assert_same, every_net_and_shape, jitted, make
-from small_nets import images
+from small_nets import QUICKLY, images
 
 from jaxseg import ops
 from jaxseg.interop import check_onnx, export_onnx, load_onnx
-from jaxseg.interop.written_out import RULES, written_out
+from jaxseg.interop.plain_lax import RULES, scan_counts, to_plain_lax, unroll
 
 needs_onnx = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("jax2onnx", "onnxruntime")),
@@ -53,7 +55,7 @@ def test_any_batch_of_one_size(name, tmp_path):
 
 
 @needs_onnx
-def test_what_is_not_converted_is_said(tmp_path):
+def test_refusals(tmp_path):
     path = tmp_path / "net.onnx"
     with pytest.raises(ValueError, match="give the height and the width as numbers"):
         export_onnx(jnp.linalg.det, path)
@@ -70,12 +72,13 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
         load_onnx(tmp_path / "net")
 
 
-def both(x):
-    """What of `ops` and of JAX's calls no small net has."""
+def every_operation(x):
+    """Operations of `ops` and calls of JAX that no small net has."""
     k = jnp.asarray(np.random.default_rng(3).normal(size=(3, 3, 3, 3)), jnp.float32)
     y = ops.upconv(x, k[:, :, :1], stride=(2, 3), groups=3, padding=5)  # beyond the window's reach
     y = jax.checkpoint(lambda a: ops.max_pool(a, 3, stride=1, padding=1, dilation=1))(y)
     y = ops.upconv(ops.conv(y, k, stride=2, dilation=2, padding=4), k, stride=1, dilation=2)
+    y = ops.max_pool(y, (3, 2), stride=2, padding=(2, 0), dilation=(2, 1))
     y = ops.resize(ops.resize(y, (5, 9), method="nearest"), (7, 4), align_corners=True)
     steps = jnp.asarray([1.0, 2.0, 3.0])
 
@@ -86,12 +89,50 @@ def both(x):
     return last + sums[0] + 2 * sums[1] + 3 * sums[2]
 
 
-def test_written_out_is_the_same_function_in_plain_lax():
+def test_plain_lax_computes_the_same():
     x = images((6, 8))
-    plain = written_out(both, jax.typeof(x))
-    np.testing.assert_allclose(jax.jit(plain)(x), jax.jit(both)(x), rtol=1e-5, atol=1e-5)
+    plain = to_plain_lax(every_operation, jax.typeof(x))
+    quickly = functools.partial(jax.jit, compiler_options=QUICKLY)
+    np.testing.assert_allclose(quickly(plain)(x), quickly(every_operation)(x), rtol=1e-5, atol=1e-5)
     names = set(re.findall(r" = ([a-z_0-9]+)[\[ ]", str(jax.make_jaxpr(plain)(x))))
     assert "conv_general_dilated" in names
     assert not names & ({*RULES, "scan", "checkpoint", "custom_jvp_call"} - {"gather", "pad"})
     with pytest.raises(ValueError, match="returns 2 arrays"):
-        written_out(lambda x: (x, x), jax.typeof(x))
+        to_plain_lax(lambda x: (x, x), jax.typeof(x))
+    kernel_gradient = jax.grad(lambda k: jnp.sum(ops.conv(jnp.ones((1, 4, 4, 1)), k)))
+    with pytest.raises(ValueError, match="gradient of a kernel, which cannot be exported"):
+        to_plain_lax(lambda x: kernel_gradient(x[:1, :1, :1, :1]), jax.typeof(x))
+
+
+class Tree:
+    """Tree of a scan's operands as JAX 0.12 has it in place of their numbers."""
+
+    def __init__(self, *counts):
+        self.counts = counts
+
+    def unpack(self):
+        return tuple(range(n) for n in self.counts)
+
+
+def accumulate(scale, start, xs):
+    """A scan with two constants, two carried arrays and one input."""
+
+    def step(carry, x):
+        total, count = carry
+        return (total + scale[0] * x + scale[1], count + 1), total * x
+
+    return jax.lax.scan(step, (start, 0.0), xs)
+
+
+def test_scans_of_both_forms_of_parameters():
+    operands = ((jnp.float32(2), jnp.float32(3)), jnp.float32(1), jnp.arange(4.0))
+    (scan,) = [e for e in jax.make_jaxpr(accumulate)(*operands).eqns if e.primitive.name == "scan"]
+    assert scan_counts(scan.params) == (2, 2)
+    values = [*operands[0], operands[1], jnp.float32(0), operands[2]]
+    numbers = {k: v for k, v in scan.params.items() if k in ("jaxpr", "length", "reverse")}
+    for counts in ({"num_consts": 2, "num_carry": 2}, {"ft_in": Tree(2, 2, 1)}):
+        unrolled = unroll({**numbers, **counts}, values)
+        for a, b in zip(unrolled, jax.tree.leaves(accumulate(*operands)), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-6)
+    with pytest.raises(ValueError, match="carried arrays cannot be read: export with JAX"):
+        scan_counts(numbers)

@@ -1,4 +1,4 @@
-"""What every export starts with: its packages, and a function that changes nothing."""
+"""Steps that all exports share: check that packages are installed, and make a net a function."""
 
 import importlib.util
 from collections.abc import Callable
@@ -8,10 +8,14 @@ from flax import nnx
 
 
 def require(purpose: str, *packages: str) -> None:
-    """Refuse to go on without packages that are not installed.
+    """Check that packages are installed.
+
+    Args:
+        purpose: Name of the function that needs them, for the message.
+        packages: Names of the packages.
 
     Raises:
-        ValueError: one is missing; how to install it is said.
+        ValueError: A package is missing; the message says how to install it.
     """
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
@@ -22,7 +26,11 @@ def require(purpose: str, *packages: str) -> None:
 
 
 def pure(fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A module as a function, made anew in each trace, which may not change variables of others."""
+    """Make a module, or a function, a pure function of the images.
+
+    A trace may not change variables that were made outside it, so that a module is made anew in
+    each call.
+    """
     if not isinstance(fn, nnx.Module):
         return lambda images: fn(images)
     graphdef, state = nnx.split(fn)
