@@ -1,15 +1,17 @@
-"""Losses of dense prediction: unreduced first, one `ignore_index` for all.
+"""Losses for dense prediction, unreduced, with one `ignore_index` for all.
 
-A loss of pixels gives a map, `(batch, *space)`; a loss of regions gives one number an image and
-class, `(batch, classes)`. `mean_over_valid` and `mean_over_classes` make them scalars:
+A loss of pixels returns a map, `(batch, *space)`; a loss of regions returns one number for each
+image and class, `(batch, classes)`. `mean_over_valid` and `mean_over_classes` reduce them to
+scalars:
 
     def objective(logits, labels):
         regions = losses.dice_loss(logits, labels)
         return losses.mean_cross_entropy(logits, labels) + losses.mean_over_classes(regions, labels)
 
-The contract: a pixel labelled `ignore_index` changes no value and no gradient, whatever its
-logits; a batch of nothing but such pixels gives 0 and a gradient of 0; a label that is neither a
-class nor ignored gives NaN. Everything is computed in float32, or in float64 where the logits are.
+All of them keep one contract. A pixel labelled `ignore_index` changes no value and no gradient,
+whatever its logits. A batch of only such pixels has a loss of 0 and a gradient of 0. A label that
+is neither a class nor ignored gives NaN. Everything is computed in float32, or in float64 for such
+logits.
 """
 
 from jaxseg.losses.contract import IGNORE_INDEX

@@ -1,11 +1,17 @@
-"""From maps to one number: means over what counts, and sums over several heads."""
+"""Reductions to one number: means over what counts, and sums over several heads."""
 
 from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxseg.losses.contract import IGNORE_INDEX, is_label, valid_pixels, weigh_classes
+from jaxseg.losses.contract import (
+    IGNORE_INDEX,
+    at_least_float32,
+    check_class_weights,
+    one_hot,
+    valid_pixels,
+)
 from jaxseg.losses.pixels import Weights, cross_entropy
 
 Loss = Callable[[Float[Array, "batch *space classes"], Int[Array, "batch *space"]], Array]
@@ -18,33 +24,45 @@ def mean_over_valid(
     class_weights: Weights = None,
     ignore_index: int = IGNORE_INDEX,
 ) -> Float[Array, ""]:
-    r"""Mean over the pixels that are not ignored; 0, with zero gradient, where all are.
+    r"""Average losses of pixels over those that are not ignored.
 
     .. math:: \sum_i \ell_i \Big/ \sum_{i\ \mathrm{valid}} w_{y_i}
 
+    The mean is 0, with a gradient of 0, where all pixels are ignored. Sums and counts are taken in
+    float32, or in float64 for such losses.
+
     Args:
-        losses: one a pixel, 0 where it is ignored.
-        labels: one a pixel.
-        class_weights: those that the losses were weighted with, so that the result is a weighted
-            mean; 1 where left out. Where the labels weigh nothing together, the mean is 0.
-        ignore_index: the label of pixels that do not count.
+        losses: Loss of every pixel, 0 where it is ignored.
+        labels: Label of every pixel.
+        class_weights: Weights that the losses were multiplied with, so that the result is a
+            weighted mean; None for 1. Where all labels have a weight of 0, the mean is 0.
+        ignore_index: Label of the pixels that do not count.
 
     Raises:
-        ValueError: the shapes differ, or the labels are no integers.
+        ValueError: The shapes differ, or the labels are not integers.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxseg import losses
+        >>> values = jnp.array([1.0, 3.0, 0.0])
+        >>> print(losses.mean_over_valid(values, jnp.array([0, 1, 255])))
+        2.0
     """
     if losses.shape != labels.shape:
         raise ValueError(
             f"mean_over_valid: losses {losses.shape} and labels {labels.shape} differ: give one of "
             "each a pixel; losses of images and classes go into mean_over_classes."
         )
+    losses = at_least_float32(losses)
     valid = valid_pixels("mean_over_valid", labels, ignore_index)
-    weights = weigh_classes("mean_over_valid", class_weights, None)
+    weights = check_class_weights("mean_over_valid", class_weights, None)
     if weights is None:
         return jnp.sum(losses) / jnp.maximum(jnp.sum(valid), 1).astype(losses.dtype)
-    own = weights.astype(losses.dtype)[jnp.clip(labels.astype(jnp.int32), 0, len(weights) - 1)]
-    total = jnp.sum(jnp.where(valid, own, jnp.zeros_like(own)))
+    classes = jnp.clip(labels.astype(jnp.int32), 0, len(weights) - 1)
+    weight_of_pixel = weights.astype(losses.dtype)[classes]
+    total = jnp.sum(jnp.where(valid, weight_of_pixel, jnp.zeros_like(weight_of_pixel)))
     usable = total > 0
-    # A product, not a choice: the NaN of an unknown label has to come through.
+    # A product rather than `where`: the NaN of an unknown label has to come through.
     return jnp.sum(losses) * usable.astype(losses.dtype) / jnp.where(usable, total, 1)
 
 
@@ -55,27 +73,39 @@ def mean_over_classes(
     present_only: bool = True,
     ignore_index: int = IGNORE_INDEX,
 ) -> Float[Array, ""]:
-    """Mean over images and classes; 0, with zero gradient, where no pixel counts.
+    """Average losses of regions over images and classes.
+
+    The mean is 0, with a gradient of 0, where no pixel counts. Sums and counts are taken in
+    float32, or in float64 for such losses.
 
     Args:
-        losses: one an image and class, 0 in an image of nothing but ignored pixels.
-        labels: one a pixel.
-        present_only: leave out the classes that an image has no label of. Without it, they count;
-            an image of nothing but ignored pixels does not count either way.
-        ignore_index: the label of pixels that do not count.
+        losses: Loss of every image and class, 0 in an image of ignored pixels alone.
+        labels: Label of every pixel.
+        present_only: Leave out, in every image, the classes that none of its pixels is labelled
+            with. Otherwise they count. An image of ignored pixels alone never counts.
+        ignore_index: Label of the pixels that do not count.
 
     Raises:
-        ValueError: the numbers of images differ, or the labels are no integers.
+        ValueError: The numbers of images differ, or the labels are not integers.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxseg import losses
+        >>> values = jnp.array([[0.25, 0.75, 1.0]])
+        >>> labels = jnp.array([[0, 0, 1, 255]])
+        >>> print(losses.mean_over_classes(values, labels))
+        0.5
     """
     if losses.ndim != 2 or losses.shape[:1] != labels.shape[:1]:
         raise ValueError(
             f"mean_over_classes: losses {losses.shape} do not fit labels {labels.shape}: give "
             "losses (batch, classes) and labels (batch, *space) of the same batch."
         )
+    losses = at_least_float32(losses)
     valid = valid_pixels("mean_over_classes", labels, ignore_index)
     space = tuple(range(1, labels.ndim))
     if present_only:
-        counted = jnp.any(is_label(labels.astype(jnp.int32), valid, losses.shape[1]), space)
+        counted = jnp.any(one_hot(labels.astype(jnp.int32), valid, losses.shape[1]), space)
     else:
         counted = jnp.broadcast_to(jnp.any(valid, space)[:, None], losses.shape)
     # The NaN of an unknown label has to come through although no class is present.
@@ -91,7 +121,26 @@ def mean_cross_entropy(
     label_smoothing: float = 0.0,
     ignore_index: int = IGNORE_INDEX,
 ) -> Float[Array, ""]:
-    """`cross_entropy` averaged by `mean_over_valid`, both with the same weights."""
+    """Average the `cross_entropy` of pixels by `mean_over_valid`, with the same class weights.
+
+    Args:
+        logits: Logits of any floating dtype, with the classes last.
+        labels: Label of every pixel.
+        class_weights: Weight of each class; None for 1.
+        label_smoothing: Share of a pixel's label that is spread over all classes, from 0 to 1.
+        ignore_index: Label of the pixels that do not count.
+
+    Raises:
+        ValueError: The shapes do not fit each other, the labels are not integers, or the smoothing
+            is outside [0, 1].
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxseg import losses
+        >>> labels = jnp.array([[0, 3], [255, 1]])
+        >>> print(f"{losses.mean_cross_entropy(jnp.zeros((2, 2, 4)), labels):.4f}")  # log(4)
+        1.3863
+    """
     losses = cross_entropy(
         logits,
         labels,
@@ -105,25 +154,32 @@ def mean_cross_entropy(
 def with_auxiliary(
     loss: Loss, *, weight: float | Sequence[float] = 0.5
 ) -> Callable[[Sequence[Array], Int[Array, "batch *space"]], Float[Array, ""]]:
-    r"""Make a loss of one head's logits into the loss of a main head and auxiliary ones.
+    r"""Extend a loss of one head's logits to a main head and auxiliary heads.
 
     .. math:: L = \ell(z_0, y) + \sum_{h \ge 1} \lambda_h \, \ell(z_h, y)
 
-    Every head sees the same labels, so that `loss` decides once for all which pixels count.
+    All heads have the same labels, so `loss` decides for all of them which pixels count.
 
     Args:
-        loss: `loss(logits, labels)`, a scalar.
-        weight: :math:`\lambda`, one for all auxiliary heads or one for each.
+        loss: Function of logits and labels that returns a scalar.
+        weight: :math:`\lambda`, one number for all auxiliary heads, or one for each. The default
+            is torchvision's; the paper has 0.4.
 
     Returns:
-        `total(heads, labels)`, where `heads` is the sequence of the heads' logits, the main one's
-        first, all at the labels' size. The main one alone, in a sequence of one, is `loss` itself.
+        Function `total(heads, labels)` of a tuple or list of the heads' logits, the main head's
+        first, all of the labels' size. With the main head alone it is `loss` itself. It raises a
+        `ValueError` where `heads` is a single array or empty, or where there is not one weight for
+        each auxiliary head.
 
-    Raises:
-        ValueError: from `total`, where `heads` is a single array or empty, or where the weights
-            are not one for each auxiliary head.
+    Source: Zhao et al., "Pyramid Scene Parsing Network" (arXiv:1612.01105), section 3.3.
 
-    Source: Zhao et al., "Pyramid Scene Parsing Network" (CVPR 2017), the auxiliary loss.
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxseg import losses
+        >>> total = losses.with_auxiliary(losses.mean_cross_entropy, weight=0.4)
+        >>> logits, labels = jnp.zeros((1, 2, 2, 4)), jnp.zeros((1, 2, 2), jnp.int32)
+        >>> print(f"{total((logits, logits), labels):.4f}")  # 1.4 log(4)
+        1.9408
     """
 
     def total(heads: Sequence[Array], labels: Int[Array, "batch *space"]) -> Float[Array, ""]:
@@ -139,8 +195,8 @@ def with_auxiliary(
                 "give one number for all of them, or one for each."
             )
         value = loss(heads[0], labels)
-        for share, logits in zip(weights, heads[1:], strict=True):
-            value = value + share * loss(logits, labels)
+        for head_weight, logits in zip(weights, heads[1:], strict=True):
+            value = value + head_weight * loss(logits, labels)
         return value
 
     return total

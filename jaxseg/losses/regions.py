@@ -1,15 +1,15 @@
-"""Losses of regions: how far the predicted and the labelled area of a class overlap."""
+"""Losses of regions: how far the predicted and the labelled area of a class differ."""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
-from jaxseg.losses.contract import IGNORE_INDEX, is_label, prepare
+from jaxseg.losses.contract import IGNORE_INDEX, one_hot, prepare
 
-# Below this a denominator is rounding: its inverse square would overflow float32.
-NOTHING = 1e-15
+# A smaller denominator is rounding error, and its inverse square would overflow float32.
+_SMALLEST_DENOMINATOR = 1e-15
 
 
 def tversky_loss(
@@ -21,7 +21,7 @@ def tversky_loss(
     smoothing: float = 1.0,
     ignore_index: int = IGNORE_INDEX,
 ) -> Float[Array, "batch classes"]:
-    r"""One minus the Tversky index of every image and class.
+    r"""Compute one minus the Tversky index of every image and class.
 
     .. math::
 
@@ -31,26 +31,30 @@ def tversky_loss(
         FN_c = \sum_i (1 - p_{ic}) g_{ic}
 
     with the softmax :math:`p` of the logits and the one-hot labels :math:`g`, summed over the
-    pixels of an image that are not ignored. :math:`s` is in pixels: a class that is neither
-    labelled nor predicted loses 0, and one that is not labelled loses less than 1 as long as few
-    pixels are given to it. Without smoothing it loses 1 and has no gradient, unless it is
-    predicted nowhere at all (0/0), which loses 0.
+    pixels of an image that are not ignored. The smoothing :math:`s` is in pixels. With it, the loss
+    of a class that is neither labelled nor predicted is 0, and that of a class without labels is
+    below 1 as long as few pixels are predicted as it. Without it, the latter is 1 and has no
+    gradient, and 0/0 counts as a loss of 0.
 
-    `logits[None]` and `labels[None]` make the whole batch one image.
+    Pass `logits[None]` and `labels[None]` to treat the whole batch as one image.
 
     Args:
-        logits: of the classes, last.
-        labels: one a pixel.
-        alpha: what a pixel wrongly given to the class costs.
-        beta: what a pixel wrongly kept from it costs.
-        smoothing: :math:`s`.
-        ignore_index: the label of pixels that do not count.
+        logits: Logits of any floating dtype, with the classes last.
+        labels: Label of every pixel.
+        alpha: Cost of a false positive pixel.
+        beta: Cost of a false negative pixel.
+        smoothing: :math:`s`, in pixels.
+        ignore_index: Label of the pixels that do not count.
+
+    Returns:
+        Loss of every image and class, float32, or float64 for such logits.
 
     Raises:
-        ValueError: the shapes do not fit, the labels are no integers, or a number is negative.
+        ValueError: The shapes do not fit each other, the labels are not integers, or a number is
+            negative.
 
     Source: Salehi et al., "Tversky loss function for image segmentation using 3D fully
-    convolutional deep networks" (arXiv:1706.05721). Ours: the smoothing.
+    convolutional deep networks" (arXiv:1706.05721). The smoothing is our addition.
     """
     return _tversky("tversky_loss", logits, labels, alpha, beta, smoothing, ignore_index)
 
@@ -62,26 +66,43 @@ def dice_loss(
     smoothing: float = 1.0,
     ignore_index: int = IGNORE_INDEX,
 ) -> Float[Array, "batch classes"]:
-    r"""One minus the soft Dice coefficient of every image and class.
+    r"""Compute one minus the soft Dice coefficient of every image and class.
 
     .. math::
 
         \ell_c = 1 - \frac{2 \sum_i p_{ic} g_{ic} + s}{\sum_i p_{ic} + \sum_i g_{ic} + s}
 
-    Symbols, ignored pixels and classes without pixels are those of `tversky_loss`, of which this
-    is the case :math:`\alpha = \beta = 1/2` with half the smoothing.
+    with the softmax :math:`p` of the logits and the one-hot labels :math:`g`, summed over the
+    pixels of an image that are not ignored. It is the `tversky_loss` of
+    :math:`\alpha = \beta = 1/2` with half the smoothing, which has the same effect on classes
+    without pixels.
 
     Args:
-        logits: of the classes, last.
-        labels: one a pixel.
+        logits: Logits of any floating dtype, with the classes last.
+        labels: Label of every pixel.
         smoothing: :math:`s`, in pixels.
-        ignore_index: the label of pixels that do not count.
+        ignore_index: Label of the pixels that do not count.
+
+    Returns:
+        Loss of every image and class, float32, or float64 for such logits.
 
     Raises:
-        ValueError: the shapes do not fit, the labels are no integers, or `smoothing` is negative.
+        ValueError: The shapes do not fit each other, the labels are not integers, or the smoothing
+            is negative.
 
     Source: Sudre et al., "Generalised Dice overlap as a deep learning loss function for highly
-    unbalanced segmentations" (arXiv:1707.03237), for each class; sums without squares.
+    unbalanced segmentations" (arXiv:1707.03237), for each class by itself. The sums are those of
+    the probabilities, not of their squares.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxseg import losses
+        >>> labels = jnp.array([[0, 0, 1, 1]])
+        >>> predictions = jnp.array([[0, 1, 1, 1]])  # the second one is wrong
+        >>> logits = 99.0 * jax.nn.one_hot(predictions, 2)
+        >>> print(losses.dice_loss(logits, labels, smoothing=0.0))  # 1 - 2/3, 1 - 4/5
+        [[0.33333334 0.2       ]]
     """
     return _tversky("dice_loss", logits, labels, 0.5, 0.5, smoothing, ignore_index, per_pixel=2)
 
@@ -93,24 +114,29 @@ def jaccard_loss(
     smoothing: float = 1.0,
     ignore_index: int = IGNORE_INDEX,
 ) -> Float[Array, "batch classes"]:
-    r"""One minus the soft intersection over union of every image and class.
+    r"""Compute one minus the soft intersection over union of every image and class.
 
     .. math::
 
         \ell_c = 1 - \frac{\sum_i p_{ic} g_{ic} + s}
                           {\sum_i p_{ic} + \sum_i g_{ic} - \sum_i p_{ic} g_{ic} + s}
 
-    Symbols, ignored pixels and classes without pixels are those of `tversky_loss`, of which this
-    is the case :math:`\alpha = \beta = 1`.
+    with the softmax :math:`p` of the logits and the one-hot labels :math:`g`, summed over the
+    pixels of an image that are not ignored. It is the `tversky_loss` of
+    :math:`\alpha = \beta = 1`, with the same effect of the smoothing on classes without pixels.
 
     Args:
-        logits: of the classes, last.
-        labels: one a pixel.
+        logits: Logits of any floating dtype, with the classes last.
+        labels: Label of every pixel.
         smoothing: :math:`s`, in pixels.
-        ignore_index: the label of pixels that do not count.
+        ignore_index: Label of the pixels that do not count.
+
+    Returns:
+        Loss of every image and class, float32, or float64 for such logits.
 
     Raises:
-        ValueError: the shapes do not fit, the labels are no integers, or `smoothing` is negative.
+        ValueError: The shapes do not fit each other, the labels are not integers, or the smoothing
+            is negative.
 
     Source: Rahman & Wang, "Optimizing Intersection-Over-Union in Deep Neural Networks for Image
     Segmentation" (ISVC 2016).
@@ -124,7 +150,7 @@ def lovasz_softmax(
     *,
     ignore_index: int = IGNORE_INDEX,
 ) -> Float[Array, "batch classes"]:
-    r"""Lovász extension of the Jaccard loss, in every image and class.
+    r"""Compute the Lovász extension of the Jaccard loss of every image and class.
 
     .. math::
 
@@ -132,82 +158,111 @@ def lovasz_softmax(
                  - \Delta_c(\pi_1 \dots \pi_{i-1})\right), \qquad
         m_i = |g_{ic} - p_{ic}|
 
-    where :math:`\pi` sorts the errors :math:`m` from the largest down, and :math:`\Delta_c(S)` is
-    one minus the intersection over union of class c when the pixels in S are wrong. With errors
-    of 0 and 1 alone this is the Jaccard loss itself. A class without labels loses its largest
-    probability; `mean_over_classes` leaves it out, as the paper's "present" does.
+    with the softmax :math:`p` of the logits and the one-hot labels :math:`g`, where :math:`\pi`
+    sorts the errors :math:`m` from the largest down, and :math:`\Delta_c(S)` is one minus the
+    intersection over union of class c when the pixels in S are wrong. With errors of only 0 and 1
+    this is the Jaccard loss itself. The loss of a class without labels is its largest probability;
+    `mean_over_classes` leaves it out, as the paper's "present" does.
 
-    `logits[None]` and `labels[None]` make the whole batch one image.
+    Pass `logits[None]` and `labels[None]` to treat the whole batch as one image.
 
     Args:
-        logits: of the classes, last.
-        labels: one a pixel.
-        ignore_index: the label of pixels that do not count.
+        logits: Logits of any floating dtype, with the classes last.
+        labels: Label of every pixel.
+        ignore_index: Label of the pixels that do not count.
+
+    Returns:
+        Loss of every image and class, float32, or float64 for such logits.
 
     Raises:
-        ValueError: the shapes do not fit, or the labels are no integers.
+        ValueError: The shapes do not fit each other, or the labels are not integers.
 
     Source: Berman et al., "The Lovász-Softmax loss: A tractable surrogate for the optimization of
     the intersection-over-union measure in neural networks" (arXiv:1705.08790).
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxseg import losses
+        >>> labels = jnp.array([[0, 0, 1, 1]])
+        >>> predictions = jnp.array([[0, 1, 1, 1]])  # the second one is wrong
+        >>> logits = 99.0 * jax.nn.one_hot(predictions, 2)
+        >>> print(losses.lovasz_softmax(logits, labels))  # 1 - 1/2, 1 - 2/3
+        [[0.5        0.33333334]]
     """
-    areas = areas_of("lovasz_softmax", logits, labels, ignore_index)
-    if not areas.predicted.shape[1]:
-        return jnp.zeros((logits.shape[0], logits.shape[-1]), areas.predicted.dtype)
-    labelled = areas.labelled > 0.5
-    errors = jnp.abs(areas.labelled - areas.predicted)
+    regions = flatten_regions("lovasz_softmax", logits, labels, ignore_index)
+    if not regions.predicted.shape[1]:
+        return jnp.zeros((logits.shape[0], logits.shape[-1]), regions.predicted.dtype)
+    labelled = regions.labelled > 0.5
+    errors = jnp.abs(regions.labelled - regions.predicted)
     # Ignored pixels come last, behind the valid ones with an error of 0.
-    ranked = jax.lax.stop_gradient(jnp.where(areas.valid, errors, jnp.full_like(errors, -1)))
+    ranked = jax.lax.stop_gradient(jnp.where(regions.valid, errors, jnp.full_like(errors, -1)))
     order = jnp.argsort(-ranked, axis=1)
     errors, labelled = (jnp.take_along_axis(a, order, 1) for a in (errors, labelled))
     steps = _jaccard_steps(labelled, errors.dtype)
-    return areas.poison + jnp.sum(errors * steps, 1)
+    return regions.zero_or_nan + jnp.sum(errors * steps, 1)
 
 
 def _jaccard_steps(labelled: Array, dtype: jnp.dtype) -> Float[Array, "batch pixels classes"]:
-    """What each wrong pixel adds to one minus the intersection over union, in the order given.
+    """Compute what each wrong pixel adds to one minus the intersection over union, in this order.
 
-    From exact counts and without a difference of two nearly equal losses: a labelled pixel takes
-    one from the intersection I and leaves the union U, which adds 1/U; any other adds one to the
-    union, which adds I/(U-1) - I/U.
+    The steps come from exact counts, not from differences of nearly equal losses. A labelled pixel
+    takes one from the intersection I and leaves the union U, which adds 1/U. Any other pixel adds
+    one to the union, which adds I/(U-1) - I/U.
     """
     total = jnp.sum(labelled, 1, dtype=jnp.int32, keepdims=True)
     lost = jnp.cumsum(labelled, 1, dtype=jnp.int32)
     added = jnp.cumsum(~labelled, 1, dtype=jnp.int32)
-    left, union = (total - lost).astype(dtype), jnp.maximum(total + added, 1).astype(dtype)
-    before = jnp.maximum(union - 1, 1)
-    # Where there is no label, the first pixel adds all.
+    intersection = (total - lost).astype(dtype)
+    union = jnp.maximum(total + added, 1).astype(dtype)
+    union_before = jnp.maximum(union - 1, 1)
+    # Where there is no label, the first pixel adds the whole loss.
     first = (total == 0) & (added == 1)
-    return jnp.where(labelled | first, 1 / union, left / union / before)
+    return jnp.where(labelled | first, 1 / union, intersection / union / union_before)
 
 
-class Areas(NamedTuple):
-    """What an image's pixels, flattened, say of every class: (batch, pixels, classes).
+class Regions(NamedTuple):
+    """Predictions and labels with the pixels of every image flattened.
 
-    `predicted` and `labelled` are 0 where the pixel does not count. `poison`, of an image, is 0,
-    or NaN where one of its labels is unknown.
+    Attributes:
+        predicted: Probabilities; 0 where the pixel does not count.
+        labelled: One-hot labels as floats; 0 where the pixel does not count.
+        valid: True where the pixel counts.
+        zero_or_nan: 0, or NaN for an image one of whose labels is unknown. It is added to the
+            image's losses.
     """
 
     predicted: Float[Array, "batch pixels classes"]
     labelled: Float[Array, "batch pixels classes"]
-    valid: Array
-    poison: Float[Array, "batch classes"]
+    valid: Bool[Array, "batch pixels classes"]
+    zero_or_nan: Float[Array, "batch classes"]
 
 
-def areas_of(name: str, logits: Array, labels: Array, ignore_index: int) -> Areas:
-    """The `Areas` of logits and labels that the caller, `name`, was given."""
-    pixels = prepare(name, logits, labels, ignore_index, least=2)
+def flatten_regions(name: str, logits: Array, labels: Array, ignore_index: int) -> Regions:
+    """Check logits and labels, and flatten the pixels of every image.
+
+    Args:
+        name: Name of the calling function, for messages.
+        logits: Logits (batch, *space, classes).
+        labels: Labels (batch, *space).
+        ignore_index: Label of the pixels that do not count.
+
+    Raises:
+        ValueError: The shapes do not fit each other, or the labels are not integers.
+    """
+    pixels = prepare(name, logits, labels, ignore_index, min_axes=2)
     batch, classes = logits.shape[0], logits.shape[-1]
     flat = (batch, labels.size // max(batch, 1), classes)
     valid = jnp.broadcast_to(pixels.valid[..., None], logits.shape).reshape(flat)
     p = jax.nn.softmax(pixels.logits).reshape(flat)
-    labelled = is_label(pixels.labels, pixels.valid, classes).reshape(flat)
+    labelled = one_hot(pixels.labels, pixels.valid, classes).reshape(flat)
     unknown = jnp.any(~pixels.known.reshape(flat[:2]), 1, keepdims=True)
-    poison = jnp.where(unknown, jnp.asarray(jnp.nan, p.dtype), jnp.zeros((), p.dtype))
-    return Areas(
+    zero_or_nan = jnp.where(unknown, jnp.asarray(jnp.nan, p.dtype), jnp.zeros((), p.dtype))
+    return Regions(
         jnp.where(valid, p, jnp.zeros_like(p)),
         labelled.astype(p.dtype),
         valid,
-        jnp.broadcast_to(poison, (batch, classes)),
+        jnp.broadcast_to(zero_or_nan, (batch, classes)),
     )
 
 
@@ -221,16 +276,16 @@ def _tversky(
     ignore_index: int,
     per_pixel: int = 1,
 ) -> Float[Array, "batch classes"]:
-    """The Tversky loss; `per_pixel` is what a pixel counts where the smoothing counts 1."""
+    """Compute a Tversky loss in which the smoothing is divided by `per_pixel`."""
     for option, value in (("alpha", alpha), ("beta", beta), ("smoothing", smoothing)):
         if value < 0:
             raise ValueError(f"{name}: {option}={value!r} is negative: give 0 or more.")
-    areas = areas_of(name, logits, labels, ignore_index)
-    p, g = areas.predicted, areas.labelled
-    right = jnp.sum(p * g, 1)
-    wrong = alpha * jnp.sum(p * (1 - g), 1) + beta * jnp.sum((1 - p) * g, 1)
-    part = right + smoothing / per_pixel
-    usable = part + wrong > NOTHING
-    whole = jnp.where(usable, part + wrong, jnp.ones_like(wrong))
-    # Not 1 - part / whole, which would round a small loss away.
-    return areas.poison + jnp.where(usable, wrong / whole, jnp.zeros_like(wrong))
+    regions = flatten_regions(name, logits, labels, ignore_index)
+    p, g = regions.predicted, regions.labelled
+    true_positive = jnp.sum(p * g, 1)
+    errors = alpha * jnp.sum(p * (1 - g), 1) + beta * jnp.sum((1 - p) * g, 1)
+    numerator = true_positive + smoothing / per_pixel
+    usable = numerator + errors > _SMALLEST_DENOMINATOR
+    denominator = jnp.where(usable, numerator + errors, jnp.ones_like(errors))
+    # 1 - numerator / denominator would round a small loss away.
+    return regions.zero_or_nan + jnp.where(usable, errors / denominator, jnp.zeros_like(errors))

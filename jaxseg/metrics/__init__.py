@@ -1,8 +1,9 @@
-"""Metrics from counts: sums first, divided last.
+"""Metrics of dense prediction, as ratios of exact counts.
 
-`Confusion` counts a whole data set exactly, inside `jit`; its `counts()`, or the matrix of one
-batch, go into the ratios. Accuracy alone flatters: `per_class_table` shows the overlap beside it.
-Pixels labelled `ignore_index` are counted nowhere.
+`Confusion` counts a whole data set exactly, inside `jit`. Its `counts()`, or the
+`confusion_matrix` of one batch, are the argument of the ratios. Pixel accuracy is high where one
+class dominates, so `per_class_table` shows the overlap of every class beside it. Pixels labelled
+`ignore_index` are not counted.
 """
 
 from jaxseg.metrics.boundary import BoundaryCounts, boundary_counts, boundary_f_score

@@ -1,4 +1,4 @@
-"""How well predicted and labelled borders lie on each other."""
+"""Agreement of predicted and labelled borders."""
 
 import math
 from typing import NamedTuple
@@ -11,18 +11,18 @@ from jaxseg.losses import IGNORE_INDEX, squared_distance
 
 
 class BoundaryCounts(NamedTuple):
-    """Border pixels, int32; those of several batches or images add up.
+    """Numbers of border pixels, int32. Those of several batches or images can be added.
 
     Attributes:
-        right: predicted ones that have a labelled one within the tolerance.
-        predicted: all predicted ones.
-        found: labelled ones that have a predicted one within the tolerance.
-        labelled: all labelled ones.
+        matched_predictions: Predicted border pixels with a labelled one within the tolerance.
+        predicted: All predicted border pixels.
+        matched_labels: Labelled border pixels with a predicted one within the tolerance.
+        labelled: All labelled border pixels.
     """
 
-    right: Int[Array, "*n classes"]
+    matched_predictions: Int[Array, "*n classes"]
     predicted: Int[Array, "*n classes"]
-    found: Int[Array, "*n classes"]
+    matched_labels: Int[Array, "*n classes"]
     labelled: Int[Array, "*n classes"]
 
 
@@ -34,21 +34,33 @@ def boundary_counts(
     tolerance: float = 2.0,
     ignore_index: int = IGNORE_INDEX,
 ) -> BoundaryCounts:
-    """Compare the borders of every image and class, `(batch, classes)`.
+    """Count the border pixels of every image and class, and those that match.
 
-    A class's border pixels are its own pixels of which a neighbour along an axis is another class.
-    The image's edge is no border, and neither is that of the ignored pixels: what is predicted
-    there does not matter.
+    The border pixels of a class are its pixels with a neighbor of another class along an axis. The
+    edge of the image is not a border, and neither is the edge of the ignored pixels. Predictions at
+    ignored pixels have no effect.
 
     Args:
-        labels: one a pixel.
-        predictions: likewise.
-        classes: how many.
-        tolerance: greatest Euclidean distance, in pixels, between border pixels that match.
-        ignore_index: the label of pixels that do not count.
+        labels: Label of every pixel.
+        predictions: Predicted class of every pixel.
+        classes: Number of classes.
+        tolerance: Largest Euclidean distance, in pixels, between border pixels that match.
+        ignore_index: Label of the pixels that do not count.
+
+    Returns:
+        Counts of shape (batch, classes).
 
     Raises:
-        ValueError: the shapes differ, there is no class, or `tolerance` is negative.
+        ValueError: The shapes differ, `classes` is below 1, or `tolerance` is negative.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxseg import metrics
+        >>> labels = jnp.array([[0, 0, 1, 1, 1, 1]])
+        >>> predictions = jnp.array([[0, 0, 0, 0, 1, 1]])  # the border is off by two pixels
+        >>> counts = metrics.boundary_counts(labels, predictions, 2, tolerance=1)
+        >>> print(counts.matched_predictions, counts.predicted)
+        [[0 0]] [[1 1]]
     """
     if labels.shape != predictions.shape or labels.ndim < 1:
         raise ValueError(
@@ -65,37 +77,57 @@ def boundary_counts(
     labels, predictions = labels.astype(jnp.int32), predictions.astype(jnp.int32)
     valid = labels != ignore_index
     # The square of a rounded root may lie just below the integer that was meant.
-    near = math.floor(tolerance * tolerance + 1e-6)
-    drawn, wanted = (_borders(a, valid, classes) for a in (predictions, labels))
-    space = tuple(range(2, drawn.ndim))
+    squared_tolerance = math.floor(tolerance * tolerance + 1e-6)
+    predicted, labelled = (_borders(a, valid, classes) for a in (predictions, labels))
 
-    def count(borders, others=None):
-        if others is not None:
-            flat = others.reshape(-1, *others.shape[2:])
-            borders &= squared_distance(flat).reshape(others.shape) <= near
-        return jnp.sum(borders, space, dtype=jnp.int32)
+    def count(borders):
+        return jnp.sum(borders, tuple(range(2, borders.ndim)), dtype=jnp.int32)
 
-    return BoundaryCounts(count(drawn, wanted), count(drawn), count(wanted, drawn), count(wanted))
+    def near(borders):
+        masks = borders.reshape(-1, *borders.shape[2:])
+        return squared_distance(masks).reshape(borders.shape) <= squared_tolerance
+
+    return BoundaryCounts(
+        count(predicted & near(labelled)),
+        count(predicted),
+        count(labelled & near(predicted)),
+        count(labelled),
+    )
 
 
 def boundary_f_score(counts: BoundaryCounts) -> Float[Array, "*n classes"]:
-    r"""Harmonic mean of the borders' precision and recall.
+    r"""Compute the harmonic mean of the precision and the recall of borders.
 
     .. math:: F = \frac{2 P R}{P + R}, \qquad
-              P = \frac{\mathrm{right}}{\mathrm{predicted}}, \quad
-              R = \frac{\mathrm{found}}{\mathrm{labelled}}
+              P = \frac{\mathrm{matched\ predictions}}{\mathrm{predicted}}, \quad
+              R = \frac{\mathrm{matched\ labels}}{\mathrm{labelled}}
 
-    0 where a border is only predicted or only labelled, NaN where there is neither. Of the counts
-    of every image, `jnp.nanmean` over the images is the measure of the paper; of counts summed
-    over the images, long borders weigh more.
+    It is 0 where a border is only predicted or only labelled, and NaN where there is neither. The
+    paper's measure is `jnp.nanmean`, over the images, of each image's score. A score of counts that
+    are summed over the images gives long borders more weight.
+
+    Args:
+        counts: Counts of `boundary_counts`, or sums of them.
+
+    Returns:
+        Scores from 0 to 1, float32.
 
     Source: Csurka et al., "What is a good evaluation measure for semantic segmentation?" (BMVC
     2013), section 3.2; the same measure is F in Perazzi et al., "A Benchmark Dataset and
     Evaluation Methodology for Video Object Segmentation" (CVPR 2016), section 4.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxseg import metrics
+        >>> counts = metrics.BoundaryCounts(*(jnp.array([n]) for n in (3, 4, 2, 4)))
+        >>> print(metrics.boundary_f_score(counts))  # precision 3/4, recall 1/2
+        [0.6]
     """
-    right, predicted, found, labelled = (c.astype(jnp.float32) for c in counts)
-    precision = right / jnp.maximum(predicted, 1)
-    recall = found / jnp.maximum(labelled, 1)
+    matched_predictions, predicted, matched_labels, labelled = (
+        count.astype(jnp.float32) for count in counts
+    )
+    precision = matched_predictions / jnp.maximum(predicted, 1)
+    recall = matched_labels / jnp.maximum(labelled, 1)
     total = precision + recall
     score = 2 * precision * recall / jnp.where(total > 0, total, 1)
     return jnp.where(predicted + labelled > 0, score, jnp.full_like(score, jnp.nan))
@@ -104,17 +136,23 @@ def boundary_f_score(counts: BoundaryCounts) -> Float[Array, "*n classes"]:
 def _borders(
     classes_of: Int[Array, "batch *space"], valid: Bool[Array, "batch *space"], classes: int
 ) -> Bool[Array, "batch classes *space"]:
-    """The border pixels of every class, each class an image of its own."""
-    edge = jnp.zeros_like(valid)
+    """Find the border pixels of every class, as one mask for each image and class."""
+    border = jnp.zeros_like(valid)
     for axis in range(1, valid.ndim):
-        length = valid.shape[axis]
-        first, second = (
-            [jax.lax.slice_in_dim(a, lo, lo + length - 1, axis=axis) for a in (classes_of, valid)]
-            for lo in (0, 1)
-        )
-        change = (first[0] != second[0]) & first[1] & second[1]
+        class_before, class_after = _neighbors(classes_of, axis)
+        valid_before, valid_after = _neighbors(valid, axis)
+        change = (class_before != class_after) & valid_before & valid_after
         before, after = ([(0, 0)] * valid.ndim for _ in range(2))
         before[axis], after[axis] = (1, 0), (0, 1)
-        edge |= jnp.pad(change, before) | jnp.pad(change, after)
+        border |= jnp.pad(change, before) | jnp.pad(change, after)
     index = jnp.arange(classes, dtype=jnp.int32).reshape(1, classes, *[1] * (valid.ndim - 1))
-    return (classes_of[:, None] == index) & edge[:, None]
+    return (classes_of[:, None] == index) & border[:, None]
+
+
+def _neighbors(array: Array, axis: int) -> tuple[Array, Array]:
+    """Split an array into all entries but the last of an axis, and all but the first."""
+    length = array.shape[axis]
+    return (
+        jax.lax.slice_in_dim(array, 0, length - 1, axis=axis),
+        jax.lax.slice_in_dim(array, 1, length, axis=axis),
+    )

@@ -1,4 +1,4 @@
-"""Confusion matrices: of one batch, and of a stream of them."""
+"""Confusion matrices of one batch, and of a stream of batches."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,9 @@ from jaxtyping import Array, Float, Int
 
 from jaxseg.losses import IGNORE_INDEX
 
-BITS = 20
-MASK = (1 << BITS) - 1
+# Counts are kept in two int32: multiples of 2**20, and the rest.
+_BITS = 20
+_MASK = (1 << _BITS) - 1
 
 
 def confusion_matrix(
@@ -22,12 +23,26 @@ def confusion_matrix(
 ) -> Int[Array, "classes classes"]:
     """Count pixels by label (row) and prediction (column), as exact int32.
 
-    Matrices of several batches add up. Pixels labelled `ignore_index` are counted nowhere.
-    Neither is one whose label or prediction is no class: no integer can say so, and
-    `data.check_labels` finds such labels.
+    Matrices of several batches can be added. Pixels labelled `ignore_index` are not counted, and
+    neither are pixels whose label or prediction is not a class. Counts have no NaN that could
+    point to the latter; `data.check_labels` finds such labels.
+
+    Args:
+        labels: Label of every pixel.
+        predictions: Predicted class of every pixel.
+        classes: Number of classes.
+        ignore_index: Label of the pixels that do not count.
 
     Raises:
-        ValueError: the shapes differ, or there is no class.
+        ValueError: The shapes differ, or `classes` is below 1.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxseg import metrics
+        >>> labels, predictions = jnp.array([0, 0, 1, 255]), jnp.array([0, 1, 1, 1])
+        >>> print(metrics.confusion_matrix(labels, predictions, 2))
+        [[1 1]
+         [0 1]]
     """
     if labels.shape != predictions.shape:
         raise ValueError(
@@ -38,11 +53,11 @@ def confusion_matrix(
         raise ValueError(f"confusion_matrix: classes={classes} must be at least 1.")
     # uint8 labels times the number of classes would wrap around.
     labels, predictions = labels.astype(jnp.int32), predictions.astype(jnp.int32)
-    inside = (labels >= 0) & (labels < classes) & (labels != ignore_index)
-    inside &= (predictions >= 0) & (predictions < classes)
-    outside = classes * classes
-    cells = jnp.where(inside, labels * classes + predictions, outside)
-    counts = jnp.bincount(cells.ravel(), length=outside + 1)[:outside]
+    counted = (labels >= 0) & (labels < classes) & (labels != ignore_index)
+    counted &= (predictions >= 0) & (predictions < classes)
+    cells = classes * classes
+    cell_of_pixel = jnp.where(counted, labels * classes + predictions, cells)
+    counts = jnp.bincount(cell_of_pixel.ravel(), length=cells + 1)[:cells]
     return counts.reshape(classes, classes).astype(jnp.int32)
 
 
@@ -51,21 +66,25 @@ def confusion_matrix(
 class Confusion:
     """Confusion matrix of a stream of batches, exact up to 2**51 pixels a cell, without int64.
 
-    A pytree of sums: inside `jit` and `scan`, add batches; over devices, `lax.psum` it; over hosts
-    or runs, add it leaf by leaf. Each of these is exact for up to 2,048 parts::
-
-        @jax.jit
-        def count(confusion, logits, labels):
-            return confusion.add(labels, jnp.argmax(logits, -1).astype(jnp.int32))
-
-        confusion = metrics.Confusion.zeros(21)
-        for batch in batches:
-            confusion = count(confusion, apply(batch["image"]), batch["label"])
-        metrics.mean_iou(confusion.counts())
+    It is a pytree of sums. Batches are added inside `jit` and `scan`, devices by `lax.psum`, and
+    hosts or runs leaf by leaf. Each of these is exact for up to 2,048 parts.
 
     Attributes:
-        high: int32, pixels by label (row) and prediction (column), in units of 2**20.
-        low: int32, the pixels besides those.
+        high: Number of pixels by label (row) and prediction (column), in units of 2**20, int32.
+        low: Number of the remaining pixels, int32.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from jaxseg import metrics
+        >>> confusion = metrics.Confusion.zeros(2)
+        >>> for predictions in (jnp.array([0, 1]), jnp.array([0, 0])):
+        ...     confusion = jax.jit(confusion.add)(jnp.array([0, 1]), predictions)
+        >>> confusion.counts()
+        array([[2, 0],
+               [1, 1]])
+        >>> print(metrics.mean_iou(confusion.counts()))  # mean of 2/3 and 1/2
+        0.5833333333333333
     """
 
     high: Int[Array, "*n classes classes"]
@@ -73,10 +92,13 @@ class Confusion:
 
     @classmethod
     def zeros(cls, classes: int) -> "Confusion":
-        """No pixel yet.
+        """Make a matrix of zeros, to which batches are added.
+
+        Args:
+            classes: Number of classes.
 
         Raises:
-            ValueError: there is no class.
+            ValueError: `classes` is below 1.
         """
         if classes < 1:
             raise ValueError(f"Confusion.zeros: classes={classes} must be at least 1.")
@@ -89,26 +111,43 @@ class Confusion:
         *,
         ignore_index: int = IGNORE_INDEX,
     ) -> "Confusion":
-        """These counts and those of another batch, of less than 2**31 pixels.
+        """Add the pixels of another batch, of less than 2**31 pixels.
+
+        Args:
+            labels: Label of every pixel.
+            predictions: Predicted class of every pixel.
+            ignore_index: Label of the pixels that do not count.
+
+        Returns:
+            The sum; this matrix stays as it is.
 
         Raises:
-            ValueError: the shapes differ.
+            ValueError: The shapes differ.
         """
-        more = confusion_matrix(labels, predictions, self.low.shape[-1], ignore_index=ignore_index)
-        return self.add_counts(more)
+        classes = self.low.shape[-1]
+        return self.add_counts(
+            confusion_matrix(labels, predictions, classes, ignore_index=ignore_index)
+        )
 
     def add_counts(self, counts: Int[Array, "*n classes classes"]) -> "Confusion":
-        """These counts and a `confusion_matrix`."""
-        # In this order no sum leaves int32, also where `low` is itself a sum over devices.
-        high = self.high + (self.low >> BITS) + (counts >> BITS)
-        low = (self.low & MASK) + (counts & MASK)
-        return Confusion(high + (low >> BITS), low & MASK)
+        """Add a `confusion_matrix`.
+
+        Args:
+            counts: Number of pixels by label (row) and prediction (column).
+
+        Returns:
+            The sum; this matrix stays as it is.
+        """
+        # In this order no sum exceeds int32, even where `low` is itself a sum over devices.
+        high = self.high + (self.low >> _BITS) + (counts >> _BITS)
+        low = (self.low & _MASK) + (counts & _MASK)
+        return Confusion(high + (low >> _BITS), low & _MASK)
 
     def counts(self) -> np.ndarray:
-        """The matrix as int64, on the host."""
+        """Convert the matrix to int64, on the host."""
         high, low = (np.asarray(part).astype(np.int64) for part in (self.high, self.low))
-        return (high << BITS) + low
+        return (high << _BITS) + low
 
-    def rounded(self) -> Float[Array, "*n classes classes"]:
-        """The matrix as float32, for ratios inside `jit`: each entry right to seven digits."""
-        return self.high.astype(jnp.float32) * (1 << BITS) + self.low.astype(jnp.float32)
+    def to_float32(self) -> Float[Array, "*n classes classes"]:
+        """Convert the matrix to float32, for ratios inside `jit`; entries keep seven digits."""
+        return self.high.astype(jnp.float32) * (1 << _BITS) + self.low.astype(jnp.float32)

@@ -1,15 +1,16 @@
-r"""Ratios of a confusion matrix: for each class, and over them.
+r"""Ratios of confusion matrices, for each class and over all of them.
 
 With the pixels :math:`n_{ij}` of label i and prediction j,
 
 .. math:: TP_c = n_{cc}, \quad FN_c = \sum_{j \ne c} n_{cj}, \quad FP_c = \sum_{i \ne c} n_{ic}
 
-Every function takes one matrix or many, `(..., classes, classes)`. A NumPy array, of any integers,
-is divided in float64 and gives NumPy; a JAX array is divided in float32, also inside `jit`. Where
-there is nothing to divide by, a ratio is NaN, and a mean leaves it out; a mean of nothing is NaN.
+The functions take one matrix or several, `(..., classes, classes)`. NumPy arrays of any integers
+are divided in float64, and the result is a NumPy array; JAX arrays are divided in float32, also
+inside `jit`. A ratio whose denominator is 0 is NaN. Means leave NaN out; a mean over no class is
+NaN.
 
-Source: the accuracies and overlaps are those of Long et al., "Fully Convolutional Networks for
-Semantic Segmentation" (arXiv:1411.4038), section 5.
+Source: Long et al., "Fully Convolutional Networks for
+Semantic Segmentation" (arXiv:1411.4038), section 5, for the accuracies and overlaps.
 """
 
 from typing import Any
@@ -23,73 +24,135 @@ Matrix = Shaped[Any, "*n classes classes"]
 
 
 def pixel_accuracy(confusion: Matrix) -> Float[Any, "*n"]:
-    r"""Share of the counted pixels that are right, :math:`\sum_c TP_c / \sum_{ij} n_{ij}`."""
-    right, labelled, _ = _sums(confusion)
-    return _ratio(right.sum(-1), labelled.sum(-1))
+    r"""Compute the share of correct pixels, :math:`\sum_c TP_c / \sum_{ij} n_{ij}`.
+
+    Args:
+        confusion: Number of pixels by label (row) and prediction (column).
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxseg import metrics
+        >>> print(metrics.pixel_accuracy(np.array([[3, 1], [2, 4]])))
+        0.7
+    """
+    correct, labelled, _ = _sums(confusion)
+    return _ratio(correct.sum(-1), labelled.sum(-1))
 
 
 def class_accuracy(confusion: Matrix) -> Float[Any, "*n classes"]:
-    r"""Recall, :math:`TP / (TP + FN)`; NaN for a class that is not labelled."""
-    right, labelled, _ = _sums(confusion)
-    return _ratio(right, labelled)
+    r"""Compute the recall of each class, :math:`TP / (TP + FN)`; NaN for one without labels.
+
+    Args:
+        confusion: Number of pixels by label (row) and prediction (column).
+    """
+    correct, labelled, _ = _sums(confusion)
+    return _ratio(correct, labelled)
 
 
 def precision(confusion: Matrix) -> Float[Any, "*n classes"]:
-    r""":math:`TP / (TP + FP)`; NaN for a class that is not predicted."""
-    right, _, predicted = _sums(confusion)
-    return _ratio(right, predicted)
+    r"""Compute the precision of each class, :math:`TP / (TP + FP)`; NaN for one never predicted.
+
+    Args:
+        confusion: Number of pixels by label (row) and prediction (column).
+    """
+    correct, _, predicted = _sums(confusion)
+    return _ratio(correct, predicted)
 
 
 def intersection_over_union(confusion: Matrix) -> Float[Any, "*n classes"]:
-    r""":math:`TP / (TP + FP + FN)`; NaN for a class that is neither labelled nor predicted."""
-    right, labelled, predicted = _sums(confusion)
-    return _ratio(right, labelled + predicted - right)
+    r"""Compute the intersection over union of each class, :math:`TP / (TP + FP + FN)`.
+
+    It is NaN for a class that is neither labelled nor predicted.
+
+    Args:
+        confusion: Number of pixels by label (row) and prediction (column).
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxseg import metrics
+        >>> print(metrics.intersection_over_union(np.array([[3, 1, 0], [2, 4, 0], [0, 0, 0]])))
+        [0.5        0.57142857        nan]
+    """
+    correct, labelled, predicted = _sums(confusion)
+    return _ratio(correct, labelled + predicted - correct)
 
 
 def dice(confusion: Matrix) -> Float[Any, "*n classes"]:
-    r""":math:`2 TP / (2 TP + FP + FN)`; NaN for a class neither labelled nor predicted."""
-    right, labelled, predicted = _sums(confusion)
-    return _ratio(2 * right, labelled + predicted)
+    r"""Compute the Dice coefficient of each class, :math:`2 TP / (2 TP + FP + FN)`.
+
+    It is NaN for a class that is neither labelled nor predicted.
+
+    Args:
+        confusion: Number of pixels by label (row) and prediction (column).
+    """
+    correct, labelled, predicted = _sums(confusion)
+    return _ratio(2 * correct, labelled + predicted)
 
 
 def mean_class_accuracy(confusion: Matrix) -> Float[Any, "*n"]:
-    """Mean of `class_accuracy` over the classes that are labelled."""
+    """Average the `class_accuracy` over the classes that are labelled.
+
+    Args:
+        confusion: Number of pixels by label (row) and prediction (column).
+    """
     return _mean(class_accuracy(confusion))
 
 
 def mean_precision(confusion: Matrix) -> Float[Any, "*n"]:
-    """Mean of `precision` over the classes that are predicted."""
+    """Average the `precision` over the classes that are predicted.
+
+    Args:
+        confusion: Number of pixels by label (row) and prediction (column).
+    """
     return _mean(precision(confusion))
 
 
 def mean_iou(confusion: Matrix) -> Float[Any, "*n"]:
-    """Mean of `intersection_over_union` over the classes that are labelled or predicted.
+    """Average the `intersection_over_union` over the classes that are labelled or predicted.
 
-    A class that is predicted where it is never labelled counts, with 0; one that is absent from
-    both is left out.
+    A class that is predicted but never labelled counts, with 0. One that is neither is left out.
+
+    Args:
+        confusion: Number of pixels by label (row) and prediction (column).
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxseg import metrics
+        >>> print(metrics.mean_iou(np.array([[3, 1, 0], [1, 3, 0], [0, 0, 0]])))
+        0.6
     """
     return _mean(intersection_over_union(confusion))
 
 
 def mean_dice(confusion: Matrix) -> Float[Any, "*n"]:
-    """Mean of `dice` over the classes that are labelled or predicted."""
+    """Average the `dice` coefficient over the classes that are labelled or predicted.
+
+    Args:
+        confusion: Number of pixels by label (row) and prediction (column).
+    """
     return _mean(dice(confusion))
 
 
 def frequency_weighted_iou(confusion: Matrix) -> Float[Any, "*n"]:
-    r"""Mean of `intersection_over_union` weighted by the labelled pixels of each class.
+    r"""Average the `intersection_over_union`, weighted by the labelled pixels of each class.
 
     .. math:: \sum_c (TP_c + FN_c)\, IoU_c \Big/ \sum_c (TP_c + FN_c)
+
+    Args:
+        confusion: Number of pixels by label (row) and prediction (column).
     """
-    right, labelled, predicted = _sums(confusion)
-    overlap = _ratio(right, labelled + predicted - right)
+    correct, labelled, predicted = _sums(confusion)
+    overlap = _ratio(correct, labelled + predicted - correct)
     xp = _namespace(labelled)
     weighted = xp.where(labelled > 0, labelled * overlap, xp.zeros_like(labelled))
     return _ratio(weighted.sum(-1), labelled.sum(-1))
 
 
 def _sums(confusion: Any) -> tuple[Any, Any, Any]:
-    """(right, labelled, predicted) of every class, as floats: sums of int32 could overflow."""
+    """Sum the correct, labelled and predicted pixels of every class, as floats.
+
+    Sums of int32 could overflow.
+    """
     if confusion.ndim < 2 or confusion.shape[-1] != confusion.shape[-2]:
         raise ValueError(
             f"a confusion matrix has shape (..., classes, classes), not {confusion.shape}: give "
@@ -97,22 +160,22 @@ def _sums(confusion: Any) -> tuple[Any, Any, Any]:
         )
     xp = _namespace(confusion)
     counts = confusion.astype(xp.float64 if xp is np else xp.float32)
-    right = xp.diagonal(counts, axis1=-2, axis2=-1)
-    return right, counts.sum(-1), counts.sum(-2)
+    return xp.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-1), counts.sum(-2)
 
 
 def _namespace(array: Any) -> Any:
     return jnp if isinstance(array, jax.Array) else np
 
 
-def _ratio(part: Any, whole: Any) -> Any:
-    xp = _namespace(whole)
-    ratio = part / xp.where(whole > 0, whole, xp.ones_like(whole))
-    return xp.where(whole > 0, ratio, xp.full_like(whole, xp.nan))
+def _ratio(numerator: Any, denominator: Any) -> Any:
+    xp = _namespace(denominator)
+    defined = denominator > 0
+    ratio = numerator / xp.where(defined, denominator, xp.ones_like(denominator))
+    return xp.where(defined, ratio, xp.full_like(denominator, xp.nan))
 
 
 def _mean(ratios: Any) -> Any:
     xp = _namespace(ratios)
-    known = ~xp.isnan(ratios)
-    kept = xp.where(known, ratios, xp.zeros_like(ratios))
-    return _ratio(kept.sum(-1), known.sum(-1).astype(ratios.dtype))
+    defined = ~xp.isnan(ratios)
+    kept = xp.where(defined, ratios, xp.zeros_like(ratios))
+    return _ratio(kept.sum(-1), defined.sum(-1).astype(ratios.dtype))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from loss_cases import CLASSES, draw
 
 from jaxseg import losses
-from jaxseg.losses.distances import NEVER
+from jaxseg.losses.distances import UNREACHABLE
 
 squared_distance = jax.jit(losses.squared_distance)
 signed_distance = jax.jit(losses.signed_distance, static_argnums=1, static_argnames="ignore_index")
@@ -21,7 +21,7 @@ def all_pairs(mask):
     """Squared distances of one image, over every pair of pixels."""
     inside = np.argwhere(mask)
     if not len(inside):
-        return np.full(mask.shape, NEVER)
+        return np.full(mask.shape, UNREACHABLE)
     away = np.indices(mask.shape)[..., None] - inside.T.reshape(mask.ndim, *[1] * mask.ndim, -1)
     return (away**2).sum(0).min(-1)
 

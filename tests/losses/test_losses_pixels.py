@@ -62,15 +62,6 @@ def test_smoothing_by_hand():
     )
 
 
-def test_labels_that_weigh_nothing_have_a_mean_of_zero():
-    logits, labels = draw()
-    only = jnp.where(labels == 255, 255, 1)
-    weights = np.array([1, 0, 1, 1], np.float32)
-    assert float(losses.mean_cross_entropy(logits, only, class_weights=weights)) == 0
-    smooth = {"class_weights": weights, "label_smoothing": 0.1}
-    assert float(losses.mean_cross_entropy(logits, only, **smooth)) == 0
-
-
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0, 5.0])
 def test_focal_loss_equals_float64(gamma):
     logits, labels = draw(scale=6.0)
@@ -143,28 +134,6 @@ def test_hard_labels_of_narrow_types():
     assert set(np.unique(found)) == {1, 255}
 
 
-def test_auxiliary_heads_add_up():
-    loss = losses.mean_cross_entropy
-    (logits, labels), (more, _), (third, _) = draw(), draw(seed=1), draw(seed=2)
-    main, one, two = (float(loss(z, labels)) for z in (logits, more, third))
-    found = losses.with_auxiliary(loss, weight=0.4)((logits, more, third), labels)
-    assert float(found) == pytest.approx(main + 0.4 * (one + two), rel=1e-6)
-    found = losses.with_auxiliary(loss, weight=(0.4, 0.1))([logits, more, third], labels)
-    assert float(found) == pytest.approx(main + 0.4 * one + 0.1 * two, rel=1e-6)
-    assert float(losses.with_auxiliary(loss)((logits,), labels)) == pytest.approx(main)
-    gradient = jax.grad(losses.with_auxiliary(loss, weight=0.4))((logits, more), labels)[1]
-    np.testing.assert_allclose(gradient, 0.4 * jax.grad(loss)(more, labels), rtol=1e-5, atol=1e-9)
-
-
-def test_mean_over_classes_by_hand():
-    values = jnp.array([[1.0, 2, 3], [4, 5, 6], [0, 0, 0]])
-    labels = jnp.array([[0, 2, 255], [1, 1, 1], [255] * 3])
-    assert float(losses.mean_over_classes(values, labels)) == pytest.approx((1 + 3 + 5) / 3)
-    every = losses.mean_over_classes(values, labels, present_only=False)
-    assert float(every) == pytest.approx(21 / 6)
-    assert float(losses.mean_over_classes(values, jnp.full((3, 3), 255))) == 0
-
-
 def test_refusals():
     logits, labels = draw()
     with pytest.raises(ValueError, match=r"label_smoothing=1.5 .* from 0 to 1"):
@@ -177,12 +146,3 @@ def test_refusals():
         losses.hard_labels(logits, labels, threshold=2)
     with pytest.raises(ValueError, match="least_kept=-1 is a number of pixels"):
         losses.hard_labels(logits, labels, least_kept=-1)
-    with pytest.raises(ValueError, match="differ: give one of each a pixel"):
-        losses.mean_over_valid(logits[..., 0], labels[0])
-    with pytest.raises(ValueError, match=r"losses \(2, 4\) do not fit labels \(3, 5, 4\)"):
-        losses.mean_over_classes(jnp.zeros((2, CLASSES)), labels)
-    both = losses.with_auxiliary(losses.mean_cross_entropy, weight=(0.1, 0.2))
-    with pytest.raises(ValueError, match="2 weights for 1 auxiliary heads"):
-        both((logits, logits), labels)
-    with pytest.raises(ValueError, match="give a tuple of the logits"):
-        both(logits, labels)
