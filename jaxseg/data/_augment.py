@@ -15,25 +15,32 @@ from jaxseg.data.normalization import Images, PerChannel, channel_values, to_bri
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """What `augment` may do. Every quantity is drawn anew for each example.
+    """What `augment` does. Every quantity is drawn anew for each example.
 
     Zoom, crop, flip and rotation are one affine map, drawn and applied once.
 
     Attributes:
-        scale: The least and the largest zoom; its logarithm is uniform between theirs.
-        crop: Height and width in pixels of what is cut out of the zoomed image, at a uniform
-            place of whole pixels; None keeps the input's. Where the zoomed image is smaller, it
+        scale: Least and largest zoom; the logarithm of the zoom is uniform between theirs.
+        crop: Height and width in pixels of the window that is cut out of the zoomed image, at a
+            uniform place of whole pixels; None keeps the input's. A zoomed image that is smaller
             lies somewhere in the result, and the rest is filled.
-        flip: The probability of a swap of left and right.
-        rotate: The largest angle in degrees, to either side, about the middle of the result.
-        brightness: The factor of `adjust_brightness` is uniform in 1 ± this, but not negative.
-        contrast: Likewise for `adjust_contrast`, whose mean is that of the pixels not filled.
-        saturation: Likewise for `adjust_saturation`; images of 3 channels only.
-        hue: The largest turn to either side, in turns: at most 0.5; images of 3 channels only.
-        blur: The largest standard deviation, in pixels, of a Gaussian blur; uniform from 0.
-        cutout: The sides of a rectangle that is filled, as shares of the result's. Its middle is
+        flip: Probability of a horizontal flip.
+        rotate: Largest angle in degrees, to either side, about the middle of the result.
+        brightness: The image is multiplied by a factor that is uniform in 1 ± this, but not
+            negative.
+        contrast: Differences from the mean gray value are multiplied by such a factor; the mean is
+            that of the pixels that are not filled.
+        saturation: Differences from the gray image are multiplied by such a factor; images of 3
+            channels only.
+        hue: Largest rotation of the hue to either side, in turns, at most 0.5; images of 3 channels
+            only.
+        blur: Largest standard deviation of a Gaussian blur in pixels; uniform from 0.
+        cutout: Sides of a rectangle that is filled, as shares of the result's. Its middle is
             uniform in the image, so that a part may lie outside (DeVries and Taylor 2017,
             arXiv:1708.04552).
+
+    Raises:
+        ValueError: A field is out of range.
     """
 
     scale: tuple[float, float] = (0.5, 2.0)
@@ -83,10 +90,11 @@ def augment(
 
     Images are interpolated bilinearly, without smoothing before they shrink; labels are those of
     the nearest pixel, so that no label is invented. What lies outside the image, or under the
-    cutout, is filled in the image and ignored in the labels: nothing is to be learnt there.
+    cutout, is filled in the image and ignored in the labels, so that nothing is learned there.
 
-    Pure: under `jit`, `config` and `ignore_index` are static. An example's result depends on the
-    key and on its `index` only, not on the rest of the batch, on its place in it or on the device.
+    The function is pure; under `jit`, `config` and `ignore_index` are static. An example's result
+    depends on the key and on its `index` only, not on the rest of the batch, on its place in it or
+    on the device.
 
     Args:
         key: A key for the whole run, of JAX's default kind. Example i draws from
@@ -94,12 +102,12 @@ def augment(
         images: (batch, h, w, channels), not normalized: 8-bit images as they are stored, or
             brightness in [0, 1] as floats.
         labels: One integer for each pixel.
-        config: What may be done. What is left out there costs nothing.
-        index: Of each example, integers of 32 bits: `batches(..., with_index=True)` gives the
+        config: What is done. What is left out there costs nothing.
+        index: Rank of each example, integers of 32 bits: `batches(..., with_index=True)` gives the
             ranks in the stream. By default 0 to batch - 1: then pass another key for each batch.
-        fill: What is put where nothing is seen, one number or one for each channel. The data
-            set's mean is 0 after `normalize`.
-        ignore_index: The label of what is filled.
+        fill: Brightness of the filling, one number or one for each channel. The data set's mean
+            becomes 0 when it is normalized.
+        ignore_index: Label of the filling.
 
     Returns:
         Brightness in [0, 1], float32 or of the images' floating type, and labels of their type, at
@@ -109,6 +117,14 @@ def augment(
         ValueError: Shapes or types do not fit, the key is of another kind, `ignore_index` is no
             number of the labels' type, or saturation or hue is asked for and the images do not
             have 3 channels.
+
+    Example:
+        >>> images = np.array([0, 51, 102, 255], np.uint8).reshape(1, 1, 4, 1)
+        >>> labels = np.array([[[0, 0, 1, 1]]], np.int32)
+        >>> config = Augmentation(scale=(1.0, 1.0), flip=1.0)  # always, and nothing else
+        >>> images, labels = augment(jax.random.key(0), images, labels, config)
+        >>> images.ravel().tolist(), labels.ravel().tolist()
+        ([1.0, 0.4000000059604645, 0.20000000298023224, 0.0], [1, 1, 0, 0])
     """
     _check(images, labels, config, ignore_index)
     _check_key(key)
@@ -124,17 +140,18 @@ def augment(
     values = jnp.broadcast_to(values, (channels,)) if values.ndim == 0 else values
     filling = channel_values("augment: fill", values, channels).astype(images.dtype)
 
-    def one(number, image, label):
+    def augment_one(number, image, label):
         draws = _draw(jax.random.fold_in(key, number))
         return _augment_one(draws, image, label, config, filling, ignore_index)
 
-    return jax.vmap(one)(index, images, jnp.asarray(labels))
+    return jax.vmap(augment_one)(index, images, jnp.asarray(labels))
 
 
 class _Draws(NamedTuple):
-    """Numbers of an example, uniform in [0, 1), all drawn whether they are used or not.
+    """Random numbers of an example, uniform in [0, 1).
 
-    So one option's numbers do not change when another option is turned on.
+    All are drawn whether they are used or not, so that the numbers of one option do not change
+    when another is turned on.
     """
 
     scale: Float32[Array, ""]
@@ -157,17 +174,17 @@ def _draw(key) -> _Draws:
 
 def _augment_one(draws, image, label, config, filling, ignore_index):
     size = config.crop or label.shape
-    seen = jnp.ones(size, bool)
+    inside = jnp.ones(size, bool)
     if size != label.shape or config.scale != (1, 1) or config.flip or config.rotate:
         moved = _affine(draws, label.shape, size, config)
         row, column = affine.positions(moved, size)
         image = affine.bilinear(image, row, column)
-        label, seen = affine.nearest(label, row, column)
-    image = _recolour(draws, image, seen, config)
+        label, inside = affine.nearest(label, row, column)
+    image = _adjust_colors(draws, image, inside, config)
     if config.cutout:
-        seen &= ~_rectangle(draws, size, config.cutout)
-    image = jnp.where(seen[..., None], image, filling.reshape(1, 1, -1))
-    return image, jnp.where(seen, label, jnp.asarray(ignore_index, label.dtype))
+        inside &= ~_rectangle(draws, size, config.cutout)
+    image = jnp.where(inside[..., None], image, filling.reshape(1, 1, -1))
+    return image, jnp.where(inside, label, jnp.asarray(ignore_index, label.dtype))
 
 
 def _affine(draws: _Draws, old, new, config: Augmentation) -> affine.Affine:
@@ -194,12 +211,12 @@ def _affine(draws: _Draws, old, new, config: Augmentation) -> affine.Affine:
 
 
 def _place(draw: Float32[Array, ""], room: Float32[Array, ""]) -> Float32[Array, ""]:
-    """A whole number, uniform between 0 and the room there is, which may be negative."""
+    """A whole number, uniform between 0 and the room, which may be negative."""
     most = jnp.floor(jnp.abs(room) + 1e-3)  # the room is rounded, and differently under jit
     return jnp.sign(room) * jnp.minimum(jnp.floor(draw * (most + 1)), most)
 
 
-def _recolour(draws: _Draws, image, seen: Bool[Array, "h w"], config: Augmentation):
+def _adjust_colors(draws: _Draws, image, inside: Bool[Array, "h w"], config: Augmentation):
     def factor(draw, spread):
         low, high = max(0.0, 1 - spread), 1 + spread
         return (low + (high - low) * draw).astype(image.dtype)
@@ -207,7 +224,7 @@ def _recolour(draws: _Draws, image, seen: Bool[Array, "h w"], config: Augmentati
     if config.brightness:
         image = photometric.adjust_brightness(image, factor(draws.brightness, config.brightness))
     if config.contrast:
-        image = photometric.adjust_contrast(image, factor(draws.contrast, config.contrast), seen)
+        image = photometric.adjust_contrast(image, factor(draws.contrast, config.contrast), inside)
     if config.saturation:
         image = photometric.adjust_saturation(image, factor(draws.saturation, config.saturation))
     if config.hue:
@@ -220,15 +237,15 @@ def _recolour(draws: _Draws, image, seen: Bool[Array, "h w"], config: Augmentati
 
 
 def _rectangle(draws: _Draws, size, share: float) -> Bool[Array, "h w"]:
-    """The pixels under the cutout."""
+    """Which pixels are under the cutout."""
 
-    def line(draw, n):
+    def interval(draw, n):
         side = round(share * n)
         start = jnp.floor(draw * n).astype(jnp.int32) - side // 2
-        place = jnp.arange(n, dtype=jnp.int32)
-        return (place >= start) & (place < start + side)
+        index = jnp.arange(n, dtype=jnp.int32)
+        return (index >= start) & (index < start + side)
 
-    rows, columns = line(draws.cutout_row, size[0]), line(draws.cutout_column, size[1])
+    rows, columns = interval(draws.cutout_row, size[0]), interval(draws.cutout_column, size[1])
     return rows[:, None] & columns[None, :]
 
 

@@ -1,4 +1,4 @@
-"""Batches on their way to the device while the step before them computes."""
+"""Puts batches on the device while the step before them computes."""
 
 import copy
 from collections import deque
@@ -14,16 +14,15 @@ def prefetch(
 ) -> "Prefetch[Batch, Placed]":
     """Puts batches on the device before they are asked for.
 
-    When a batch is handed out, `ahead` batches behind it have been put already, so that their
-    transfers, which do not block, run beside the step. There is no thread: `batches` reads ahead
-    in one of its own.
+    When a batch is handed out, the next `ahead` batches have been put on the device already, so
+    that their transfers, which do not block, run beside the step. There is no thread here: that of
+    `batches` reads ahead.
 
     Args:
-        iterator: Gives batches, as from `batches`. It must not be used elsewhere any more.
-        put: Makes a batch one of device arrays, without waiting for them. For example
-            `lambda batch: jax.device_put(batch, sharding)`, or with several processes
-            `jax.make_array_from_process_local_data`, leaf by leaf.
-        ahead: How many batches are put ahead. The device holds these, the one in use and its own.
+        iterator: An iterator of batches, such as that of `batches`. It must not be used elsewhere.
+        put: Puts a batch on the device without waiting for it: for example
+            `lambda batch: jax.device_put(batch, sharding)`, or `training.batch_placer(mesh)`.
+        ahead: Number of batches that are put ahead. The device holds these and the one in use.
 
     Returns:
         An iterator with the `get_state()` and `set_state(...)` of `iterator`, where that has them.
@@ -31,6 +30,13 @@ def prefetch(
 
     Raises:
         ValueError: `ahead` is not an integer, or negative.
+
+    Example:
+        >>> ahead = prefetch(iter([1, 2, 3]), lambda batch: print("put", batch) or batch, ahead=1)
+        >>> next(ahead)
+        put 1
+        put 2
+        1
     """
     if not isinstance(ahead, int) or isinstance(ahead, bool) or ahead < 0:
         raise ValueError(
@@ -41,7 +47,7 @@ def prefetch(
 
 
 class _Read(NamedTuple):
-    """What the source gave: a batch, or the error instead, and the source's state after it."""
+    """A batch, or the error that came instead of it, and the source's state after it."""
 
     batch: Any
     error: Exception | None
@@ -49,11 +55,16 @@ class _Read(NamedTuple):
 
 
 class Prefetch(Generic[Batch, Placed]):
-    """The iterator of `prefetch`.
+    """The iterator that `prefetch` returns.
 
     An error of the source, or of `put`, is raised where its batch would be handed out, after all
     batches before it. Asking again raises it again, since a source may lose count when it fails:
-    `set_state(get_state())` tries that batch anew. The source's end is treated alike.
+    `set_state(get_state())` tries that batch anew. The end of the source is treated alike.
+
+    Args:
+        source: An iterator of batches.
+        put: Puts a batch on the device.
+        ahead: Number of batches that are put ahead.
     """
 
     def __init__(self, source: Iterator[Batch], put: Callable[[Batch], Placed], ahead: int):
@@ -86,7 +97,10 @@ class Prefetch(Generic[Batch, Placed]):
         return copy.deepcopy(self._state)
 
     def set_state(self, state: Any) -> None:
-        """Goes on after the batch at which `get_state` gave this; forgets what was read ahead.
+        """Goes on after the batch at which `get_state` gave a state; forgets what was read ahead.
+
+        Args:
+            state: What `get_state` returned, of this iterator or of the source.
 
         Raises:
             ValueError: The source has no state.

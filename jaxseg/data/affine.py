@@ -7,14 +7,14 @@ from jaxtyping import Array, Bool, Float, Float32, Integer
 
 
 class Affine(NamedTuple):
-    """Where in the input each pixel of the output lies: matrix @ (output - centre) + origin.
+    """Where in the input each pixel of the output lies: matrix @ (output - center) + origin.
 
-    Positions are (row, column) of pixels' centres, so that (0, 0) is the first pixel.
+    Positions are (row, column) of pixel centers, so that (0, 0) is the first pixel.
 
     Attributes:
-        matrix: Its entries are exact for maps that move pixels onto pixels, and then so are the
-            positions: all of them are halves of integers.
-        origin: Where the output's centre lies in the input.
+        matrix: Matrix of the map. Where it moves pixels onto pixels, its entries are exact, and so
+            are the positions, all of them halves of integers.
+        origin: Position in the input of the output's center.
     """
 
     matrix: Float32[Array, "2 2"]
@@ -24,11 +24,16 @@ class Affine(NamedTuple):
 def positions(
     affine: Affine, size: tuple[int, int]
 ) -> tuple[Float32[Array, "height width"], Float32[Array, "height width"]]:
-    """The row and the column in the input of each pixel of an output of this size."""
+    """The row and the column in the input of each pixel of the output.
+
+    Args:
+        affine: The map.
+        size: Height and width of the output in pixels.
+    """
     rows, columns = (jnp.arange(n, dtype=jnp.float32) - (n - 1) / 2 for n in size)
     row, column = (
-        (line[0] * rows)[:, None] + (line[1] * columns)[None, :] + start
-        for line, start in zip(affine.matrix, affine.origin, strict=True)
+        (weights[0] * rows)[:, None] + (weights[1] * columns)[None, :] + start
+        for weights, start in zip(affine.matrix, affine.origin, strict=True)
     )
     return row, column
 
@@ -38,9 +43,14 @@ def nearest(
     row: Float32[Array, "height width"],
     column: Float32[Array, "height width"],
 ) -> tuple[Integer[Array, "height width"], Bool[Array, "height width"]]:
-    """The pixel that each position lies in, and whether there is one.
+    """The label of the pixel that each position lies in, and whether there is one.
 
-    A pixel is the square of side 1 around its centre; outside, the nearest of the border is taken.
+    A pixel is the square of side 1 around its center; outside, the nearest of the border is taken.
+
+    Args:
+        labels: Labels of the input.
+        row: Row of each position, in the input.
+        column: Column of each position, likewise.
     """
     height, width = labels.shape
     i, j = (jnp.floor(p + 0.5).astype(jnp.int32) for p in (row, column))
@@ -53,10 +63,16 @@ def bilinear(
     row: Float32[Array, "height width"],
     column: Float32[Array, "height width"],
 ) -> Float[Array, "height width channels"]:
-    """Interpolates between the four pixels around each position, as if the border went on.
+    """Interpolates between the four pixels around each position.
 
-    At a pixel's centre this is that pixel, and where the four are equal it is their value, both
-    exactly. Nothing is averaged over more than these four, so shrinking aliases.
+    Beyond its border the image is continued by the border's pixels. At the center of a pixel the
+    result is that pixel, and where the four are equal it is their value, both exactly. Nothing is
+    averaged over more than these four, so that shrinking aliases.
+
+    Args:
+        image: The input.
+        row: Row of each position, in the input.
+        column: Column of each position, likewise.
     """
     top, left = jnp.floor(row), jnp.floor(column)
     down = (row - top).astype(image.dtype)[..., None]
@@ -80,6 +96,6 @@ def _gather(array: Array, i: Array, j: Array) -> Array:
 
 
 def rotation(radians: Float32[Array, ""]) -> Float32[Array, "2 2"]:
-    """The matrix that turns (row, column) positions counter-clockwise as the image is shown."""
+    """The matrix that rotates (row, column) positions counterclockwise, as the image is shown."""
     cos, sin = jnp.cos(radians), jnp.sin(radians)
     return jnp.stack([jnp.stack([cos, -sin]), jnp.stack([sin, cos])])

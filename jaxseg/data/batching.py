@@ -26,23 +26,23 @@ def batches(
 ) -> "grain.DatasetIterator[Example]":
     """Iterates over batches of a source, read ahead by a thread.
 
-    Each of `processes` processes reads every `processes`-th example of the stream, in batches of
-    batch_size / processes: the k-th batches of all of them hold the very examples of the k-th
-    batch of a single process. A state may therefore be resumed by another number of processes.
+    Each of several processes reads every `processes`-th example of the stream, in batches of
+    batch_size / processes: the k-th batches of all of them hold the same examples as the k-th
+    batch of a single process. A run may therefore be resumed by another number of processes.
 
     Args:
         source: Examples, dicts of arrays that have the same shapes in all examples.
-        batch_size: Examples a batch, of all processes together.
+        batch_size: Number of examples in a batch, of all processes together.
         seed: Seed of the shuffling, 0 to 2³² - 1. The batches depend on it and the source only.
-        shuffle: Draw a new order for each epoch; else keep the source's.
-        repeat: Go on without end. An epoch's last examples then share a batch with the first
-            ones of the next epoch, so that each epoch has each example exactly once.
+        shuffle: Draw a new order for each epoch; otherwise keep the source's.
+        repeat: Go on without end. The last examples of an epoch then share a batch with the first
+            ones of the next, so that each epoch has each example exactly once.
         drop_remainder: Without `repeat`, leave out a last batch that is not full.
         with_index: Give each batch an `"index"` too: the rank, uint32, of each example in the
-            stream, modulo 2³². It tells an example's visits apart and does not depend on how the
-            stream is cut into batches, so random numbers may be drawn by it: see `augment`.
-        process: Which process this is, 0 to processes - 1.
-        processes: How many processes share each batch.
+            stream, modulo 2³². It differs from one visit of an example to the next, and does not
+            depend on how the stream is cut into batches, so that `augment` can draw by it.
+        process: Index of this process, 0 to processes - 1.
+        processes: Number of processes that share each batch.
 
     Returns:
         An iterator of dicts of arrays with a leading batch axis. Its `get_state()` and
@@ -51,6 +51,12 @@ def batches(
     Raises:
         ValueError: The source is empty, there would be no batch, `processes` does not divide
             `batch_size`, or an argument is out of range.
+
+    Example:
+        >>> source = [{"image": np.full((2, 2, 1), i), "label": np.zeros((2, 2))} for i in range(5)]
+        >>> stream = batches(source, batch_size=3, shuffle=False)
+        >>> [next(stream)["image"][:, 0, 0, 0].tolist() for _ in range(3)]
+        [[0, 1, 2], [3, 4, 0], [1, 2, 3]]
     """
     import grain  # here, since it is slow to import
 
@@ -95,19 +101,24 @@ def padded_batches(
 ) -> Iterator[Example]:
     """Iterates over every example exactly once, in order, in batches of one shape.
 
-    The last batch is filled up with images of zeros whose labels are all ignored, so that it
-    changes no loss and no metric, and a compiled evaluation step sees one shape only.
+    The last batch is padded with images of zeros whose labels are all ignored. They change no loss
+    and no metric, and a compiled evaluation step sees a single shape.
 
     Args:
         source: Examples of `"image"` and `"label"`.
-        batch_size: Examples a batch.
-        ignore_index: The label of the filling.
+        batch_size: Number of examples in a batch.
+        ignore_index: Label of the padding.
 
     Returns:
         An iterator of ⌈len(source) / batch_size⌉ dicts of `"image"` and `"label"`.
 
     Raises:
         ValueError: The source is empty, or `batch_size` is not a positive integer.
+
+    Example:
+        >>> source = [{"image": np.ones((1, 1, 3)), "label": np.full((1, 1), i)} for i in range(3)]
+        >>> [batch["label"].ravel().tolist() for batch in padded_batches(source, batch_size=2)]
+        [[0, 1], [2, 255]]
     """
     _check(source, batch_size)
     return _padded(source, batch_size, ignore_index)
@@ -116,12 +127,12 @@ def padded_batches(
 def _padded(source: Sequence[Example], batch_size: int, ignore_index: int) -> Iterator[Example]:
     examples = (source[index] for index in range(len(source)))
     while chunk := list(islice(examples, batch_size)):
-        filling = {
+        padding = {
             "image": np.zeros_like(chunk[0]["image"]),
             "label": np.full_like(chunk[0]["label"], ignore_index),
         }
-        chunk += [filling] * (batch_size - len(chunk))
-        yield {key: np.stack([example[key] for example in chunk]) for key in filling}
+        chunk += [padding] * (batch_size - len(chunk))
+        yield {key: np.stack([example[key] for example in chunk]) for key in padding}
 
 
 def _check(source: Sequence[Example], batch_size: int) -> None:

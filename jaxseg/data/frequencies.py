@@ -1,4 +1,4 @@
-"""How often the classes occur, and weights that make up for it."""
+"""Frequencies of the classes, and weights that make up for them."""
 
 from collections.abc import Iterable, Mapping
 
@@ -18,33 +18,40 @@ def class_frequencies(
     """The share of each class in the pixels that are not ignored.
 
     Args:
-        examples: Examples with a `"label"`, or labels themselves; one after the other is read and
-            forgotten.
-        classes: The number of classes.
+        examples: A source, or other examples with a `"label"`, or labels themselves; they are read
+            one after the other, and none is kept.
+        classes: Number of classes.
         where_present: Relate each class to the pixels of those images only that it occurs in.
             The shares then do not add up to 1, and an example must be one image, not a batch.
-        ignore_index: The label of pixels that do not count.
+        ignore_index: Label of the pixels that do not count.
 
     Returns:
         Shares from 0 to 1, 0 for a class that does not occur.
 
     Raises:
         ValueError: There is no pixel that counts, or a label is neither a class nor ignored.
+
+    Example:
+        >>> labels = [np.array([[0, 0], [1, 255]]), np.array([[0, 0], [0, 0]])]
+        >>> class_frequencies(labels, 3).round(3).tolist()
+        [0.857, 0.143, 0.0]
+        >>> class_frequencies(labels, 3, where_present=True).round(3).tolist()
+        [0.857, 0.333, 0.0]
     """
     pixels = np.zeros(classes, np.int64)
-    compared = np.zeros(classes, np.int64)
+    total = np.zeros(classes, np.int64)
     for example in examples:
         label = np.asarray(example["label"] if isinstance(example, Mapping) else example)
         check_labels(label, classes, ignore_index)
         counts = np.bincount(label[label != ignore_index], minlength=classes)
         pixels += counts
-        compared += np.where(counts > 0, counts.sum(), 0) if where_present else counts.sum()
+        total += np.where(counts > 0, counts.sum(), 0) if where_present else counts.sum()
     if not pixels.any():
         raise ValueError(
             f"examples have no pixel of the {classes} classes, expected at least one: pass a split "
             "with labels, or the right ignore_index"
         )
-    return pixels / np.maximum(compared, 1)
+    return pixels / np.maximum(total, 1)
 
 
 def median_frequency_weights(
@@ -57,13 +64,18 @@ def median_frequency_weights(
     occurs in: `class_frequencies(..., where_present=True)`.
 
     Args:
-        frequencies: Of each class.
+        frequencies: Frequency of each class, from 0 to 1.
 
     Returns:
-        One weight a class. A class that does not occur has weight 0, and no part in the median.
+        One weight for each class. A class that does not occur has weight 0, and no part in the
+        median.
 
     Raises:
         ValueError: A frequency is not in [0, 1], or all are 0.
+
+    Example:
+        >>> median_frequency_weights(np.array([0.5, 0.25, 0.125, 0.0])).tolist()
+        [0.5, 1.0, 2.0, 0.0]
     """
     frequencies = _check(frequencies)
     present = frequencies > 0
@@ -75,16 +87,23 @@ def median_frequency_weights(
 def inverse_log_weights(
     frequencies: Float64[np.ndarray, "classes"], *, offset: float = 1.02
 ) -> Float64[np.ndarray, "classes"]:
-    """The weights of ENet (arXiv:1606.02147): 1 / ln(offset + f_c).
+    """The weights of ENet (Paszke et al. 2016, arXiv:1606.02147): 1 / ln(offset + f_c).
 
-    Bounded, unlike `median_frequency_weights`: by 1.02 they lie between 1.4 and 50.5.
+    They are bounded, unlike `median_frequency_weights`: between 1.4 and 50.5 at the default offset.
 
     Args:
-        frequencies: Of each class, in all pixels.
-        offset: Greater than 1. The nearer to 1, the more a rare class weighs.
+        frequencies: Frequency of each class in all pixels, from 0 to 1.
+        offset: A number greater than 1. The nearer to 1, the more a rare class weighs.
+
+    Returns:
+        One weight for each class.
 
     Raises:
         ValueError: A frequency is not in [0, 1], all are 0, or `offset` is out of range.
+
+    Example:
+        >>> inverse_log_weights(np.array([0.9, 0.1, 0.0])).round(2).tolist()
+        [1.53, 8.82, 50.5]
     """
     if not 1 < offset < np.inf:
         raise ValueError(f"offset={offset} is out of range, expected more than 1: pass 1.02")

@@ -38,6 +38,13 @@ def normalize(
     Raises:
         ValueError: The images are neither of 8 bits nor floats, or there is not one mean and one
             standard deviation for each channel.
+
+    Example:
+        >>> images = np.array([0, 51, 255], np.uint8).reshape(1, 1, 3, 1)
+        >>> normalize(images, mean=(0.5,), std=(0.25,)).ravel().tolist()
+        [-2.0, -1.2000000476837158, 2.0]
+        >>> float((np.float32(51) / 255 - np.float32(0.5)) / np.float32(0.25))
+        -1.2000000476837158
     """
     shift = channel_values("normalize: mean", mean, images.shape[-1])
     scale = channel_values("normalize: std", std, images.shape[-1])
@@ -52,16 +59,15 @@ def normalize(
 def denormalize(
     images: Float[Array | np.ndarray, "*shape channels"], mean: PerChannel, std: PerChannel
 ) -> Float32[Array, "*shape channels"]:
-    """The inverse of `normalize`: brightness in [0, 1].
+    """Brightness in [0, 1] of normalized images: the inverse of `normalize`.
 
     Args:
         images: Normalized images.
-        mean: The mean that `normalize` was given.
-        std: The standard deviation that it was given.
+        mean: Mean of every channel that `normalize` was given.
+        std: Standard deviation of every channel that it was given.
 
     Returns:
-        images × std + mean. What rounding, or a change of the images, has put outside of [0, 1]
-        is clipped.
+        images × std + mean, clipped to [0, 1], since rounding may lead beyond it.
 
     Raises:
         ValueError: The images are not floats, or there is not one mean and one standard deviation
@@ -75,7 +81,7 @@ def denormalize(
 
 
 def to_brightness(images: Images) -> Float[Array, "*shape channels"]:
-    """Brightness in [0, 1] of 8-bit images, exact to the last bit; floats stay as they are."""
+    """Brightness in [0, 1] of 8-bit images, rounded as NumPy does; floats stay as they are."""
     if images.dtype != np.uint8:
         return jnp.asarray(images)
     return _look_up(images, np.repeat(_BRIGHTNESS[:, None], images.shape[-1], axis=1))
@@ -85,6 +91,11 @@ def channel_values(
     name: str, values: PerChannel, channels: int
 ) -> Float32[Array | np.ndarray, "channels"]:
     """One number for each channel, as a NumPy array unless it is one of JAX's already.
+
+    Args:
+        name: What the numbers are, for the message.
+        values: The numbers.
+        channels: Number of channels.
 
     Raises:
         ValueError: There are more or fewer numbers than channels.

@@ -1,4 +1,4 @@
-"""Changes of an image's colours and of its sharpness: factors may be traced, one for each image.
+"""Changes of an image's colors and of its sharpness; the factors may be traced.
 
 Images are (height, width, channels) with numbers in [0, 1]; so are the results.
 """
@@ -15,21 +15,26 @@ _LUMA = (0.299, 0.587, 0.114)
 
 
 def adjust_brightness(image: Image, factor: Float[Array, ""]) -> Image:
-    """Gives factor × image, cut to [0, 1]."""
+    """Multiplies the image by a factor, and clips it to [0, 1].
+
+    Args:
+        image: An image of any number of channels.
+        factor: 0 gives black, 1 the image.
+    """
     return jnp.clip(image * factor, 0, 1)
 
 
 def adjust_contrast(
     image: Image, factor: Float[Array, ""], valid: Bool[Array, "height width"] | None = None
 ) -> Image:
-    """Gives m + factor × (image - m), cut to [0, 1], where m is the mean of the grey image.
+    """Multiplies the differences from the mean of the gray image, and clips to [0, 1].
 
     Args:
-        image: Of any number of channels.
-        factor: 0 leaves nothing but m, 1 the image.
-        valid: The pixels that count in m; all of them by default.
+        image: An image of any number of channels.
+        factor: 0 gives nothing but the mean m, 1 the image: m + factor × (image - m).
+        valid: The pixels that count in the mean; all of them by default.
     """
-    shades = grey(image)
+    shades = gray(image)
     if valid is None:
         mean = jnp.mean(shades)
     else:
@@ -39,13 +44,23 @@ def adjust_contrast(
 
 
 def adjust_saturation(image: Image, factor: Float[Array, ""]) -> Image:
-    """Gives g + factor × (image - g), cut to [0, 1]; g is the grey image of red, green, blue."""
-    shades = grey(image)
+    """Multiplies the differences from the gray image, and clips to [0, 1].
+
+    Args:
+        image: Red, green and blue.
+        factor: 0 gives the gray image g, 1 the image: g + factor × (image - g).
+    """
+    shades = gray(image)
     return jnp.clip(shades + factor * (image - shades), 0, 1)
 
 
 def adjust_hue(image: Image, turns: Float[Array, ""]) -> Image:
-    """Turns the hue of HSV, of which 1 is the full circle; in red, green, blue."""
+    """Rotates the hue, as HSV defines it.
+
+    Args:
+        image: Red, green and blue.
+        turns: Angle of the rotation; 1 is a full turn, which gives the image again.
+    """
     red, green, blue = (image[..., c] for c in range(3))
     value = jnp.max(image, axis=-1)
     chroma = value - jnp.min(image, axis=-1)
@@ -56,19 +71,19 @@ def adjust_hue(image: Image, turns: Float[Array, ""]) -> Image:
         jnp.where(value == green, 2 + (blue - red) / divisor, 4 + (red - green) / divisor),
     )
     sixths = sixths + 6 * turns
-    # What a channel lacks to the value: its place on the hexagon of hues, as a trapezium.
-    places = (jnp.mod(start + sixths, 6) for start in (5, 3, 1))
-    lacks = (jnp.clip(jnp.minimum(place, 4 - place), 0, 1) for place in places)
-    return jnp.stack([value - chroma * lack for lack in lacks], axis=-1)
+    # How far each channel is below the value, in units of the chroma: a trapezoid of the hue.
+    positions = (jnp.mod(start + sixths, 6) for start in (5, 3, 1))
+    below = (jnp.clip(jnp.minimum(position, 4 - position), 0, 1) for position in positions)
+    return jnp.stack([value - chroma * share for share in below], axis=-1)
 
 
 def blur(image: Image, sigma: Float[Array, ""], *, largest: float) -> Image:
-    """Gaussian blur, as if the image's border went on.
+    """Gaussian blur; beyond its border the image is continued by the border's pixels.
 
     Args:
-        image: Of any number of channels.
+        image: An image of any number of channels.
         sigma: Standard deviation in pixels, 0 (nothing changes) to `largest`.
-        largest: Sets the window: 3 × `largest` pixels to each side.
+        largest: Largest standard deviation; the window has 3 × `largest` pixels to each side.
     """
     radius = math.ceil(3 * largest)
     offsets = jnp.arange(-radius, radius + 1, dtype=image.dtype)
@@ -85,8 +100,8 @@ def blur(image: Image, sigma: Float[Array, ""], *, largest: float) -> Image:
     return jnp.clip(image, 0, 1)
 
 
-def grey(image: Image) -> Float[Array, "height width 1"]:
-    """The luma of red, green and blue; of other numbers of channels, their mean."""
+def gray(image: Image) -> Float[Array, "height width 1"]:
+    """The luma of red, green and blue; for other numbers of channels, their mean."""
     if image.shape[-1] != 3:
         return jnp.mean(image, axis=-1, keepdims=True)
     weights = jnp.asarray(_LUMA, image.dtype).reshape(1, 1, 3)

@@ -37,14 +37,14 @@ class Recipe:
     @property
     def name(self) -> str:
         """A folder name that differs whenever the examples do: `camvid-60x80-0123456789ab`."""
-        return f"{self.info.name}-{'x'.join(map(str, self.info.size))}-{digest(**self.inputs)}"
+        return f"{self.info.name}-{'x'.join(map(str, self.info.size))}-{digest(self.inputs)}"
 
 
-def digest(**values: Any) -> str:
-    """The first 12 hexadecimal digits of a digest of some values.
+def digest(values: Mapping[str, Any]) -> str:
+    """The first 12 hexadecimal digits of the SHA-256 of some values.
 
     Args:
-        **values: Values that JSON can hold, by any names.
+        values: Values that JSON can hold, by name; the order of the names plays no part.
     """
     text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

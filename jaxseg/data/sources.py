@@ -20,7 +20,7 @@ Color = tuple[int, int, int]
 
 
 class Pair(NamedTuple):
-    """An example as it is stored: an image of 8-bit channels and a label of 8 bits."""
+    """An example as it is stored: an image and its label, both of 8 bits."""
 
     image: UInt8[np.ndarray, "height width channels"]
     label: UInt8[np.ndarray, "height width"]
@@ -31,12 +31,12 @@ class DatasetInfo:
     """What the numbers of a data set's images and labels mean.
 
     Attributes:
-        name: Its name, such as `"mosaic"` or `"camvid"`.
+        name: Name of the data set, such as `"mosaic"` or `"camvid"`.
         size: Height and width of every image in pixels.
-        class_names: The name of every class, in the order of the labels.
-        palette: The colour of every class as (red, green, blue) in 0..255.
-        mean: The mean of every channel, in units of full brightness.
-        std: The standard deviation of every channel, likewise.
+        class_names: Name of every class, in the order of the labels.
+        palette: Color of every class as (red, green, blue) in 0..255.
+        mean: Mean of every channel, in units of full brightness.
+        std: Standard deviation of every channel, likewise.
     """
 
     name: str
@@ -48,16 +48,18 @@ class DatasetInfo:
 
     @property
     def classes(self) -> int:
-        """The number of classes; labels are 0..classes-1, and 255 where ignored."""
+        """Number of classes; labels are 0..classes-1, and 255 where they are ignored."""
         return len(self.class_names)
 
     @property
     def channels(self) -> int:
-        """The number of channels of an image."""
+        """Number of channels of an image."""
         return len(self.mean)
 
     def normalize(self, images: Images) -> Float32[Array, "*shape channels"]:
-        """Normalizes images by the data set's mean and standard deviation: see `normalize`.
+        """Normalizes images: (brightness - mean) / std, channel by channel.
+
+        8-bit images give the same bits as NumPy's `(images / 255 - mean) / std` in float32.
 
         Args:
             images: 8-bit images as they are stored, or brightness in [0, 1] as floats.
@@ -72,23 +74,33 @@ class DatasetInfo:
     ) -> Float32[Array, "*shape channels"]:
         """Brightness in [0, 1] of normalized images: the inverse of `normalize`.
 
+        Args:
+            images: Normalized images.
+
         Raises:
             ValueError: The images are not floats, or have other channels.
         """
         return denormalize(images, self.mean, self.std)
 
     def normalize_batch(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """A batch as a training step takes it.
+        """Makes of a batch as it is read what a training step takes; for the device.
 
         Args:
-            batch: `"image"` as `normalize` takes it, and `"label"`, integers. What else it holds
-                is kept as it is.
+            batch: `"image"`, 8-bit images as they are stored or brightness in [0, 1] as floats, and
+                `"label"`, integers. What else it holds is kept as it is.
 
         Returns:
             The batch with normalized images, float32, and labels of int32.
 
         Raises:
-            ValueError: As `normalize`.
+            ValueError: The images are neither of 8 bits nor floats, or have other channels.
+
+        Example:
+            >>> info = DatasetInfo("x", (1, 2), ("a", "b"), ((0, 0, 0), (9, 9, 9)), (0.5,), (0.25,))
+            >>> image = np.array([0, 255], np.uint8).reshape(1, 1, 2, 1)
+            >>> batch = info.normalize_batch({"image": image, "label": np.array([[[0, 255]]])})
+            >>> batch["image"].ravel().tolist(), batch["label"].dtype
+            ([-2.0, 2.0], dtype('int32'))
         """
         label = jnp.asarray(batch["label"]).astype(jnp.int32)
         return {**batch, "image": self.normalize(batch["image"]), "label": label}
@@ -99,9 +111,9 @@ class Dataset:
     """A prepared data set: what its numbers mean, and where its files are.
 
     Attributes:
-        info: What the numbers of its images and labels mean.
+        info: What the numbers of the images and labels mean.
         directory: The folder of the prepared files.
-        splits: The number of examples of every split.
+        splits: Number of examples of every split, by name.
     """
 
     info: DatasetInfo
@@ -131,11 +143,15 @@ class Dataset:
 
 
 class Source(Sequence[Example]):
-    """A sequence of examples as they are stored; slices are sources too.
+    """The examples of a split as they are stored; slices are sources too.
 
     `source[i]` is a dict of `"image"`, uint8 of shape (height, width, channels), and `"label"`,
-    uint8 of shape (height, width). Both are copies. `DatasetInfo.normalize_batch` makes batches of
-    them on the device what a net takes; in 8 bits they are a quarter of that to read and to send.
+    uint8 of shape (height, width). Both are copies. They stay in 8 bits, a quarter of the bytes to
+    read and to send, until `DatasetInfo.normalize_batch` makes of them on the device what a net
+    takes.
+
+    Args:
+        pairs: The examples.
     """
 
     def __init__(self, pairs: Sequence[Pair]):
@@ -188,11 +204,18 @@ def check_labels(label: Int[np.ndarray, "..."], classes: int, ignore_index: int 
 
     Args:
         label: An integer array of any shape.
-        classes: The number of classes; 0..classes-1 are valid.
+        classes: Number of classes; 0..classes-1 are valid.
         ignore_index: The one other value that is valid.
 
     Raises:
         ValueError: There are other values, or the array is not of integers.
+
+    Example:
+        >>> check_labels(np.array([0, 1, 255]), classes=2)
+        >>> check_labels(np.array([0, 2]), classes=2)
+        Traceback (most recent call last):
+            ...
+        ValueError: label has the values 2 in 1 pixels, expected 0..1 or 255 (ignored): ...
     """
     if not np.issubdtype(label.dtype, np.integer):
         raise ValueError(

@@ -68,13 +68,13 @@ def folder_statistics(
         ValueError: A file is not as expected; the masks have colors that are not listed, or more
             than 64 values with no list; or `data_dir` cannot be written to.
     """
-    name = digest(
-        size=size,
-        files=fingerprint(pairs, root, times=True),
-        classes=classes,
-        keep_aspect=keep_aspect,
-    )
-    cached = prepared_root(data_dir) / "statistics" / f"{name}.json"
+    inputs = {
+        "size": size,
+        "files": fingerprint(pairs, root, times=True),
+        "classes": classes,
+        "keep_aspect": keep_aspect,
+    }
+    cached = prepared_root(data_dir) / "statistics" / f"{digest(inputs)}.json"
     try:
         return _parse(cached.read_text())
     except (OSError, ValueError, KeyError, TypeError):  # none yet, or damaged

@@ -310,7 +310,7 @@ def test_contrast_does_not_see_the_filling():
     (found,), (labels,) = augment(jax.random.key(0), image, label % 255, config, fill=0.0)
     seen = np.asarray(labels != 255)
     np.testing.assert_allclose(
-        photometric.grey(found)[seen].mean(), photometric.grey(image[0]).mean(), rtol=0, atol=0.01
+        photometric.gray(found)[seen].mean(), photometric.gray(image[0]).mean(), rtol=0, atol=0.01
     )
 
 
