@@ -69,6 +69,14 @@ def test_one_epoch_without_repeat():
     assert numbers(data.batches(Numbered(10), **options)) == kept[:2]
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize(("length", "batches"), [(4, 1), (8, 2), (11, 2), (12, 3)])
+def test_every_full_batch_of_an_epoch_is_there(length, batches, processes):
+    options = {"batch_size": 4, "shuffle": False, "repeat": False, "processes": processes}
+    found = numbers(data.batches(Numbered(length), **options))
+    assert found == np.arange(4 * batches).reshape(batches, 4)[:, ::processes].tolist()
+
+
 def test_the_state_resumes_exactly():
     stream = data.batches(Numbered(10), batch_size=4, seed=0)
     next(stream)

@@ -1,6 +1,7 @@
 import errno
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -117,6 +118,21 @@ def test_damage_is_found_and_rebuilt(tmp_path, drawn, damage, which):
     assert shard(again.directory).read_bytes() == before
     assert everything(tmp_path) == files
     assert len(list(again.source("train"))) == 2
+
+
+def test_damage_of_any_file_is_found(tiny, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny.directory, copy)
+    assert is_complete(copy)
+    files = sorted(copy.iterdir())
+    assert len(files) == 3 + 3 + 1  # a shard a split, three of TFDS, and the manifest
+    for path in files:
+        content = path.read_bytes()
+        for damage in (flip_a_bit, truncate, remove):
+            damage(path)
+            assert not is_complete(copy)
+            path.write_bytes(content)
+        assert is_complete(copy)
 
 
 def test_a_directory_that_only_looks_prepared_is_rebuilt(tmp_path, drawn):

@@ -64,6 +64,26 @@ def test_windows_cover_everything_with_their_overlap(length, window, overlap):
     assert np.all(steps > 0)
 
 
+@pytest.mark.parametrize(
+    ("length", "window", "overlap", "starts"),
+    [
+        (11, 4, 0.5, [0, 2, 4, 5, 7]),
+        (10, 4, 0.0, [0, 3, 6]),
+        (4, 4, 0.5, [0]),
+        (5, 4, 0.75, [0, 1]),
+        (9, 1, 0.0, list(range(9))),
+    ],
+)
+def test_windows_are_spaced_evenly(length, window, overlap, starts):
+    assert window_starts(length, window, overlap) == starts
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.sampled_from([0.0, 0.25, 0.5, 0.9]))
+def test_no_two_gaps_between_windows_differ_by_more_than_a_pixel(length, window, overlap):
+    gaps = np.diff(window_starts(length, min(window, length), overlap))
+    assert np.ptp(gaps, axis=0) <= 1 if len(gaps) else True
+
+
 def test_entropy_runs_from_sure_to_no_idea():
     p = jnp.array([[1.0, 0, 0, 0], [0.25, 0.25, 0.25, 0.25], [0.5, 0.5, 0, 0]])
     np.testing.assert_allclose(entropy(p), [0, 1, 0.5], atol=1e-6)

@@ -105,6 +105,41 @@ def test_results_are_neither_overwritten_nor_mixed_up(tmp_path):
     assert json.loads((tmp_path / "config.json").read_text())["rate"] == 0.2
 
 
+def test_an_option_that_one_of_the_two_lacks_is_a_difference(tmp_path):
+    open_run(tmp_path)
+    (tmp_path / "results.csv").write_text("x")
+    path = tmp_path / "config.json"
+    saved = json.loads(path.read_text())
+    for missing in ("rate", "versions"):
+        path.write_text(json.dumps({k: v for k, v in saved.items() if k != missing}))
+        with pytest.raises(ValueError, match=rf"{missing}.*: None there, .* now"):
+            open_run(tmp_path, resume=True)
+    path.write_text(json.dumps({**saved, "depth": 3}))
+    with pytest.raises(ValueError, match=r"depth: 3 there, None now"):
+        open_run(tmp_path, resume=True)
+    path.write_text(json.dumps(saved))
+    open_run(tmp_path, resume=True)
+
+
+def test_options_that_may_differ_may_and_only_they(tmp_path):
+    @dataclass(frozen=True)
+    class Outer:
+        steps: int = 5
+        inner: Config = Config()
+
+    def resume(config, *may_differ):
+        options = {"results": "results.csv", "resume": True, "overwrite": False}
+        records.open_run(tmp_path, config, may_differ=may_differ, **options)
+
+    resume(Outer())
+    (tmp_path / "results.csv").write_text("x")
+    resume(Outer(steps=6), "steps")
+    resume(Outer(steps=6, inner=Config(rate=0.2)), "inner")
+    resume(Outer(steps=6, inner=Config(rate=0.3)), "inner.rate")
+    with pytest.raises(ValueError, match=r"options \(inner\.size: \[4, 4\] there, \[5, 4\] now\)"):
+        resume(Outer(steps=6, inner=Config(size=(5, 4), rate=0.3)), "inner.rate")
+
+
 def test_starting_afresh_removes_what_was_written_and_going_on_keeps_it(tmp_path):
     (tmp_path / "images").mkdir()
     names = ("results.csv", "images/a.npy", "images/b.npy", "images/notes.txt")

@@ -150,3 +150,51 @@ def test_eval_step_transforms_the_batch_first():
     ):
         np.testing.assert_array_equal(found, expected)
     assert seen == [None]
+
+
+# --- Keys ----------------------------------------------------------------------------------------
+
+
+def noisy(params, stats, images, *, train, key):
+    """Logits under noise, and the noise among the statistics, as many as there are calls."""
+    del train
+    noise = jax.random.normal(key, images.shape[:-1])
+    logits = images @ params["w"] + noise[..., None]
+    return logits, {"noise": jnp.roll(stats["noise"], 1).at[0].set(noise.ravel()[0])}
+
+
+def noise_of(steps, accumulate=1, transform=None):
+    """The noise of each call of `noisy`, the latest first."""
+    optimizer = optax.sgd(0.0)
+    params, stats = {"w": jnp.ones((SHAPE[-1], CLASSES))}, {"noise": jnp.zeros(4)}
+    state = init_state(params, stats, optimizer, key=jax.random.key(3))
+    step = make_train_step(noisy, optimizer, accumulate=accumulate, transform=transform)
+    data = jax.tree.map(lambda a: jnp.concatenate([a[:1], a[:1]]), batch())  # two equal examples
+    for _ in range(steps):
+        state, _ = jax.jit(step)(state, data)
+    return np.asarray(state.stats["noise"])
+
+
+def test_each_step_has_a_key_of_its_own():
+    second, first, *_ = noise_of(2)
+    assert first != second
+    np.testing.assert_array_equal(noise_of(2), noise_of(2))
+    assert noise_of(1)[0] == first
+
+
+def test_each_part_of_a_batch_has_a_key_of_its_own():
+    calls = noise_of(2, accumulate=2)
+    assert len(set(calls.tolist())) == 4
+
+
+def test_the_transform_has_the_key_of_the_run_at_each_step():
+    """It draws by the examples' ranks, so that what it does is not bound to how batches are cut."""
+    keys = []
+
+    def transform(key, batch):
+        jax.debug.callback(lambda data: keys.append(data.tolist()), jax.random.key_data(key))
+        return batch
+
+    noise_of(2, transform=transform)
+    jax.effects_barrier()
+    assert keys == [jax.random.key_data(jax.random.key(3)).tolist()] * 2

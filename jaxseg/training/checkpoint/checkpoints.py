@@ -5,10 +5,8 @@ every file completes. Without its manifest it does not count; with one it is ref
 as a byte differs. Orbax alone would restore a flipped byte as a wrong value without an error.
 """
 
-import asyncio
 import contextlib
-import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +23,7 @@ from jaxseg.training.checkpoint.arrays import (
     to_arrays,
     to_targets,
 )
+from jaxseg.training.checkpoint.barriers import meet, next_barrier, on_one_process
 from jaxseg.training.checkpoint.folders import complete_steps, folder_name, remove, sweep
 from jaxseg.training.checkpoint.iterator_state import (
     encode_iterator_state,
@@ -39,9 +38,6 @@ from jaxseg.training.checkpoint.manifest import (
     verify_files,
     write_manifest,
 )
-
-# The same number on every process, which take part in the same calls in the same order.
-_barriers = itertools.count()
 
 
 class Restored(NamedTuple):
@@ -106,7 +102,7 @@ class Checkpoints:
         self._pending: Future[None] | None = None
         if not read_only:
             self.folder.mkdir(parents=True, exist_ok=True)
-            _on_one_process(lambda: sweep(self.folder))
+            on_one_process(lambda: sweep(self.folder))
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -195,7 +191,7 @@ class Checkpoints:
         response = ocp.save_async(str(self.folder / folder_name(step)), arrays)
         self._thread = self._thread or ThreadPoolExecutor(1, "checkpoints")
         manifest = Manifest(step, jax.process_count(), specs, numbers, {})
-        self._pending = self._thread.submit(self._complete, response, manifest, next(_barriers))
+        self._pending = self._thread.submit(self._complete, response, manifest, next_barrier())
         if wait:
             self.wait()
 
@@ -255,7 +251,7 @@ class Checkpoints:
         self.wait()
         self._check_writable()
         later = [s for s in self.steps() if s > step]
-        _on_one_process(lambda: [remove(self.folder, s) for s in reversed(later)])
+        on_one_process(lambda: [remove(self.folder, s) for s in reversed(later)])
 
     def _check_writable(self) -> None:
         if self.read_only:
@@ -278,7 +274,7 @@ class Checkpoints:
                     sweep(self.folder)  # so that the step can be saved again
             raise
         finally:
-            _meet(barrier)
+            meet(barrier)
 
     def _ranked(self) -> list[int]:
         """The steps that have a value of the metric, best first, of equal ones the later first."""
@@ -297,24 +293,6 @@ class Checkpoints:
         for step in self.steps()[: -self._keep]:
             if step not in best:
                 remove(self.folder, step)
-
-
-def _on_one_process(action: Callable[[], Any]) -> None:
-    """Acts on process 0 while the others wait."""
-    try:
-        if jax.process_index() == 0:
-            action()
-    finally:
-        _meet(next(_barriers))
-
-
-def _meet(number: int) -> None:
-    """Waits until every process is here, whatever its devices are busy with."""
-    if jax.process_count() > 1:
-        from orbax.checkpoint import v1 as ocp
-
-        key = f"jaxseg-checkpoints-{number}"
-        asyncio.run(ocp.multihost.sync_global_processes(key, operation_id=str(number)))
 
 
 def _remedy(step: int, steps: list[int]) -> str:

@@ -12,20 +12,37 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from orbax.checkpoint import v1 as ocp
 
 from jaxseg.training.checkpoint import Checkpoints, Restored
-from jaxseg.training.state import init_state
+from jaxseg.training.state import init_state, make_train_step
 
 
 def tiny(value):
     return {"w": jnp.full(3, value, jnp.float32)}
 
 
+def trained(seed):
+    """A train state after two steps: the optimizer's moments and the average are not zero."""
+    graph, params = nnx.split(nnx.Linear(3, 2, rngs=nnx.Rngs(seed)))
+    optimizer = optax.adamw(1e-3)
+
+    def apply(params, stats, images, *, train, key):
+        del train, key
+        return nnx.merge(graph, params, copy=True)(images), {"mean": stats["mean"] + 1}
+
+    stats = {"mean": jnp.float32(seed)}
+    state = init_state(params, stats, optimizer, key=jax.random.key(seed), average=True)
+    images = jax.random.normal(jax.random.key(seed), (4, 3))
+    with jax.numpy_dtype_promotion("standard"):  # optax mixes floats and integers
+        step = jax.jit(make_train_step(apply, optimizer))
+        for _ in range(2):
+            state, _ = step(state, {"image": images, "label": jnp.array([0, 1, 0, 1])})
+    return state
+
+
 def full_state(seed=0):
     """One leaf of every kind that a training run has."""
-    net = nnx.Linear(3, 2, rngs=nnx.Rngs(seed))
-    params = nnx.state(net, nnx.Param)
     draw = np.random.default_rng(seed)
     return {
-        "train": init_state(params, {"mean": jnp.float32(seed)}, optax.adamw(1e-3)),
+        "train": trained(seed),
         "key": jax.random.split(jax.random.key(seed), 2),
         "other key": jax.random.key(seed, impl="rbg"),
         "half": jnp.asarray(draw.normal(size=(3, 2)), jnp.bfloat16),
@@ -70,6 +87,8 @@ def test_round_trip_to_the_bit(tmp_path, data):
         step, state, position = checkpoints.restore(full_state(seed=1))
     assert step == 3
     assert_same(state, full_state())
+    moments = jax.tree.leaves(state["train"].opt_state)
+    assert all(np.asarray(moment).any() for moment in moments)  # else this has tested little
     assert position == data
     assert type(position) is type(data)
     assert not state["half"].committed  # as free to move as what it was to be like
@@ -211,6 +230,18 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
     with lowest:
         lowest.save(8, tiny(8), metrics={"miou": 1.0})
     assert lowest.steps() == [5, 8]
+
+
+def test_of_equal_checkpoints_the_later_is_the_better(tmp_path):
+    for best in ("max", "min"):
+        folder = tmp_path / best
+        options = {"keep": 1, "keep_best": 1, "metric": "miou", "best": best}
+        with Checkpoints(folder, **options) as checkpoints:
+            for step in (1, 2, 3):
+                checkpoints.save(step, tiny(step), metrics={"miou": 0.5 if step < 3 else 0.4})
+            checkpoints.wait()
+            assert checkpoints.best() == (2 if best == "max" else 3)
+            assert checkpoints.steps() == ([2, 3] if best == "max" else [3])
 
 
 def test_a_removal_cut_short_leaves_no_half_checkpoint(tmp_path, monkeypatch):
