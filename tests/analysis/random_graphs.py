@@ -1,6 +1,7 @@
 """Random graphs of layers with positive weights, for comparison with the support of gradients."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -60,6 +61,12 @@ class Draw:
                 self.mean,
                 self.repeat,
                 self.update,
+                self.dynamic_slice,
+                self.place,
+                self.scatter,
+                self.gather_windows,
+                self.take_along,
+                self.diagonal,
             ]
             if nested:
                 kinds += [self.residual, self.concat, self.scan, self.unet, self.split, self.cond]
@@ -219,7 +226,7 @@ class Draw:
         return self.sized(lambda x: jnp.repeat(x, 2, axis), size)
 
     def update(self, size):
-        first = [self.integer(0, n - 1) for n in size]
+        first = [self.integer(-2, n + 1) for n in size]
         if min(size) < 2:
             return None
 
@@ -228,9 +235,85 @@ class Draw:
             box = jnp.flip(box, -1)
             if len(size) == 2:
                 return lax.dynamic_update_slice(x, box, (0, *first, 0))
-            return x.at[:, first[0] : first[0] + 1].set(box)
+            row = first[0] % size[0]
+            return x.at[:, row : row + 1].set(box)
 
         return self.sized(f, size)
+
+    def dynamic_slice(self, size):
+        """Starts beyond both ends, too, which JAX moves inside."""
+        starts = [self.integer(-3, n + 2) for n in size]
+        lengths = [self.integer(1, n) for n in size]
+        return self.sized(
+            lambda x: lax.dynamic_slice(x, (0, *starts, 0), (1, *lengths, CHANNELS)), size
+        )
+
+    def place(self, size):
+        """Put pixels apart, among zeros."""
+        steps = [self.integer(1, 3) for _ in size]
+        firsts = [self.integer(0, step - 1) for step in steps]
+        new = [n * step + self.integer(0, 1) for n, step in zip(size, steps, strict=True)]
+        places = tuple(
+            slice(first, first + n * step, step)
+            for n, first, step in zip(size, firsts, steps, strict=True)
+        )
+        add = self.choice(True, False)
+
+        def f(x):
+            places_in_zeros = jnp.zeros((1, *new, CHANNELS)).at[(slice(None), *places)]
+            return places_in_zeros.add(x) if add else places_in_zeros.set(x)
+
+        return self.sized(f, size)
+
+    def scatter(self, size):
+        """Replace some rows by others, or add others to them, at any places."""
+        axis = self.integer(0, len(size) - 1)
+        count = self.integer(1, size[axis])
+        source = self.rng.integers(0, size[axis], count)
+        add, step = self.choice(True, False), self.choice(1, 2)
+        target = self.rng.integers(0, size[axis] + 1, count)  # the last is out of bounds
+        target = target if add else self.rng.permutation(size[axis])[:count]
+        here = (slice(None),) * (1 + axis)
+        # A second axis of the image, in steps.
+        beside = (slice(None, None, step),) if len(size) == 2 and axis == 0 else ()
+
+        def f(x):
+            places = x.at[(*here, target, *beside)]
+            rows = x[(*here, source, *beside)]
+            return places.add(rows) if add else places.set(rows)
+
+        return self.sized(f, size)
+
+    def gather_windows(self, size):
+        """Windows of rows, side by side or summed."""
+        axis = self.integer(0, len(size) - 1)
+        taps = self.integer(1, min(3, size[axis]))
+        first = self.rng.integers(0, size[axis] - taps + 1, self.integer(1, size[axis]))
+        index = first[:, None] + np.arange(taps)
+        add = self.choice(True, False)
+
+        def f(x):
+            windows = jnp.take(x, index, axis=1 + axis)
+            if add:
+                return windows.sum(2 + axis)
+            return windows.reshape(*x.shape[: 1 + axis], index.size, *x.shape[2 + axis :])
+
+        return self.sized(f, size)
+
+    def take_along(self, size):
+        """Rows by an index that may differ from column to column and from channel to channel."""
+        axis = self.integer(0, len(size) - 1)
+        shape = [1, *(n if self.choice(True, False) else 1 for n in size), 1]
+        shape[1 + axis], shape[-1] = self.integer(1, size[axis]), self.choice(1, 1, CHANNELS)
+        index = self.rng.integers(0, size[axis], shape)
+        return self.sized(lambda x: jnp.take_along_axis(x, jnp.asarray(index), 1 + axis), size)
+
+    def diagonal(self, size):
+        """Pixels by pairs of a row and a column."""
+        if len(size) == 1:
+            return None
+        rows, columns = (self.rng.integers(0, n, min(size)) for n in size)
+        return self.sized(lambda x: x[:, rows, columns][:, :, None], size)
 
     def residual(self, size, nested):
         branch, other = self.layer(size, nested - 1)
@@ -326,6 +409,7 @@ REGULAR = (
     "shuffle",
     "unshuffle",
     "repeat",
+    "place",
     "residual",
     "concat",
     "scan",
@@ -342,10 +426,17 @@ def draw_regular(seed: int):
     return f, (480,), tuple(out), drawn.names
 
 
-def support(f, size, out):
+def support(f, size, out, compiler_options=None):
     """(*out, *size) booleans: where the gradient of each output pixel is not zero."""
     x = jnp.asarray(np.random.default_rng(0).uniform(0.5, 1.0, (1, *size, CHANNELS)))
+    pixels = math.prod(size)
+    one_hot = np.zeros((pixels, 1, *size, CHANNELS))
+    one_hot.reshape(pixels, pixels, CHANNELS)[np.arange(pixels), np.arange(pixels)] = 1
+
     # The sum over channels keeps every path: all weights are positive.
-    # Compiled as users compile it: in haste, a weight of 0 may come out as one of 1e-17.
-    jacobian = jax.jit(jax.jacrev(lambda x: f(x).sum(-1)[0]))(x)
-    return np.asarray(jacobian != 0).any((len(out), -1)).reshape(*out, *size)
+    def derivatives(x, one_hot):
+        return jax.vmap(lambda tangent: jax.jvp(f, (x,), (tangent,))[1][0].sum(-1))(one_hot)
+
+    by_input = jax.jit(derivatives, compiler_options=compiler_options)(x, one_hot)
+    seen = np.asarray(by_input != 0).reshape(pixels, *out)
+    return np.moveaxis(seen, 0, -1).reshape(*out, *size)

@@ -22,15 +22,16 @@ class Patch:
 
     def trim(self) -> "Patch | None":
         """The patch without empty margins; None if nothing is seen."""
-        origin, values = [], self.values
-        for axis in range(values.ndim):
-            others = tuple(a for a in range(values.ndim) if a != axis)
-            (seen,) = np.nonzero((values != 0).any(others))
+        nonzero = self.values if self.values.dtype == bool else self.values != 0
+        origin, box = [], []
+        for axis in range(nonzero.ndim):
+            others = tuple(a for a in range(nonzero.ndim) if a != axis)
+            seen = nonzero.any(others).nonzero()[0]
             if not len(seen):
                 return None
             origin.append(self.origin[axis] + int(seen[0]))
-            values = part(values, axis, int(seen[0]), int(seen[-1]) + 1)
-        return Patch(tuple(origin), values)
+            box.append(slice(int(seen[0]), int(seen[-1]) + 1))
+        return Patch(tuple(origin), self.values[tuple(box)])
 
     def largest(self) -> float:
         """The largest number of paths, which may be infinite; 0 unless the values are float64."""
@@ -52,9 +53,9 @@ class Patch:
         """The patch over fewer runs. Rows and columns add up, runs of channels do not."""
         first, count = self.origin[axis], self.values.shape[axis]
         target = np.searchsorted(coarse, fine[first : first + count], side="right") - 1
-        values = collect(np.moveaxis(self.values, axis, 0), target, add=len(fine) == size)
+        values = collect(self.values.swapaxes(axis, 0), target, add=len(fine) == size)
         origin = (*self.origin[:axis], int(target[0]), *self.origin[axis + 1 :])
-        return Patch(origin, np.moveaxis(values, 0, axis))
+        return Patch(origin, values.swapaxes(axis, 0))
 
     def __add__(self, other: "Patch") -> "Patch":
         """What is seen along the paths of either patch."""
@@ -93,11 +94,6 @@ def total(values: np.ndarray, axis: int) -> np.ndarray:
     if values.dtype == bool:
         return np.any(values, axis, keepdims=True)
     return np.sum(values, axis, keepdims=True, dtype=values.dtype)
-
-
-def part(values: np.ndarray, axis: int, begin: int, end: int) -> np.ndarray:
-    """values[begin:end] along an axis."""
-    return values[(slice(None),) * axis + (slice(begin, max(end, begin)),)]
 
 
 def collect(values: np.ndarray, target: np.ndarray, *, add: bool) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxseg.analysis.receptive.arrays import Edge, Node, Reshape
 from jaxseg.analysis.receptive.links import Blocks, Link, Table, Whole, Window, linked_axes
-from jaxseg.analysis.receptive.patch import Patch, collect, part, plus, times, total
+from jaxseg.analysis.receptive.patch import Patch, collect, plus, times, total
 
 
 def pull(edge: Edge | Reshape, node: Node, patch: Patch) -> Patch | None:
@@ -29,11 +29,12 @@ def _pull_through_links(edge: Edge, node: Node, patch: Patch) -> Patch | None:
             _Axis(node.partitions[axis], node.shape[axis]),
             _Axis(edge.value.partitions[source], edge.value.shape[source]),
         )
-        line = _Line(origin[axis], np.moveaxis(values, axis, 0))
-        line = pair.pull(edge.links[source], line)
+        if pair.is_copied_by(edge.links[source]):
+            continue
+        line = pair.pull(edge.links[source], _Line(origin[axis], values.swapaxes(axis, 0)))
         if not len(line.values):
             return None
-        origin[axis], values = line.first, np.moveaxis(line.values, 0, axis)
+        origin[axis], values = line.first, line.values.swapaxes(axis, 0)
     # The axes of the value that no axis of the node moves along are seen whole.
     values = values.squeeze(tuple(axis for axis in range(len(node.shape)) if axis not in linked))
     values = values.transpose(np.argsort([linked[axis] for axis in sorted(linked)]))
@@ -60,9 +61,9 @@ def _pull_through_reshape(edge: Reshape, node: Node, patch: Patch) -> Patch:
             if one_run:
                 values = values.max(axis, keepdims=True)
             else:
-                line = _Line(origin[axis], np.moveaxis(values, axis, 0))
+                line = _Line(origin[axis], values.swapaxes(axis, 0))
                 filled = _Axis(node.partitions[axis], node.shape[axis]).fill(line)
-                values = np.moveaxis(filled, 0, axis)
+                values = filled.swapaxes(axis, 0)
         for axis in old:
             shape[axis] = 1 if one_run else value.shape[axis]
     values = values.transpose([axis for _, new in edge.groups for axis in new])
@@ -77,8 +78,8 @@ def _pull_through_reshape(edge: Reshape, node: Node, patch: Patch) -> Patch:
             if len(runs) == 1 and not edge.feature_axes.isdisjoint(new):
                 values = values.max(axis, keepdims=True)
             else:
-                line = _Axis(runs, size).to_runs(_Line(0, np.moveaxis(values, axis, 0)))
-                begin[axis], values = line.first, np.moveaxis(line.values, 0, axis)
+                line = _Axis(runs, size).to_runs(_Line(0, values.swapaxes(axis, 0)))
+                begin[axis], values = line.first, line.values.swapaxes(axis, 0)
     return Patch(tuple(begin), values)
 
 
@@ -141,6 +142,17 @@ class _AxisPair:
     node: _Axis
     operand: _Axis
 
+    def is_copied_by(self, link: Link) -> bool:
+        """Whether a link leaves the entries as they are."""
+        return (
+            isinstance(link, Window)
+            and link.is_shift
+            and link.low == 0
+            and self.node.size == self.operand.size
+            and len(self.node.runs) == len(self.operand.runs)
+            and (len(self.node.runs) == 1 or self.node.by_position)
+        )
+
     def pull(self, link: Link, line: _Line) -> _Line:
         """The operand's entries that entries of the node see."""
         if isinstance(link, Blocks):
@@ -149,18 +161,18 @@ class _AxisPair:
             return self._pull_shift(link, line)
         assert isinstance(link, Window | Table)
         if not self.node.by_position and len(self.operand.runs) == 1:
-            # All positions see equally many positions of the one run.
-            seen = sum(len(rows) for rows, _ in link.pairs(0, self.node.size, self.operand.size))
-            return _Line(0, times(total(line.values, 0), seen // self.node.size))
+            # All positions see equally many positions of the one run, or all see none.
+            pairs = link.pairs(0, self.node.size, self.operand.size)
+            seen = sum(len(rows) for rows, _ in pairs) // self.node.size
+            return _Line(0, times(total(line.values, 0), seen)[: min(seen, 1)])
         line = self.node.to_positions(line)
         return self.operand.to_runs(_pull_pairs(link, line, self.operand.size))
 
     def _pull_shift(self, link: Window, line: _Line) -> _Line:
         if self.operand.by_position and self.node.by_position:
             begin = line.first - link.low
-            excess = begin + len(line.values) - self.operand.size
-            kept = part(line.values, 0, max(-begin, 0), len(line.values) - max(excess, 0))
-            return _Line(max(begin, 0), kept)
+            end = max(self.operand.size - begin, 0)  # of the entries that the operand has
+            return _Line(max(begin, 0), line.values[max(-begin, 0) : end])
         starts = self.node.runs[line.first : line.first + len(line.values)] - link.low
         inside = np.flatnonzero((starts >= 0) & (starts < self.operand.size))
         values = line.values[inside]

@@ -17,7 +17,7 @@ from jaxseg.analysis.receptive.arrays import Value
 from jaxseg.analysis.receptive.graph import Graph
 from jaxseg.analysis.receptive.links import Link, Table, Window, same
 
-_MOST_POSITIONS = 2**24
+_MOST_POSITIONS = 2**22
 """Most positions of axes that have to be followed as one."""
 
 

@@ -39,41 +39,45 @@ def _scatter_set(graph, params, operands, results):
     if params["update_jaxpr"] is not None:  # x.at[...].apply(fn): each position by itself
         _constant_values("scatter", operands[1:2])
         return [graph.elementwise(results[0].shape, operands[:1])]
-    return [_scatter(graph, params, operands)]
+    return [_scatter(graph, params, operands, combine=False)]
 
 
-@rule("scatter-add", "scatter-sub", "scatter_add", "scatter_sub")
-def _scatter_add(graph, params, operands, results):
-    """Something is added to positions of the array: paths to it and to them add up."""
-    del results
-    return [_scatter(graph, params, operands, add=True)]
-
-
-@rule("scatter-mul", "scatter-min", "scatter-max", "scatter_mul", "scatter_min", "scatter_max")
+@rule(
+    "scatter-add",
+    "scatter-sub",
+    "scatter-mul",
+    "scatter-min",
+    "scatter-max",
+    "scatter_add",
+    "scatter_sub",
+    "scatter_mul",
+    "scatter_min",
+    "scatter_max",
+)
 def _scatter_combine(graph, params, operands, results):
-    """Positions of the array are multiplied, or compared, with something."""
+    """Positions of the array are combined with something: they depend on both."""
     del results
-    return [_scatter(graph, params, operands, add=False)]
+    return [_scatter(graph, params, operands, combine=True)]
 
 
-def _scatter(graph: Graph, params, operands: Sequence[Operand], add: bool | None = None) -> Operand:
-    """Put updates into an array, or with `add` not None combine them with what is there."""
+def _scatter(graph: Graph, params, operands: Sequence[Operand], *, combine: bool) -> Operand:
+    """Put updates into an array, or combine them with what is there."""
     x, indices, updates = operands
     (places,) = _constant_values("scatter", [indices])
     relations = relate(Indexing.of_scatter(params), x.shape, updates.shape, places)
     if not all(len(relation.array_positions) for relation in relations):
         return x  # JAX drops what is out of bounds
-    if add is None:
+    if not combine:
         _check_unique(relations, updates)
     box = _as_box(graph, relations, x.shape, updates)
     if box is None:
-        return _scatter_pieces(graph, x, updates, relations, add)
+        return _scatter_pieces(graph, x, updates, relations, combine=combine)
     first, update = box
-    if add is not None:
+    if combine:
         present = x
         for axis, (begin, size) in enumerate(zip(first, update.shape, strict=True)):
             present = _crop(graph, present, axis, begin, begin + size)
-        update = graph.elementwise(update.shape, [present, update], add=add)
+        update = graph.elementwise(update.shape, [present, update], add=True)
     return _replace_box(graph, x, update, first)
 
 
@@ -153,22 +157,22 @@ def _crop(graph: Graph, x: Operand, axis: int, begin: int, end: int) -> Operand:
 
 
 def _scatter_pieces(
-    graph: Graph, x: Operand, updates: Operand, relations: Sequence[Relation], add: bool | None
+    graph: Graph, x: Operand, updates: Operand, relations: Sequence[Relation], *, combine: bool
 ) -> Operand:
     """Put updates at any positions, the axes of each relation merged on both sides."""
     placing = [relation for relation in relations if relation.array_axes]
     groups = [relation.array_axes for relation in placing]
     shape = [int(np.prod([x.shape[axis] for axis in group])) for group in groups]
     edges = []
-    if isinstance(x, Value) and add is None:
+    if isinstance(x, Value) and not combine:
         merged = merge_axes(graph, x, groups)
         edges += [(merged, links) for links in _links_of_rest(placing, shape)]
     if isinstance(updates, Value):
         edges.append(_placed(graph, updates, relations, shape))
     if not edges:
-        return x if add is not None else Constant(x.shape, unknown_entries)
+        return x if combine else Constant(x.shape, unknown_entries)
     placed = split_axes(graph, graph.node(shape, edges), groups, x.shape)
-    return placed if add is None else graph.elementwise(x.shape, [x, placed], add=add)
+    return graph.elementwise(x.shape, [x, placed], add=True) if combine else placed
 
 
 def _placed(
