@@ -21,7 +21,6 @@ from jaxseg.plots.signals import log_growth, shattering, signal_profiles
 from jaxseg.plots.strides import output_strides
 from jaxseg.plots.style import CYCLE, NEUTRAL
 from jaxseg.plots.trainability import depth_transfer, phase_diagram
-from jaxseg.plots.upsampling import checkerboards, decoders, drawn_checkerboards, upconvolution
 
 __all__ = [
     "CYCLE",
@@ -29,14 +28,11 @@ __all__ = [
     "ByLength",
     "Lesions",
     "chain",
-    "checkerboards",
     "class_bars",
     "confusion_figure",
     "contact_sheet",
-    "decoders",
     "depth_cost",
     "depth_transfer",
-    "drawn_checkerboards",
     "effective_field",
     "export_parity",
     "field_by_block",
@@ -61,7 +57,6 @@ __all__ = [
     "shattering",
     "signal_profiles",
     "to_rgb",
-    "upconvolution",
     "width_growth",
     "windows",
 ]

@@ -97,9 +97,17 @@ from jaxseg.studies.datasets import easy_mosaic
 from jaxseg.studies.findings import Findings, Table, read_findings
 from jaxseg.studies.page import render
 from jaxseg.studies.results import Results, Row
-from jaxseg.studies.sweep import Sweep, draw_nets
+from jaxseg.studies.sweep import Sweep, draw_nets, over_seeds
 from jaxseg.studies.trained import Trained
-from jaxseg.studies.verdicts import Verdict, chance_of_order, is_above, judge, judge_within, order
+from jaxseg.studies.verdicts import (
+    Verdict,
+    chance_of_order,
+    hardly_trained,
+    is_above,
+    judge,
+    judge_within,
+    order,
+)
 
 __all__ = [
     "Findings",
@@ -122,6 +130,7 @@ __all__ = [
     "draw_nets",
     "easy_mosaic",
     "execute",
+    "hardly_trained",
     "is_above",
     "judge",
     "judge_within",
@@ -129,6 +138,7 @@ __all__ = [
     "matching",
     "measured_over",
     "order",
+    "over_seeds",
     "rate_text",
     "read_findings",
     "render",

@@ -253,17 +253,30 @@ class Sweep:
         return rows, predictions
 
 
-def draw_nets(init: Callable[..., Any], seeds: int) -> tuple[Any, Any]:
+def over_seeds(fn: Callable[[jax.Array], Any], seeds: int) -> Any:
+    """Call a function with the key of every seed, the seeds shared out among the devices.
+
+    Args:
+        fn: `fn(key)`, a pytree of arrays. Seed n has the key `jax.random.key(n)`.
+        seeds: How many.
+
+    Returns:
+        What `fn` returns, as NumPy arrays with a leading axis of seeds.
+    """
+    mesh = member_mesh(seeds)
+    call = over_members(lambda seed: fn(jax.random.key(seed)), mesh, in_axes=(0,), few_calls=True)
+    values = jax.device_get(call(jnp.array(pad_members(list(range(seeds)), mesh), jnp.uint32)))
+    return jax.tree.map(lambda a: a[:seeds], values)
+
+
+def draw_nets(init: Callable[[jax.Array], tuple[Any, Any]], seeds: int) -> tuple[Any, Any]:
     """Draw the parameters and statistics of nets, NumPy arrays with a leading axis of seeds.
 
     Args:
         init: `init(key) -> (params, stats)`.
         seeds: How many; seed n starts from `jax.random.key(n)`.
     """
-    mesh = member_mesh(seeds)
-    draw = over_members(lambda seed: init(jax.random.key(seed)), mesh, in_axes=(0,), few_calls=True)
-    drawn = jax.device_get(draw(jnp.array(pad_members(list(range(seeds)), mesh), jnp.uint32)))
-    return jax.tree.map(lambda a: a[:seeds], drawn)
+    return over_seeds(init, seeds)
 
 
 def _file_name(names: Mapping[str, Any]) -> str:

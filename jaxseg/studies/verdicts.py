@@ -123,6 +123,28 @@ def is_above(
     return False if max(first) < min(second) else None
 
 
+def hardly_trained(losses: Mapping[str, Sequence[float] | np.ndarray], chance: float) -> str:
+    """Name the nets that know less than a third of what there is to know, for `Verdict.unless`.
+
+    Args:
+        losses: Net -> training losses, one a seed, in nats.
+        chance: The loss of knowing nothing, in nats.
+
+    Returns:
+        The nets whose median loss is not below two thirds of chance; "" where there are none.
+
+    >>> hardly_trained({"plain": [1.0, 1.1], "residual": [0.2, 0.3]}, 1.1)
+    'hardly trained: plain (1.05 of 1.10 nats)'
+    """
+    medians = {net: float(np.median(values)) for net, values in losses.items()}
+    poor = [
+        f"{net} ({loss:.2f} of {chance:.2f} nats)"
+        for net, loss in medians.items()
+        if not loss < 2 / 3 * chance
+    ]
+    return f"hardly trained: {', '.join(poor)}" if poor else ""
+
+
 def order(
     heading: str,
     claim: str,

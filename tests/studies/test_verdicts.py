@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jaxseg.studies import chance_of_order, is_above, judge, judge_within, order
+from jaxseg.studies import chance_of_order, hardly_trained, is_above, judge, judge_within, order
 
 NAN, INF = float("nan"), float("inf")
 
@@ -104,3 +104,12 @@ def test_a_measurement_is_judged_by_tolerance_and_error(measured, error, word):
 )
 def test_what_cannot_be_told_is_said_so(agrees, word):
     assert judge(agrees) == word
+
+
+def test_nets_that_know_less_than_a_third_are_named():
+    losses = {"a": [0.1, 0.59, 9.0], "b": np.array([0.6, 0.6]), "c": [NAN, 0.1], "d": [0.5, INF]}
+    assert hardly_trained(losses, 0.9) == (
+        "hardly trained: b (0.60 of 0.90 nats), c (nan of 0.90 nats), d (inf of 0.90 nats)"
+    )
+    assert hardly_trained({"a": losses["a"]}, 0.9) == ""
+    assert hardly_trained({}, 0.9) == ""
