@@ -2,7 +2,7 @@
 
 The norm of dE/dx_l at every layer, for 256 draws of the weights, of two nets of 64 layers:
 
-    dense      x -> relu(x) W, the study `gradient_norms`' plain net (1x1 convolutions)
+    dense      x -> relu(x) W, the plain net of the study `residual_gradient` (1x1 convolutions)
     deep net   `models.DeepNet`, 64 convolutions with 1/sqrt(L) branches, by block
 
 One run times every way in turns from the same weights, each after a warm-up of its own, takes

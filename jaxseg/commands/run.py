@@ -73,7 +73,7 @@ def load_run(folder: Path, *, step: int | None = None) -> Run:
     optimizer = from_record(OptimizerConfig, config["optimizer"])
     like = jax.eval_shape(lambda: start(model, optimizer, info, config["steps"], config["seed"]))
     with Checkpoints(folder / "checkpoints", read_only=True) as checkpoints:
-        number, state, _ = checkpoints.restore(like, step, with_data=False)
+        number, state, _ = checkpoints.restore(like, step, with_iterator_state=False)
     _, apply = functions(model, info.classes, info.channels)
     params, stats = evaluated(state)
 

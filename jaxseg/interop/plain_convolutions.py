@@ -14,9 +14,7 @@ from jaxseg.ops import canonical, rewrites
 from jaxseg.ops.geometry import Geometry
 
 
-def plain_trilinear(
-    lhs: jax.Array, rhs: jax.Array, *, mode: str, geometry: Geometry
-) -> jax.Array:
+def plain_trilinear(lhs: jax.Array, rhs: jax.Array, *, mode: str, geometry: Geometry) -> jax.Array:
     """Replace the primitive of `ops.trilinear`, in the modes that a net's forward pass has.
 
     Args:

@@ -17,7 +17,6 @@ from jaxseg.plots.landscape import loss_contours, shape_against_depth
 from jaxseg.plots.overlays import class_bars, contact_sheet, overlay
 from jaxseg.plots.paths import ByLength, Lesions, gradient_by_length, lesions
 from jaxseg.plots.runs import confusion_figure, prediction_panel, run_curves
-from jaxseg.plots.signals import log_growth, shattering, signal_profiles
 from jaxseg.plots.strides import output_strides
 from jaxseg.plots.style import CYCLE, NEUTRAL
 from jaxseg.plots.trainability import depth_transfer, phase_diagram
@@ -41,7 +40,6 @@ __all__ = [
     "gradient_profile",
     "image_strip",
     "lesions",
-    "log_growth",
     "loss_contours",
     "output_phases",
     "output_strides",
@@ -54,8 +52,6 @@ __all__ = [
     "rule_of_triples",
     "run_curves",
     "shape_against_depth",
-    "shattering",
-    "signal_profiles",
     "to_rgb",
     "width_growth",
     "windows",

@@ -1,0 +1,1 @@
+"""Gradients on their way back through deep random nets, with shortcuts and without."""
