@@ -26,7 +26,7 @@ class Patch:
         origin, box = [], []
         for axis in range(nonzero.ndim):
             others = tuple(a for a in range(nonzero.ndim) if a != axis)
-            seen = nonzero.any(others).nonzero()[0]
+            seen = np.flatnonzero(np.any(nonzero, axis=others))
             if not len(seen):
                 return None
             origin.append(self.origin[axis] + int(seen[0]))
