@@ -94,3 +94,21 @@ def test_zero_branch_is_the_identity_with_its_gradient(x, block):
     # The factor learns from the first step on although it starts at zero.
     gradient = nnx.grad(lambda m: jnp.sum(m(x) ** 2))(skip_init)
     assert float(gradient["scale"][...]) != 0
+
+
+@pytest.mark.parametrize(
+    ("block", "kernels"), [(PreActivation, 2), (PostActivation, 2), (Bottleneck, 3)]
+)
+def test_the_last_kernel_alone_takes_the_last_initializer(block, kernels):
+    def ones(key, shape, dtype=jnp.float32):
+        del key
+        return jnp.ones(shape, dtype)
+
+    module = block(8, kernel_init=ones, last_init=initializers.zeros(), rngs=nnx.Rngs(0))
+    values = [getattr(module, f"conv{n + 1}").kernel[...] for n in range(kernels)]
+    for kernel in values[:-1]:
+        np.testing.assert_array_equal(kernel, jnp.ones(kernel.shape))
+    np.testing.assert_array_equal(values[-1], jnp.zeros(values[-1].shape))
+    without = block(8, kernel_init=ones, rngs=nnx.Rngs(0))
+    last = getattr(without, f"conv{kernels}").kernel[...]
+    np.testing.assert_array_equal(last, jnp.ones(last.shape))

@@ -1,6 +1,7 @@
 """The rewritten forms against a sum over taps in NumPy, and which of them the rules choose."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -149,6 +150,64 @@ def chosen(mode, geometry, inputs, features, batch=8):
 def test_the_rules(options, window, channels, wanted):
     geometry = conv_geometry((33, 33), (window, window), **options)
     assert tuple(chosen(mode, geometry, channels, channels) for mode in "yxk") == wanted
+
+
+def share(geometry):
+    """The share of a convolution's products that see data, counted one by one."""
+    pairs = itertools.product(
+        itertools.product(*map(range, geometry.output)),
+        itertools.product(*map(range, geometry.window)),
+    )
+    at_data = [
+        all(
+            0 <= o * s + t * d - low < i
+            for o, t, s, d, low, i in zip(
+                output,
+                tap,
+                geometry.stride,
+                geometry.dilation,
+                geometry.low,
+                geometry.input,
+                strict=True,
+            )
+        )
+        for output, tap in pairs
+    ]
+    return sum(at_data) / len(at_data)
+
+
+@pytest.mark.parametrize(
+    ("dilation", "wanted"),
+    [
+        (2, ("convolution", "input_gradient", "weight_gradient")),
+        (4, ("convolution", "product_input_gradient", "weight_gradient")),
+        (7, ("convolution", "product_input_gradient", "weight_gradient")),
+        (8, ("product_convolution", "product_input_gradient", "product_weight_gradient")),
+    ],
+)
+def test_the_rules_at_either_side_of_their_shares(dilation, wanted):
+    """Below .85 of the products on data the input gradient, below .6 all modes, are products."""
+    geometry = conv_geometry((21, 21), (3, 3), dilation=dilation)
+    expected = {2: (0.85, 1), 4: (0.6, 0.85), 7: (0.6, 0.85), 8: (0, 0.6)}[dilation]
+    assert expected[0] <= share(geometry) < expected[1]
+    assert share(geometry) == pytest.approx(rewrites.share_of_data(geometry))
+    assert tuple(chosen(mode, geometry, 64, 64) for mode in "yxk") == wanted
+
+
+@pytest.mark.parametrize(
+    ("channels", "wanted"), [(11, "columns_weight_gradient"), (12, "weight_gradient")]
+)
+def test_few_columns_are_one_product(channels, wanted):
+    """Up to 100 of them: taps times channels."""
+    assert chosen("k", conv_geometry((33, 33), (3, 3)), channels, 64) == wanted
+
+
+@pytest.mark.parametrize("window", [(7, 7), (1, 49), (7, 8)])
+def test_windows_of_at_most_49_taps_are_written_out(window):
+    geometry = conv_geometry((33, 64), window, groups=64)
+    written_out = window != (7, 8)
+    for mode in "yxk":
+        assert chosen(mode, geometry, 64, 64).startswith("depthwise") == written_out
 
 
 def test_depthwise_is_a_sum_of_products_in_every_mode():

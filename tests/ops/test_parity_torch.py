@@ -28,18 +28,7 @@ def _one_thread():
 
 
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-UP @ pytest.fixture(autouse=True, scope="module")
-
-
-def _one_thread():
-    """PyTorch's other threads would only wait, busily, for cases so small."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-CONV = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+UPCONV = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
 # --- from channels last to PyTorch's layouts: permutations, so gradients go the same way ---------

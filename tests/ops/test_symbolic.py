@@ -27,6 +27,9 @@ OPS = {
     "max_pool_same": lambda x: ops.max_pool(x, 2, padding="same"),
     "max_pool_int": lambda x: ops.max_pool((9 * x).astype(jnp.int32), 2, stride=1, dilation=2),
     "avg_pool": lambda x: ops.avg_pool(x, (3, 2), stride=2, padding=1),
+    "avg_pool_16_bit": lambda x: ops.avg_pool(
+        x.astype(jnp.bfloat16), 4, stride=1, padding=1
+    ).astype(jnp.float32),
     "avg_pool_inside": lambda x: ops.avg_pool(x, 3, stride=2, padding=1, count_include_pad=False),
     "resize": lambda x: ops.resize(x, (13, x.shape[2])),
     "resize_corners": lambda x: ops.resize(x, (13, 1), align_corners=True),
