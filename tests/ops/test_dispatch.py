@@ -53,58 +53,66 @@ def operands(geometry, inputs, features, seed=0):
     return {"x": x, "k": k, "y": draw.normal(size=(2, *geometry.output, features))}
 
 
-def check(mode, form, geometry, data):
-    left, right = {"y": "xk", "x": "yk", "k": "xy"}[mode]
+OPERANDS = {"y": "xk", "x": "yk", "k": "xy"}
+
+
+def check(forms, geometry, data):
+    """Compare functions of (mode, function) with the definition; they are compiled at once."""
+
+    @quick_jit
+    def everything(data):
+        return [
+            function(*(data[name] for name in OPERANDS[mode]), geometry=geometry)
+            for mode, function in forms
+        ]
+
     with jax.enable_x64(True):
-        jitted = quick_jit(functools.partial(form, geometry=geometry))
-        got = np.asarray(jitted(data[left], data[right]))
-    wanted = reference(geometry, **data)[mode]
-    assert got.shape == wanted.shape
-    assert got.dtype == np.float64
-    assert np.abs(got - wanted).max() <= 1e-12 * max(np.abs(wanted).max(), 1)
+        results = everything(data)
+    wanted = reference(geometry, **data)
+    for (mode, function), got in zip(forms, map(np.asarray, results), strict=True):
+        assert got.shape == wanted[mode].shape, function
+        assert got.dtype == np.float64, function
+        error = np.abs(got - wanted[mode]).max()
+        assert error <= 1e-12 * max(np.abs(wanted[mode]).max(), 1), function
 
 
-@pytest.mark.parametrize(
-    ("mode", "form"),
-    [
-        ("y", canonical.convolution),
-        ("x", canonical.input_gradient),
-        ("k", canonical.weight_gradient),
-        ("y", rewrites.product_convolution),
-        ("x", rewrites.product_input_gradient),
-        ("k", rewrites.product_weight_gradient),
-        ("k", rewrites.columns_weight_gradient),
-    ],
-)
+ANY_GEOMETRY = [
+    ("y", canonical.convolution),
+    ("x", canonical.input_gradient),
+    ("k", canonical.weight_gradient),
+    ("y", rewrites.product_convolution),
+    ("x", rewrites.product_input_gradient),
+    ("k", rewrites.product_weight_gradient),
+    ("k", rewrites.columns_weight_gradient),
+]
+
+
 @settings(max_examples=25)
 @given(geometry=geometries())
-def test_any_geometry(mode, form, geometry):
-    check(mode, form, geometry, operands(geometry, 2, 3))
+def test_any_geometry(geometry):
+    check(ANY_GEOMETRY, geometry, operands(geometry, 2, 3))
 
 
 @settings(max_examples=30)
 @given(geometry=geometries(dilated=False))
 def test_blocks_without_dilation(geometry):
-    data = operands(geometry, 2, 3)
-    check("x", rewrites.block_input_gradient, geometry, data)
+    forms = [("x", rewrites.block_input_gradient)]
     if all(w <= s for w, s in zip(geometry.window, geometry.stride, strict=True)):
-        check("k", rewrites.block_weight_gradient, geometry, data)
+        forms.append(("k", rewrites.block_weight_gradient))
+    check(forms, geometry, operands(geometry, 2, 3))
 
 
-@pytest.mark.parametrize(
-    ("mode", "form"),
-    [
-        ("y", rewrites.depthwise_convolution),
-        ("x", rewrites.depthwise_input_gradient),
-        ("k", rewrites.depthwise_weight_gradient),
-    ],
-)
 @pytest.mark.parametrize("multiplier", [1, 2])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("padding", ["same", "valid", 3])
-def test_depthwise(mode, form, multiplier, stride, padding):
+def test_depthwise(multiplier, stride, padding):
     geometry = conv_geometry((6, 7), (3, 2), stride=stride, dilation=2, padding=padding, groups=3)
-    check(mode, form, geometry, operands(geometry, 3, 3 * multiplier))
+    forms = [
+        ("y", rewrites.depthwise_convolution),
+        ("x", rewrites.depthwise_input_gradient),
+        ("k", rewrites.depthwise_weight_gradient),
+    ]
+    check(forms, geometry, operands(geometry, 3, 3 * multiplier))
 
 
 @pytest.mark.parametrize("floats", [1, 64, 300, 2**18])
@@ -114,7 +122,7 @@ def test_bands_of_any_height_add_up(monkeypatch, floats, most):
     monkeypatch.setattr(canonical, "_MOST_BANDS", most)
     for options in ({}, {"stride": 2, "padding": 4}, {"dilation": 2, "padding": ((5, 0), (0, 1))}):
         geometry = conv_geometry((9, 6), (3, 2), **options)
-        check("k", canonical.weight_gradient, geometry, operands(geometry, 2, 3))
+        check([("k", canonical.weight_gradient)], geometry, operands(geometry, 2, 3))
 
 
 def chosen(mode, geometry, inputs, features, batch=8):
@@ -123,8 +131,7 @@ def chosen(mode, geometry, inputs, features, batch=8):
         "k": (*geometry.window, inputs // geometry.groups, features),
         "y": (batch, *geometry.output, features),
     }
-    left, right = {"y": "xk", "x": "yk", "k": "xy"}[mode]
-    abstract = (jax.ShapeDtypeStruct(shapes[name], jnp.float32) for name in (left, right))
+    abstract = (jax.ShapeDtypeStruct(shapes[name], jnp.float32) for name in OPERANDS[mode])
     return dispatch.RULES[mode](geometry, *abstract).__name__
 
 
@@ -236,7 +243,8 @@ def test_no_form_needs_the_batch(option):
 
     exported = jax.export.export(jax.jit(both))(x, kernel)
     images = np.random.default_rng(0).normal(size=(3, 8, 8, 16)).astype(np.float32)
-    got, wanted = exported.call(images, kernel), both(jnp.asarray(images), kernel)
+    calls = quick_jit(lambda x, k: (exported.call(x, k), both(x, k)))
+    got, wanted = calls(images, kernel)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), got, wanted)
 
 

@@ -1,5 +1,6 @@
 """Sizes and paddings against brute force, and against what the operations return."""
 
+import functools
 import itertools
 import math
 import re
@@ -254,6 +255,23 @@ def test_integers_and_sequences_of_them_mean_the_same(two):
 def test_every_form_of_padding_means_the_same(padding):
     assert ops.conv_output_size((9, 7), 4, stride=2, padding=padding) == (4, 3)
     assert ops.upconv_output_size((4, 3), 4, stride=2, padding=padding) == (8, 6)
+
+
+@pytest.mark.parametrize("word", ["same", "valid"])
+def test_words_of_padding_are_taken_in_any_case(word):
+    x, kernel = jnp.ones((1, 6, 5, 2)), jnp.ones((3, 3, 2, 4))
+    for padding in (word.upper(), word.capitalize()):
+        for function in (ops.conv_output_size, ops.upconv_output_size):
+            wanted = function((9, 7), 4, stride=2, padding=word)
+            assert function((9, 7), 4, stride=2, padding=padding) == wanted
+        for f in (
+            lambda p: ops.conv(x, kernel, padding=p),
+            lambda p: ops.upconv(x, kernel, padding=p),
+            lambda p: ops.max_pool(x, 2, padding=p),
+            lambda p: ops.avg_pool(x, 2, padding=p),
+        ):
+            shapes = [jax.eval_shape(functools.partial(f, p)) for p in (padding, word)]
+            assert shapes[0] == shapes[1]
 
 
 def test_axes_have_entries_of_their_own():

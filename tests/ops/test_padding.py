@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import quick_jit
 from exactness import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -98,6 +99,33 @@ def test_what_sees_nothing_is_zero_even_of_infinite_images(case):
     np.testing.assert_array_equal(getattr(ops, operation)(x * np.inf, kernel, **options), y)
 
 
+@pytest.mark.parametrize("case", SEES_NOTHING)
+def test_batches_of_what_sees_nothing(case):
+    """Over images, kernels and both: empty outputs are folded and unfolded like any other."""
+    operation, *_, options = case
+    (x, kernel, _), (y, *_) = operands(*case)
+    op = functools.partial(getattr(ops, operation), **options)
+    xs, kernels = np.stack([x] * 3), np.stack([kernel] * 3)
+
+    @quick_jit
+    def everything(xs, kernels):
+        return [
+            (
+                jax.vmap(op, axes)(*pair),
+                jax.grad(lambda *p, axes=axes: jnp.sum(jax.vmap(op, axes)(*p) ** 2), (0, 1))(*pair),
+            )
+            for axes, pair in (
+                ((0, None), (xs, kernels[0])),
+                ((None, 0), (xs[0], kernels)),
+                ((0, 0), (xs, kernels)),
+            )
+        ]
+
+    for value, gradients in everything(xs, kernels):
+        assert value.shape == (3, *y.shape)
+        assert not any(np.any(a) for a in (value, *gradients))
+
+
 @pytest.mark.parametrize("case", WRONG_ONCE + SEES_NOTHING)
 def test_on_an_explicit_mesh(case):
     operation, *_, options = case
@@ -165,6 +193,7 @@ def test_what_is_left_out_meets_nothing(case):
     nowhere = ((0, 0),) * len(size)
     if 0 in rest.output:
         assert set() in meetings(whole, nowhere, nowhere)
+        assert min(rest.input) >= 0
         return
     assert meetings(rest, input_crop, output_crop) == meetings(whole, nowhere, nowhere)
     for whole_size, rest_size, edges in (

@@ -231,29 +231,38 @@ def assert_close(got, wanted, what):
     assert np.abs(got - wanted).max() <= 1e-10 * np.abs(wanted).max(), what
 
 
-def compare(op, case, forms=("auto", "direct")):
-    """Value and both gradients of every form against PyTorch's."""
+def compare(op, drawn, forms=("auto", "direct")):
+    """Value and both gradients of every form of every case against PyTorch's."""
     reference, torch_weight = {
         ops.conv: (torch_conv, torch_conv_weight),
         ops.upconv: (torch_upconv, torch_upconv_weight),
     }[op]
-    x, kernel = case.arrays()
-    tx = torch_images(x).requires_grad_()
-    tw = torch_weight(kernel, case.groups).requires_grad_()
-    ty = reference(case, tx, tw)
-    cotangent = np.random.default_rng(1).normal(size=(len(x), *ty.shape[2:], ty.shape[1]))
-    ty.backward(torch_images(cotangent))
+    arrays, wanted = [], []
+    for case in drawn:
+        x, kernel = case.arrays()
+        tx = torch_images(x).requires_grad_()
+        tw = torch_weight(kernel, case.groups).requires_grad_()
+        ty = reference(case, tx, tw)
+        cotangent = np.random.default_rng(1).normal(size=(len(x), *ty.shape[2:], ty.shape[1]))
+        ty.backward(torch_images(cotangent))
+        arrays.append((x, kernel, cotangent))
+        wanted.append((ty, tx.grad, tw.grad))
 
-    @quick_jit  # one compilation for all forms
-    def everything(x, kernel, cotangent):
-        return [ours(op, case, form, x, kernel, cotangent) for form in forms]
+    @quick_jit  # one compilation for all cases and forms
+    def everything(arrays):
+        return [
+            [ours(op, case, form, *operands) for form in forms]
+            for case, operands in zip(drawn, arrays, strict=True)
+        ]
 
     with jax.enable_x64(True):
-        results = everything(x, kernel, cotangent)
-    for form, (y, dx, dk) in zip(forms, results, strict=True):
-        assert_close(torch_images(y), ty, f"{form}: value")
-        assert_close(torch_images(dx), tx.grad, f"{form}: gradient of the images")
-        assert_close(torch_weight(dk, case.groups), tw.grad, f"{form}: gradient of the kernel")
+        results = everything(arrays)
+    for case, by_form, (ty, tdx, tdw) in zip(drawn, results, wanted, strict=True):
+        for form, (y, dx, dk) in zip(forms, by_form, strict=True):
+            what = f"{form}, {case}"
+            assert_close(torch_images(y), ty, f"value of {what}")
+            assert_close(torch_images(dx), tdx, f"gradient of the images, {what}")
+            assert_close(torch_weight(dk, case.groups), tdw, f"gradient of the kernel, {what}")
 
 
 # --- drawn ---------------------------------------------------------------------------------------
@@ -262,32 +271,37 @@ def compare(op, case, forms=("auto", "direct")):
 FORMS = ["auto", "direct", "fast"]  # the first and the last are one program on CPU
 
 
-@pytest.mark.slow
-@settings(max_examples=90)  # each compiles anew
-@given(case=cases("conv"))
-def test_conv_is_pytorchs(case):
-    compare(ops.conv, case, ["auto"])
+def six(op):
+    """Cases that are compiled at once."""
+    return st.lists(cases(op), min_size=6, max_size=6)
 
 
 @pytest.mark.slow
-@settings(max_examples=90)
-@given(case=cases("upconv"))
-def test_upconv_is_pytorchs(case):
-    compare(ops.upconv, case, ["auto"])
+@settings(max_examples=16)  # each compiles anew; the first holds six times the simplest case
+@given(drawn=six("conv"))
+def test_conv_is_pytorchs(drawn):
+    compare(ops.conv, drawn, ["auto"])
 
 
 @pytest.mark.slow
-@settings(max_examples=30)
-@given(case=cases("conv"))
-def test_every_form_of_conv_is_pytorchs(case):
-    compare(ops.conv, case, FORMS)
+@settings(max_examples=16)
+@given(drawn=six("upconv"))
+def test_upconv_is_pytorchs(drawn):
+    compare(ops.upconv, drawn, ["auto"])
 
 
 @pytest.mark.slow
-@settings(max_examples=30)
-@given(case=cases("upconv"))
-def test_every_form_of_upconv_is_pytorchs(case):
-    compare(ops.upconv, case, FORMS)
+@settings(max_examples=6)
+@given(drawn=six("conv"))
+def test_every_form_of_conv_is_pytorchs(drawn):
+    compare(ops.conv, drawn, FORMS)
+
+
+@pytest.mark.slow
+@settings(max_examples=6)
+@given(drawn=six("upconv"))
+def test_every_form_of_upconv_is_pytorchs(drawn):
+    compare(ops.upconv, drawn, FORMS)
 
 
 # --- chosen: the layers that nets are made of ----------------------------------------------------
@@ -314,7 +328,7 @@ def layer(size, window, inputs=2, features=3, *, stride=1, dilation=1, **options
     ids=["3x3", "stem", "shortcut", "atrous", "depthwise", "grouped"],
 )
 def test_layers_are_pytorchs(case):
-    compare(ops.conv, case, FORMS)
+    compare(ops.conv, [case], FORMS)
 
 
 @pytest.mark.parametrize(
@@ -330,7 +344,7 @@ def test_layers_are_pytorchs(case):
     ids=["k2s2", "k4s2", "k3s2", "k8s4", "depthwise", "gaps"],
 )
 def test_uplayers_are_pytorchs(case):
-    compare(ops.upconv, case, FORMS)
+    compare(ops.upconv, [case], FORMS)
 
 
 # --- a fault of XLA, gone around ----------------
