@@ -29,7 +29,7 @@ NETS = {
     "deep_net": (models.DeepNet, {"classes": 4, "blocks": 2, "features": 4, "norm": "batch"}),
 }
 SHAPES = ((1, 33, 18), (3, 1, 7))  # batch, height, width
-# Every net at one size, those quick to compile at another, the rest there in the slow tests.
+# Every net at one size, the quick ones at a second one; the others there in the slow tests.
 QUICK = ("fcn", "unet", "unet_resize", "unet_valid", "deep_net")
 every_net_and_shape = pytest.mark.parametrize(
     ("name", "shape"),

@@ -42,7 +42,7 @@ def pair(kind, size, output_stride):
 
 
 def mobile_pair(kind):
-    """The same of nets on MobileNetV3, in torchvision's dilated form."""
+    """Our net on MobileNetV3 and PyTorch's, in torchvision's dilated form."""
     trunk = torch_nets.MobileTrunk(TINY_MOBILE, SQUEEZED, dilation=2)
     if kind == "lraspp":
         ours = quick(lambda: models.LRASPP(**MOBILE, features=16, rngs=nnx.Rngs(0)))

@@ -1,4 +1,4 @@
-"""Dilated encoders with torchvision's heads, written anew in PyTorch as references."""
+"""Dilated encoders with torchvision's heads, written in PyTorch as references."""
 
 from torch import nn
 from torch.nn import functional as F
@@ -89,7 +89,7 @@ class Inverted(nn.Module):
 
 
 class MobileTrunk(nn.Sequential):
-    """The encoder, all of whose last stage dilates and does not stride if `dilation` is above 1."""
+    """The encoder; its last stage dilates instead of striding if `dilation` is above 1."""
 
     def __init__(self, size, squeezed, dilation):
         parts, starts = [mobile_unit(3, size.stem, 3, nn.Hardswish(), stride=2)], []
@@ -108,11 +108,11 @@ class MobileTrunk(nn.Sequential):
         self.low = starts[2]
 
     def forward(self, x):
-        found = []
+        features = []
         for part in self:
             x = part(x)
-            found.append(x)
-        return found[self.low], x
+            features.append(x)
+        return features[self.low], x
 
 
 def mobile_unit(inputs, features, window, activation, stride=1, dilation=1, groups=1):

@@ -1,4 +1,4 @@
-"""Every loss as one scalar function of logits and labels, and labels to try it on."""
+"""Every loss as a scalar function of logits and labels, and random logits and labels."""
 
 import jax
 import jax.numpy as jnp
@@ -66,8 +66,8 @@ REGIONS = {
     "boundary": of_regions(losses.boundary_loss, present_only=False),
 }
 LOSSES = PIXELS | REGIONS
-# Compiled whole: operation by operation, every new shape takes seconds. The values alone are
-# compiled in haste; beside the gradients they are compiled as users compile them.
+# Losses are jitted, since operation by operation every new shape takes seconds. Values alone are
+# compiled without optimizations; with the gradients they are compiled as users compile them.
 SCALARS = {
     name: jax.jit(
         loss, static_argnames="ignore_index", compiler_options={"xla_backend_optimization_level": 0}

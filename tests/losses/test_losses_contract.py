@@ -1,4 +1,4 @@
-"""What all losses have in common: ignored pixels, unknown labels, extremes, types, vmap and jit."""
+"""Properties of all losses: ignored pixels, unknown labels, extremes, dtypes, vmap and jit."""
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +18,9 @@ def test_the_logits_of_ignored_pixels_do_not_matter(gradient_of, fill):
     logits, labels = draw()
     spoiled = jnp.where((labels == 255)[..., None], jnp.float32(fill), logits)
     value, gradient = gradient_of(spoiled, labels)
-    wanted = gradient_of(logits, labels)
-    assert float(value) == float(wanted[0])
-    np.testing.assert_array_equal(gradient, wanted[1])
+    expected = gradient_of(logits, labels)
+    assert float(value) == float(expected[0])
+    np.testing.assert_array_equal(gradient, expected[1])
     assert not np.any(np.asarray(gradient)[np.asarray(labels) == 255])
     assert np.any(gradient)
 
@@ -99,9 +99,9 @@ def test_values_and_gradients_are_finite(gradient_of, case):
 def test_half_precision_is_computed_in_float32(loss, half):
     logits, labels = draw((2, 40, 30))
     logits = logits.astype(half)
-    found = loss(logits, labels)
-    assert found.dtype == jnp.float32
-    np.testing.assert_allclose(found, loss(logits.astype(jnp.float32), labels), rtol=1e-6)
+    computed = loss(logits, labels)
+    assert computed.dtype == jnp.float32
+    np.testing.assert_allclose(computed, loss(logits.astype(jnp.float32), labels), rtol=1e-6)
 
 
 @every_loss
@@ -115,11 +115,11 @@ def test_any_integers_are_labels(loss, dtype):
 def test_vmap_is_a_loop(gradient_of):
     pairs = [draw((2, 3, 4), seed) for seed in range(3)]
     logits, labels = (jnp.stack(parts) for parts in zip(*pairs, strict=True))
-    found = jax.jit(jax.vmap(gradient_of))(logits, labels)
+    computed = jax.jit(jax.vmap(gradient_of))(logits, labels)
     for i, pair in enumerate(pairs):
         value, gradient = gradient_of(*pair)
-        np.testing.assert_allclose(found[0][i], value, rtol=1e-5)
-        np.testing.assert_allclose(found[1][i], gradient, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(computed[0][i], value, rtol=1e-5)
+        np.testing.assert_allclose(computed[1][i], gradient, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -128,7 +128,7 @@ def test_the_gradient_is_that_of_finite_differences(name, x64):
     logits, labels = draw((2, 3, 4))
     logits = logits.astype(jnp.float64)
     assert loss(logits, labels).dtype == jnp.float64
-    # A line through a point of no ties: the losses that sort are smooth there.
+    # Along a line through a point without ties, where the losses that sort are smooth.
     way = jnp.asarray(np.random.default_rng(1).standard_normal(logits.shape))
     step = 1e-6
     rise = loss(logits + step * way, labels) - loss(logits - step * way, labels)

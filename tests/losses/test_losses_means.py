@@ -26,10 +26,10 @@ def test_auxiliary_heads_add_up():
     loss = losses.mean_cross_entropy
     (logits, labels), (more, _), (third, _) = draw(), draw(seed=1), draw(seed=2)
     main, one, two = (float(loss(z, labels)) for z in (logits, more, third))
-    found = losses.with_auxiliary(loss, weight=0.4)((logits, more, third), labels)
-    assert float(found) == pytest.approx(main + 0.4 * (one + two), rel=1e-6)
-    found = losses.with_auxiliary(loss, weight=(0.4, 0.1))([logits, more, third], labels)
-    assert float(found) == pytest.approx(main + 0.4 * one + 0.1 * two, rel=1e-6)
+    computed = losses.with_auxiliary(loss, weight=0.4)((logits, more, third), labels)
+    assert float(computed) == pytest.approx(main + 0.4 * (one + two), rel=1e-6)
+    computed = losses.with_auxiliary(loss, weight=(0.4, 0.1))([logits, more, third], labels)
+    assert float(computed) == pytest.approx(main + 0.4 * one + 0.1 * two, rel=1e-6)
     assert float(losses.with_auxiliary(loss)((logits,), labels)) == pytest.approx(main)
     gradient = jax.grad(losses.with_auxiliary(loss, weight=0.4))((logits, more), labels)[1]
     np.testing.assert_allclose(gradient, 0.4 * jax.grad(loss)(more, labels), rtol=1e-5, atol=1e-9)

@@ -34,8 +34,8 @@ def test_cross_entropy_equals_pytorch(smoothing, weights):
     }
     each = torch.nn.functional.cross_entropy(z, y, reduction="none", **options)
     ours = {"class_weights": weights, "label_smoothing": smoothing}
-    found = losses.cross_entropy(logits, labels, **ours)
-    np.testing.assert_allclose(found, each.detach().numpy(), rtol=1e-5, atol=1e-6)
+    computed = losses.cross_entropy(logits, labels, **ours)
+    np.testing.assert_allclose(computed, each.detach().numpy(), rtol=1e-5, atol=1e-6)
     mean = torch.nn.functional.cross_entropy(z, y, **options)
     mean.backward()
     value, gradient = jax.value_and_grad(losses.mean_cross_entropy)(logits, labels, **ours)
@@ -46,9 +46,9 @@ def test_cross_entropy_equals_pytorch(smoothing, weights):
 def test_smoothing_by_hand():
     # Uniform predictions cost log K whatever the smoothing.
     zeros, labels = jnp.zeros((2, CLASSES)), jnp.array([0, 255])
-    found = losses.cross_entropy(zeros, labels, label_smoothing=0.3)
-    np.testing.assert_allclose(found, [np.log(CLASSES), 0], rtol=1e-6)
-    # All weights alike scale the map and leave the mean.
+    computed = losses.cross_entropy(zeros, labels, label_smoothing=0.3)
+    np.testing.assert_allclose(computed, [np.log(CLASSES), 0], rtol=1e-6)
+    # Equal weights scale the map and leave the mean.
     logits, labels = draw()
     twos = np.full(CLASSES, 2)
     np.testing.assert_allclose(
@@ -67,12 +67,12 @@ def test_focal_loss_equals_float64(gamma):
     logits, labels = draw(scale=6.0)
     log_p = picked(log_softmax(logits), labels)
     rest = -np.expm1(log_p)
-    wanted = np.where(labels == 255, 0, -(rest**gamma) * log_p)
-    found = losses.focal_loss(logits, labels, gamma=gamma)
-    np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=1e-12)
+    expected = np.where(labels == 255, 0, -(rest**gamma) * log_p)
+    computed = losses.focal_loss(logits, labels, gamma=gamma)
+    np.testing.assert_allclose(computed, expected, rtol=2e-5, atol=1e-12)
     weighted = losses.focal_loss(logits, labels, gamma=gamma, class_weights=WEIGHTS)
     alpha = WEIGHTS[np.where(labels == 255, 0, labels)]
-    np.testing.assert_allclose(weighted, alpha * wanted, rtol=2e-5, atol=1e-12)
+    np.testing.assert_allclose(weighted, alpha * expected, rtol=2e-5, atol=1e-12)
 
 
 def test_focal_loss_keeps_its_digits_where_the_prediction_is_sure():
@@ -80,8 +80,8 @@ def test_focal_loss_keeps_its_digits_where_the_prediction_is_sure():
     logits = jnp.array([20.0, 0, 0, 0])
     rest = 3 * np.exp(-20.0) / (1 + 3 * np.exp(-20.0))
     for gamma in (0.0, 0.5, 2.0):
-        found = float(losses.focal_loss(logits, jnp.array(0), gamma=gamma))
-        assert found == pytest.approx(rest**gamma * -np.log1p(-rest), rel=1e-4)
+        computed = float(losses.focal_loss(logits, jnp.array(0), gamma=gamma))
+        assert computed == pytest.approx(rest**gamma * -np.log1p(-rest), rel=1e-4)
 
 
 def test_focal_loss_of_gamma_zero_is_cross_entropy_and_fades():
@@ -91,7 +91,7 @@ def test_focal_loss_of_gamma_zero_is_cross_entropy_and_fades():
         losses.focal_loss(logits, labels, gamma=0), plain, rtol=1e-5, atol=1e-6
     )
     assert (losses.focal_loss(logits, labels) <= plain + 1e-6).all()
-    # One class alone is always predicted.
+    # A single class is always predicted.
     one = jax.value_and_grad(lambda z: losses.focal_loss(z, jnp.array(0), gamma=0.5))
     assert tuple(np.ravel(v).tolist() for v in one(jnp.array([3.0]))) == ([0.0], [0.0])
 
@@ -110,8 +110,8 @@ def brute_hard(logits, labels, threshold, least_kept):
 def test_hard_labels_equal_brute_force(threshold, least_kept):
     logits, labels = draw()
     options = {"threshold": threshold, "least_kept": least_kept}
-    found = jax.jit(lambda z, y: losses.hard_labels(z, y, **options))(logits, labels)
-    np.testing.assert_array_equal(found, brute_hard(logits, labels, threshold, least_kept))
+    computed = jax.jit(lambda z, y: losses.hard_labels(z, y, **options))(logits, labels)
+    np.testing.assert_array_equal(computed, brute_hard(logits, labels, threshold, least_kept))
 
 
 def test_hard_labels_keep_ties_and_choose_over_the_batch():
@@ -128,10 +128,10 @@ def test_hard_labels_keep_ties_and_choose_over_the_batch():
 def test_hard_labels_of_narrow_types():
     logits, labels = draw()
     narrow = jnp.where(labels == 255, -1, labels).astype(jnp.int8)
-    # 255 is beyond int8: there every pixel that is kept or not is still told apart.
-    found = losses.hard_labels(logits, narrow.at[0].set(1), least_kept=0)[0]
-    assert found.dtype == jnp.int32
-    assert set(np.unique(found)) == {1, 255}
+    # 255 is beyond int8, so that the result has to be of a wider dtype.
+    computed = losses.hard_labels(logits, narrow.at[0].set(1), least_kept=0)[0]
+    assert computed.dtype == jnp.int32
+    assert set(np.unique(computed)) == {1, 255}
 
 
 def test_refusals():

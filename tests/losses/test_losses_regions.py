@@ -11,7 +11,7 @@ from loss_cases import CLASSES, REGIONS, draw
 from jaxseg import losses
 from jaxseg.losses.regions import _jaccard_steps
 
-# Compiled whole: operation by operation, every new shape takes seconds.
+# Jitted, since operation by operation every new shape takes seconds.
 tversky_loss = jax.jit(losses.tversky_loss, static_argnames=("alpha", "beta", "smoothing"))
 dice_loss = jax.jit(losses.dice_loss, static_argnames="smoothing")
 jaccard_loss = jax.jit(losses.jaccard_loss, static_argnames="smoothing")
@@ -55,16 +55,16 @@ def test_overlaps_equal_their_definitions(smoothing):
         return 1 - (right + smoothing) / (right + 0.2 * more + 0.9 * less + smoothing)
 
     options = {"smoothing": smoothing}
-    found = dice_loss(logits, labels, **options)
-    np.testing.assert_allclose(found, brute(dice, logits, labels), rtol=1e-5)
-    found = jaccard_loss(logits, labels, **options)
-    np.testing.assert_allclose(found, brute(jaccard, logits, labels), rtol=1e-5)
-    found = tversky_loss(logits, labels, alpha=0.2, beta=0.9, **options)
-    np.testing.assert_allclose(found, brute(tversky, logits, labels), rtol=1e-5)
+    computed = dice_loss(logits, labels, **options)
+    np.testing.assert_allclose(computed, brute(dice, logits, labels), rtol=1e-5)
+    computed = jaccard_loss(logits, labels, **options)
+    np.testing.assert_allclose(computed, brute(jaccard, logits, labels), rtol=1e-5)
+    computed = tversky_loss(logits, labels, alpha=0.2, beta=0.9, **options)
+    np.testing.assert_allclose(computed, brute(tversky, logits, labels), rtol=1e-5)
 
 
 def test_overlaps_by_hand():
-    # Sure predictions: class 0 has two pixels of which one is found, and one that is not its.
+    # Certain predictions: class 0 has two pixels, of which one is predicted, and a false positive.
     labels = jnp.array([[0, 0, 1, 1, 255]])
     guess = jnp.array([[0, 1, 0, 1, 0]])
     logits = 1e4 * jax.nn.one_hot(guess, 3)
@@ -97,10 +97,10 @@ def lovasz(p, g):
 def test_lovasz_softmax_equals_the_definition(seed):
     logits, labels = draw(seed=seed)
     labels = jnp.where(labels == 3, 2, labels)  # class 3 is absent
-    found = lovasz_softmax(logits, labels)
-    np.testing.assert_allclose(found, brute(lovasz, logits, labels), rtol=1e-5)
+    computed = lovasz_softmax(logits, labels)
+    np.testing.assert_allclose(computed, brute(lovasz, logits, labels), rtol=1e-5)
     probability = np.where(np.asarray(labels)[..., None] == 255, 0, softmax(logits))
-    np.testing.assert_allclose(found[:, 3], probability[..., 3].max((1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(computed[:, 3], probability[..., 3].max((1, 2)), rtol=1e-5)
 
 
 def test_lovasz_softmax_is_the_jaccard_loss_of_every_sure_prediction():
@@ -109,28 +109,28 @@ def test_lovasz_softmax_is_the_jaccard_loss_of_every_sure_prediction():
     guesses = np.insert(guesses, 4, 0, axis=1)
     logits = 1e4 * jax.nn.one_hot(guesses, 3)
     labels = jnp.broadcast_to(labels, guesses.shape)
-    found = lovasz_softmax(logits, labels)
-    wanted = jaccard_loss(logits, labels, smoothing=0.0)
-    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    computed = lovasz_softmax(logits, labels)
+    expected = jaccard_loss(logits, labels, smoothing=0.0)
+    np.testing.assert_allclose(computed, expected, atol=1e-6)
 
 
 def test_lovasz_steps_keep_their_digits_in_large_images():
     # Differences of float32 losses near 1 are multiples of 6e-8: a tenth of these steps.
     g = np.random.default_rng(0).random(1 << 20) < 0.7
     union = g.sum() + np.cumsum(~g)
-    wanted = np.diff(1 - (g.sum() - np.cumsum(g)) / union, prepend=0)
-    found = _jaccard_steps(jnp.asarray(g)[None, :, None], jnp.dtype(jnp.float32))
-    np.testing.assert_allclose(found[0, :, 0], wanted, rtol=1e-6, atol=1e-15)
+    expected = np.diff(1 - (g.sum() - np.cumsum(g)) / union, prepend=0)
+    computed = _jaccard_steps(jnp.asarray(g)[None, :, None], jnp.dtype(jnp.float32))
+    np.testing.assert_allclose(computed[0, :, 0], expected, rtol=1e-6, atol=1e-15)
 
 
 @every_loss
 def test_a_batch_is_a_loop_over_images_and_can_be_one_image(loss):
     logits, labels = draw()
-    found = loss(logits, labels)
-    assert found.shape == (3, CLASSES)
+    computed = loss(logits, labels)
+    assert computed.shape == (3, CLASSES)
     for n in range(3):
         alone = loss(logits[n : n + 1], labels[n : n + 1])[0]
-        np.testing.assert_allclose(found[n], alone, rtol=1e-6)
+        np.testing.assert_allclose(computed[n], alone, rtol=1e-6)
     flat = loss(logits.reshape(1, -1, CLASSES), labels.reshape(1, -1))
     np.testing.assert_allclose(loss(logits[None], labels[None]), flat, rtol=1e-6)
 
@@ -148,15 +148,15 @@ def test_sure_and_right_is_zero_also_for_empty_classes(loss):
 @every_loss
 def test_unknown_labels_spoil_their_image_alone(loss):
     logits, labels = draw()
-    found = loss(logits, labels.at[1, 0, 0].set(77))
-    assert np.isnan(found[1]).all()
-    np.testing.assert_array_equal(found[::2], loss(logits, labels)[::2])
+    computed = loss(logits, labels.at[1, 0, 0].set(77))
+    assert np.isnan(computed[1]).all()
+    np.testing.assert_array_equal(computed[::2], loss(logits, labels)[::2])
 
 
 @every_loss
 def test_no_pixel_is_zero(loss):
-    found = loss(jnp.zeros((2, 0, 3, CLASSES)), jnp.zeros((2, 0, 3), jnp.int32))
-    np.testing.assert_array_equal(found, np.zeros((2, CLASSES)))
+    computed = loss(jnp.zeros((2, 0, 3, CLASSES)), jnp.zeros((2, 0, 3), jnp.int32))
+    np.testing.assert_array_equal(computed, np.zeros((2, CLASSES)))
 
 
 @pytest.mark.parametrize("name", REGIONS)

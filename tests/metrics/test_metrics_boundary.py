@@ -20,28 +20,33 @@ count = jax.jit(
 
 def borders(classes_of, valid, c):
     """Positions of class c beside another class, one by one."""
-    found = []
+    border = []
     for at in np.ndindex(classes_of.shape):
         for axis, way in itertools.product(range(classes_of.ndim), (-1, 1)):
             other = tuple(p + way * (a == axis) for a, p in enumerate(at))
             inside = all(0 <= p < n for p, n in zip(other, classes_of.shape, strict=True))
             if inside and valid[at] and valid[other] and classes_of[at] == c != classes_of[other]:
-                found.append(at)
+                border.append(at)
                 break
-    return found
+    return border
 
 
 def brute(labels, predictions, tolerance):
-    found = np.zeros((4, len(labels), CLASSES), int)
+    counts = np.zeros((4, len(labels), CLASSES), int)
     for n, c in itertools.product(range(len(labels)), range(CLASSES)):
         valid = labels[n] != 255
-        drawn, wanted = borders(predictions[n], valid, c), borders(labels[n], valid, c)
+        predicted, labelled = (borders(a[n], valid, c) for a in (predictions, labels))
 
         def near(some, others):
             return sum(any(math.dist(a, b) <= tolerance + 1e-9 for b in others) for a in some)
 
-        found[:, n, c] = near(drawn, wanted), len(drawn), near(wanted, drawn), len(wanted)
-    return found
+        counts[:, n, c] = (
+            near(predicted, labelled),
+            len(predicted),
+            near(labelled, predicted),
+            len(labelled),
+        )
+    return counts
 
 
 @settings(max_examples=20)
@@ -54,8 +59,8 @@ def test_counts_equal_brute_force(shape, seed, tolerance):
     rng = np.random.default_rng(seed)
     labels = rng.choice([0, 1, 1, 1, 2, 255], shape)
     predictions = rng.choice([1, 1, 1, 0, 2], shape)
-    found = count(jnp.asarray(labels), jnp.asarray(predictions), CLASSES, tolerance=tolerance)
-    np.testing.assert_array_equal(np.stack(found), brute(labels, predictions, tolerance))
+    computed = count(jnp.asarray(labels), jnp.asarray(predictions), CLASSES, tolerance=tolerance)
+    np.testing.assert_array_equal(np.stack(computed), brute(labels, predictions, tolerance))
 
 
 def square(at, size=9):
@@ -70,8 +75,8 @@ def test_a_shifted_square_matches_within_its_shift():
         return float(metrics.boundary_f_score(counts)[0, 1])
 
     assert score(2) == 1
-    # They share two rows. Each is an edge of one square, where the other has its two sides: 4 of
-    # the 12 border pixels coincide.
+    # They share two rows. In each of them, one square has a horizontal edge and the other its two
+    # sides: 4 of the 12 border pixels coincide.
     assert score(0) == pytest.approx(4 / 12)
     assert score(0) < score(1) < 1
 

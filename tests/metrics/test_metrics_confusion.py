@@ -30,21 +30,21 @@ def confusion(labels, predictions):
 
 def test_counts_and_batches_add_up():
     labels, predictions = draw()
-    found = jax.jit(confusion)(labels, predictions)
-    assert found.dtype == jnp.int32
-    np.testing.assert_array_equal(found, brute(labels, predictions))
+    computed = jax.jit(confusion)(labels, predictions)
+    assert computed.dtype == jnp.int32
+    np.testing.assert_array_equal(computed, brute(labels, predictions))
     each = jax.vmap(confusion)(labels, predictions)
     np.testing.assert_array_equal(each[2], brute(labels[2], predictions[2]))
-    np.testing.assert_array_equal(each.sum(0), found)
+    np.testing.assert_array_equal(each.sum(0), computed)
 
 
 def test_ignored_pixels_count_nowhere():
     labels, predictions = draw()
     assert confusion(labels, predictions).sum() == (labels != 255).sum() < labels.size
-    found = metrics.confusion_matrix(labels, predictions, CLASSES, ignore_index=1)
+    computed = metrics.confusion_matrix(labels, predictions, CLASSES, ignore_index=1)
     expected = brute(labels, predictions)
     expected[1] = 0
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(computed, expected)
     assert not confusion(jnp.full(3, 255), jnp.zeros(3, jnp.int32)).any()
 
 
@@ -74,11 +74,11 @@ def test_ratios_by_hand():
 @pytest.mark.parametrize("measure", [metrics.pixel_accuracy, metrics.mean_iou])
 def test_nothing_counted_is_nan_and_leading_axes_stay(measure):
     counts = jnp.array(np.stack([HAND, np.eye(3, dtype=int), 0 * HAND]))[:, None]
-    found = jax.jit(measure)(counts)
-    assert found.shape == (3, 1)
-    assert float(found[0, 0]) == pytest.approx(float(measure(jnp.array(HAND))))
-    assert float(found[1, 0]) == 1
-    assert np.isnan(found[2, 0])
+    computed = jax.jit(measure)(counts)
+    assert computed.shape == (3, 1)
+    assert float(computed[0, 0]) == pytest.approx(float(measure(jnp.array(HAND))))
+    assert float(computed[1, 0]) == 1
+    assert np.isnan(computed[2, 0])
 
 
 def test_iou_keeps_leading_axes():
@@ -91,5 +91,5 @@ def test_iou_keeps_leading_axes():
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16])
 def test_labels_of_few_bits_do_not_overflow(dtype):
     labels = np.arange(40).astype(dtype)
-    found = metrics.confusion_matrix(jnp.array(labels), jnp.arange(40), 40, ignore_index=100)
-    np.testing.assert_array_equal(found, np.eye(40))
+    computed = metrics.confusion_matrix(jnp.array(labels), jnp.arange(40), 40, ignore_index=100)
+    np.testing.assert_array_equal(computed, np.eye(40))

@@ -57,9 +57,9 @@ def test_one_pixel_more_than_float32_and_int32_can_count():
     for start in (1 << 24, 2**31 - 1, 2**31, 2**40, 2**50):
         high, low = start >> 20, start & ((1 << 20) - 1)
         confusion = metrics.Confusion(one.high * 0 + high, one.low * 0 + low)
-        found = jax.jit(metrics.Confusion.add)(confusion, jnp.array([0]), jnp.array([0]))
-        np.testing.assert_array_equal(found.counts(), [[start + 1, start], [start, start]])
-        np.testing.assert_allclose(found.to_float32(), np.full((2, 2), start), rtol=1e-6)
+        computed = jax.jit(metrics.Confusion.add)(confusion, jnp.array([0]), jnp.array([0]))
+        np.testing.assert_array_equal(computed.counts(), [[start + 1, start], [start, start]])
+        np.testing.assert_allclose(computed.to_float32(), np.full((2, 2), start), rtol=1e-6)
 
 
 @settings(max_examples=60)
@@ -72,7 +72,7 @@ def test_sums_of_sums_are_exact(counts, parts):
         confusion = confusion.add_counts(jnp.full((1, 1), count, jnp.int32))
     assert confusion.counts().tolist() == [[sum(counts)]]
     assert 0 <= int(confusion.low[0, 0]) < 1 << 20
-    # What psum makes of as many parts, and one batch more.
+    # The result of psum over as many parts, and one batch more.
     total = jax.tree.map(lambda part: part * parts, confusion)
     assert total.counts().tolist() == [[parts * sum(counts)]]
     more = total.add_counts(jnp.full((1, 1), counts[0], jnp.int32))
@@ -89,14 +89,14 @@ def test_two_devices_sum_their_counts():
         own = metrics.Confusion.zeros(CLASSES).add(labels, predictions)
         return jax.lax.psum(own, "data")
 
-    found = count(labels, predictions).counts()
-    np.testing.assert_array_equal(found, metrics.confusion_matrix(labels, predictions, CLASSES))
+    computed = count(labels, predictions).counts()
+    np.testing.assert_array_equal(computed, metrics.confusion_matrix(labels, predictions, CLASSES))
 
 
 # Class 2 is neither labelled nor predicted; class 3 is only predicted.
 HAND = np.array([[3, 1, 0, 0], [2, 4, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]])
 NAN = np.nan
-WANTED = {
+EXPECTED = {
     "pixel_accuracy": 7 / 11,
     "class_accuracy": [3 / 4, 4 / 7, NAN, NAN],
     "precision": [3 / 5, 4 / 5, NAN, 0],
@@ -112,17 +112,17 @@ WANTED = {
 
 @pytest.mark.parametrize("ratio", RATIOS, ids=lambda f: f.__name__)
 def test_ratios_by_hand(ratio):
-    wanted = WANTED[ratio.__name__]
-    np.testing.assert_allclose(ratio(HAND), wanted, rtol=1e-15)
-    np.testing.assert_allclose(jax.jit(ratio)(jnp.array(HAND)), wanted, rtol=1e-6)
+    expected = EXPECTED[ratio.__name__]
+    np.testing.assert_allclose(ratio(HAND), expected, rtol=1e-15)
+    np.testing.assert_allclose(jax.jit(ratio)(jnp.array(HAND)), expected, rtol=1e-6)
     # NumPy is divided in float64, beyond int32 and its sums too.
-    np.testing.assert_allclose(ratio(HAND.astype(np.int64) * 2**40), wanted, rtol=1e-15)
+    np.testing.assert_allclose(ratio(HAND.astype(np.int64) * 2**40), expected, rtol=1e-15)
     large = jnp.array(HAND * 2**28, jnp.int32)
-    np.testing.assert_allclose(ratio(large), wanted, rtol=1e-6)
+    np.testing.assert_allclose(ratio(large), expected, rtol=1e-6)
     many = np.stack([HAND, HAND.T, 0 * HAND])
-    found = jax.vmap(ratio)(jnp.array(many))
-    np.testing.assert_allclose(found, ratio(many), rtol=1e-6)
-    assert np.isnan(found[2]).all()
+    computed = jax.vmap(ratio)(jnp.array(many))
+    np.testing.assert_allclose(computed, ratio(many), rtol=1e-6)
+    assert np.isnan(computed[2]).all()
     with pytest.raises(ValueError, match=r"shape \(..., classes, classes\), not \(2, 3\)"):
         ratio(np.ones((2, 3)))
 

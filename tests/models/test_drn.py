@@ -1,4 +1,4 @@
-"""DRN encoders: levels, provable dilation up to degridding, parameters, what is refused."""
+"""DRN encoders: levels, provable dilation up to degridding, parameters, refusals."""
 
 import functools
 import re

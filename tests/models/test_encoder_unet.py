@@ -1,4 +1,4 @@
-"""U-Net on an encoder: how it goes up, and at which sizes."""
+"""U-Net on an encoder: its decoder blocks, and the sizes that they work at."""
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +17,9 @@ def test_a_step_up_appends_the_skip_behind_what_came_up():
     x, skip = images((4, 3), inputs=5), images((4, 3), inputs=2, seed=2)
     step = draw_norms(quick(lambda: DecoderBlock(5, 2, 8, norm=BatchNorm, rngs=nnx.Rngs(0))))
     kernel = step.first.conv.kernel[...]
-    wanted = ops.conv(x, kernel[:, :, :5]) + ops.conv(skip, kernel[:, :, 5:])
-    wanted = step.second(jax.nn.relu(step.first.norm(wanted)))
-    np.testing.assert_allclose(step(x, skip), wanted, rtol=1e-4, atol=1e-4)
+    expected = ops.conv(x, kernel[:, :, :5]) + ops.conv(skip, kernel[:, :, 5:])
+    expected = step.second(jax.nn.relu(step.first.norm(expected)))
+    np.testing.assert_allclose(step(x, skip), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("output_stride", [32, 8])

@@ -1,4 +1,4 @@
-"""MobileNetV3: its blocks, provable dilation given the means, and what is refused."""
+"""MobileNetV3: its blocks, provable dilation given the means, and refusals."""
 
 import functools
 import re

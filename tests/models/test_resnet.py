@@ -1,4 +1,4 @@
-"""Encoders: strides, provable dilation, rematerialisation, precision, what is refused."""
+"""Encoders: strides, provable dilation, rematerialization, precision, refusals."""
 
 import functools
 import re

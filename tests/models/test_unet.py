@@ -86,7 +86,7 @@ def test_logits_are_those_of_the_definition(name):
 
 @pytest.mark.parametrize("name", [n for n in OPTIONS if "valid" in OPTIONS[n].get("padding", "")])
 def test_valid_logits_stay_at_their_pixels(name):
-    # A mirrored image through mirrored kernels: margins and crops have to be even on both sides.
+    # Mirrored images and kernels have mirrored logits if margins and crops are symmetric.
     net, x = make(**OPTIONS[name]), images((12, 20), inputs=2)
     mirrored = jax.tree.map(lambda a: a[::-1, ::-1] if a.ndim == 4 else a, net)
     np.testing.assert_allclose(
