@@ -54,6 +54,12 @@ def jitted(name):
     return lambda x: run(net, x)
 
 
+def closure(name):
+    """The net of that name as a function that calls a jitted one, as exports are given."""
+    net, run = make(name), jax.jit(lambda net, x: net(x))
+    return lambda x: run(net, x)
+
+
 def assert_same(run, name, shape, tolerance):
     """An export's logits are the net's, to within a share of the largest, or of 1."""
     x = images(shape[1:], batch=shape[0])

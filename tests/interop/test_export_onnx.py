@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from export_nets import assert_same, every_net_and_shape, jitted, make
+from export_nets import assert_same, closure, every_net_and_shape, jitted, make
 from small_nets import QUICKLY, images
 
 from jaxseg import ops
@@ -46,7 +46,7 @@ def test_one_file_for_any_batch_and_size(name, shape, exported):
 @pytest.mark.parametrize("name", ["unet_valid", "fcn_8s"])
 def test_any_batch_of_one_size(name, tmp_path):
     path = tmp_path / "net.onnx"
-    export_onnx(jitted(name), path, shape=("batch", 33, 18, 3))
+    export_onnx(closure(name), path, shape=("batch", 33, 18, 3))
     run = load_onnx(path)
     assert_same(run, name, (1, 33, 18), 1e-4)
     assert 0 < check_onnx(path, jitted(name), images((33, 18))) < 1e-4

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from export_nets import assert_same, every_net_and_shape, jitted, make
+from export_nets import assert_same, closure, every_net_and_shape, jitted, make
 from small_nets import QUICKLY, images
 
 from jaxseg import ops
@@ -41,12 +41,12 @@ def test_one_file_for_any_batch_and_size(name, shape, exported):
 
 @needs_flatbuffers
 def test_fixed_sizes_and_multiples(tmp_path):
-    export_stablehlo(jitted("unet"), tmp_path / "fixed", shape=("batch", 20, 24, 3))
+    export_stablehlo(closure("unet"), tmp_path / "fixed", shape=("batch", 20, 24, 3))
     assert_same(load_stablehlo(tmp_path / "fixed"), "unet", (2, 20, 24), 1e-5)
     with pytest.raises(ValueError, match=r"exported for images \(batch, 20, 24, 3\).* 20, 25, 3"):
         load_stablehlo(tmp_path / "fixed")(images((20, 25)))
     export_stablehlo(
-        jitted("unet"), tmp_path / "half", shape=(2, "8*h", 24, 3), constraints=["h >= 2"]
+        closure("unet"), tmp_path / "half", shape=(2, "8*h", 24, 3), constraints=["h >= 2"]
     )
     assert_same(load_stablehlo(tmp_path / "half"), "unet", (2, 16, 24), 1e-5)
     with pytest.raises(ValueError, match=r"exported for images \(2, 8\*h, 24, 3\)"):
@@ -55,7 +55,7 @@ def test_fixed_sizes_and_multiples(tmp_path):
 
 @needs_flatbuffers
 def test_the_file_runs_without_this_package(tmp_path):
-    export_stablehlo(jitted("unet"), tmp_path / "net", platforms=("cpu",))
+    export_stablehlo(closure("unet"), tmp_path / "net", platforms=("cpu",))
     x = images((9, 14))
     np.save(tmp_path / "x.npy", x)
     program = (
@@ -81,7 +81,7 @@ def test_refusals(tmp_path):
     path.write_bytes(b"no such thing")
     with pytest.raises(ValueError, match=r"holds no net of export_stablehlo"):
         load_stablehlo(path)
-    export_stablehlo(jitted("unet"), path, platforms=("cuda",))
+    export_stablehlo(closure("unet"), path, platforms=("cuda",))
     run = load_stablehlo(path)
     with pytest.raises(ValueError, match="float32, and these are int32: convert"):
         run(jnp.zeros((1, 8, 8, 3), jnp.int32))

@@ -110,6 +110,15 @@ def test_files_of_pytorch(tmp_path):
         np.testing.assert_array_equal(a, b, err_msg=name)
 
 
+def test_tensors_of_16_bits():
+    ours, theirs = pair("fcn", SIZES["basic"], 8)
+    state = {name: tensor.bfloat16() for name, tensor in theirs.state_dict().items()}
+    assert interop.load_torchvision(ours, state).complete
+    for name, array in interop.to_torchvision(ours).items():
+        assert array.dtype == np.float32
+        np.testing.assert_array_equal(array, state[name].float().numpy())
+
+
 def test_a_pickle_that_would_run_code_is_not_read(tmp_path):
     class Evil:
         def __reduce__(self):

@@ -95,6 +95,15 @@ def test_boundary_loss_equals_float64():
         np.testing.assert_allclose(alone, computed[n], rtol=1e-5)
 
 
+def test_no_gradient_flows_through_the_distances():
+    logits, labels = draw((1, 4, 3))
+
+    def loss(distances):
+        return jnp.sum(losses.boundary_loss(logits, labels, distances=distances))
+
+    assert not np.any(jax.grad(loss)(signed_distance(labels, CLASSES)))
+
+
 def test_boundary_loss_is_least_at_the_labels_and_grows_with_the_distance():
     guesses = list(itertools.product((0, 1), repeat=6))
     logits = 1e4 * jax.nn.one_hot(jnp.array(guesses), 2)

@@ -96,6 +96,22 @@ def test_focal_loss_of_gamma_zero_is_cross_entropy_and_fades():
     assert tuple(np.ravel(v).tolist() for v in one(jnp.array([3.0]))) == ([0.0], [0.0])
 
 
+def test_defaults():
+    logits, labels = draw()
+    np.testing.assert_array_equal(
+        losses.focal_loss(logits, labels), losses.focal_loss(logits, labels, gamma=2.0)
+    )
+    # The second pixel's probability is below the threshold.
+    odds = jnp.log(jnp.float32([0.71 / 0.29, 0.69 / 0.31]))
+    two = jnp.stack([odds, jnp.zeros(2)], axis=-1)
+    kept = losses.hard_labels(two, jnp.zeros(2, jnp.int32), least_kept=0)
+    np.testing.assert_array_equal(kept, [255, 0])
+    # All pixels are easy, and the easiest one is one too many.
+    easy = jnp.zeros((100_001, 2)).at[:, 0].set(1.0).at[-2:, 0].set(jnp.array([2.0, 3.0]))
+    kept = losses.hard_labels(easy, jnp.zeros(100_001, jnp.int32))
+    np.testing.assert_array_equal(kept[-3:], [0, 0, 255])
+
+
 def brute_hard(logits, labels, threshold, least_kept):
     p = np.exp(picked(log_softmax(logits), labels)).ravel()
     flat = np.asarray(labels).ravel()

@@ -63,6 +63,16 @@ def test_overlaps_equal_their_definitions(smoothing):
     np.testing.assert_allclose(computed, brute(tversky, logits, labels), rtol=1e-5)
 
 
+def test_defaults():
+    logits, labels = draw()
+    defaults = {"alpha": 0.3, "beta": 0.7, "smoothing": 1.0}
+    np.testing.assert_array_equal(
+        tversky_loss(logits, labels), tversky_loss(logits, labels, **defaults)
+    )
+    for loss in (dice_loss, jaccard_loss):
+        np.testing.assert_array_equal(loss(logits, labels), loss(logits, labels, smoothing=1.0))
+
+
 def test_overlaps_by_hand():
     # Certain predictions: class 0 has two pixels, of which one is predicted, and a false positive.
     labels = jnp.array([[0, 0, 1, 1, 255]])

@@ -75,6 +75,11 @@ def test_a_shifted_square_matches_within_its_shift():
         return float(metrics.boundary_f_score(counts)[0, 1])
 
     assert score(2) == 1
+    default = metrics.boundary_counts(square(2), square(4), 2)
+    np.testing.assert_array_equal(
+        np.stack(default), np.stack(count(square(2), square(4), 2, tolerance=2))
+    )
+    assert score(1.99) < 1
     # They share two rows. In each of them, one square has a horizontal edge and the other its two
     # sides: 4 of the 12 border pixels coincide.
     assert score(0) == pytest.approx(4 / 12)

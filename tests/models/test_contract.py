@@ -87,13 +87,24 @@ SEGMENTERS = [name for name in NETS if issubclass(NETS[name][0], models.Segmente
 VARIANTS = ("fcn_group", "fcn_32s", "unet_valid_resize_none", "encoder_unet_mobile")
 # Nets that recompute blocks of their own. Encoders do so in one place, which `test_resnet` tests.
 REMATERIALIZED = ("unet", "encoder_unet")
-# One net of each family.
-FAMILIES = ("fcn_8s", "deeplab_v3", "unet_valid", "lraspp", "drn_c", "encoder_unet")
+# One net of each way to decode, and together one of each encoder.
+DECODERS = ("fcn_8s", "unet_valid", "lraspp", "encoder_unet")
+# Of the nets in 16 bits, those with a decoder, an encoder or a norm that no other has.
+ROUNDED = (
+    "fcn",
+    "fcn_8s",
+    "deeplab_v3_plus",
+    "unet",
+    "unet_valid",
+    "lraspp",
+    "drn_d",
+    "encoder_unet",
+)
 SIZE = (40, 36)
 every_net = pytest.mark.parametrize("name", NETS)
 every_segmenter = pytest.mark.parametrize("name", SEGMENTERS)
 every_architecture = pytest.mark.parametrize("name", [n for n in NETS if n not in VARIANTS])
-every_family = pytest.mark.parametrize("name", FAMILIES)
+every_decoder = pytest.mark.parametrize("name", DECODERS)
 
 
 def build(name, **options):
@@ -177,8 +188,8 @@ def test_options_reach_the_encoder(name):
     assert net.backbone.stem.conv.kernel.shape[2] == 2
     norms = {type(m).__name__ for _, m in nnx.iter_modules(net) if "Norm" in type(m).__name__}
     assert norms == {"ConvNorm", "GroupNorm"}
-    for rule in ("first_keeps", "whole_stage"):
-        assert abstract(lambda r=rule: build(name, dilation_rule=r)).backbone.dilation_rule == rule
+    net = abstract(lambda: build(name, dilation_rule="first_keeps"))
+    assert (net.backbone.dilation_rule, net.backbone.remat) == ("first_keeps", False)
 
 
 @every_architecture
@@ -194,7 +205,7 @@ def test_examples_stay_apart(name):
     assert np.min(np.max(np.abs(logits - others)[::2], axis=(1, 2, 3))) > 1e-3
 
 
-@every_family
+@every_decoder
 def test_jit_is_eager(name):
     # Without jit, in plain convolutions and with one example at once: none may change the logits.
     with ops.lowering("direct"):
@@ -221,7 +232,7 @@ def test_an_image_moved_by_the_stride_moves_the_logits(name):
     np.testing.assert_allclose(*moved, rtol=0, atol=1e-4 * np.max(np.abs(moved[0])))
 
 
-@every_architecture
+@pytest.mark.parametrize("name", ROUNDED)
 def test_bfloat16_stays_close(name):
     x = images(SIZE, batch=3)
     rounded, exact = (call(make(name, dtype=dtype), x) for dtype in ("bfloat16", None))
@@ -288,7 +299,13 @@ def test_dropout_needs_a_key_and_training(name):
         in_the_call = name in DROPS_IN_THE_CALL or method == "with_auxiliary"
         assert draws(method, True, key) == in_the_call
         assert not draws(method, False, key)
-        assert not draws(method, True, None)
+    assert not draws(methods[-1], True, None)
+
+
+@pytest.mark.parametrize("name", ["deeplab_v3", "deeplab_v3_plus"])
+def test_the_pyramid_has_a_dropout_rate_of_its_own(name):
+    net = abstract(lambda: build(name, dropout=0.2, pyramid_dropout=0.7, auxiliary=True))
+    assert (net.auxiliary.dropout, net.aspp.dropout) == (0.2, 0.7)
 
 
 @pytest.mark.parametrize("method", ["__call__", "with_auxiliary"])

