@@ -83,9 +83,9 @@ def batches(
         examples = examples.map_with_index(_add_index)
     if not repeat and drop_remainder:  # before the processes' cut, whose parts may differ by one
         examples = examples[: len(source) // batch_size * batch_size]
-    if processes > 1:
-        examples = examples[process::processes]
-    batched = examples.batch(batch_size // processes, drop_remainder=drop_remainder)
+    batched = examples[process::processes].batch(
+        batch_size // processes, drop_remainder=drop_remainder
+    )
     # One thread reads ahead while the step computes. A second one makes small examples slower, as
     # it waits for the interpreter's lock. Grain's defaults are 16 threads and 500 batches.
     reading = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)

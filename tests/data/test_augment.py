@@ -12,7 +12,7 @@ from PIL import Image, ImageEnhance
 from skimage import color
 
 from jaxseg import data
-from jaxseg.data import affine, photometric
+from jaxseg.data import _augment, affine, photometric
 
 STILL = data.Augmentation(scale=(1.0, 1.0), flip=0.0)
 FILL = (0.25, 0.5, 0.75)
@@ -382,6 +382,32 @@ def test_a_bad_option_is_named(wrong):
     (name,) = wrong
     with pytest.raises(ValueError, match=f"^{name}=.* expected .*: pass"):
         data.Augmentation(**wrong)
+
+
+@pytest.mark.parametrize("error", [-1e-6, 0.0, 1e-6])
+def test_room_for_whole_pixels_is_not_lost_to_rounding(error):
+    """Zoom times size is rounded, and differently where it is fused with the difference."""
+    room = jnp.float32(3 + error)
+    draws = jnp.linspace(0, 1, 400, endpoint=False)
+    places = jax.vmap(lambda draw: _augment._place(draw, room))(draws)
+    assert np.bincount(np.asarray(places, int)).tolist() == [100] * 4
+    mirrored = jax.vmap(lambda draw: _augment._place(draw, -room))(draws)
+    np.testing.assert_array_equal(mirrored, -places)
+
+
+@pytest.mark.parametrize("option", ["brightness", "contrast", "saturation"])
+def test_no_factor_is_negative(option):
+    """A negative one would turn bright into dark."""
+    ramp = jnp.linspace(0.4, 0.6, 9, dtype=jnp.float32).reshape(1, 3, 3, 1)
+    images = jnp.tile(jnp.concatenate([ramp + 0.01, ramp, ramp], -1), (200, 1, 1, 1))
+    labels = jnp.zeros((200, 3, 3), jnp.int32)
+    found, _ = augment(jax.random.key(0), images, labels, still(**{option: 3.0}))
+    rising = np.diff(np.asarray(found).reshape(200, 9, 3), axis=1)
+    if option == "saturation":
+        red_over_blue = np.asarray(found)[..., 0] - np.asarray(found)[..., 2]
+        assert (red_over_blue >= 0).all()
+    assert (rising >= -1e-6).all()
+    assert (np.asarray(found).reshape(200, -1).max(1) > 0).all()
 
 
 def test_images_of_8_bits_are_taken_by_their_brightness():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jaxseg import data
+from jaxseg.data import batching
 
 
 class Numbered:
@@ -98,6 +99,13 @@ def test_the_index_counts_the_stream_over_its_epochs():
     assert found[0]["index"].dtype == np.uint32
     plain = data.batches(Numbered(5), batch_size=4, seed=0)
     assert numbers(found) == numbers(islice(plain, 6))
+
+
+@pytest.mark.parametrize("index", [0, 2**31, 2**32 - 1, 2**32 + 5])
+def test_the_index_begins_anew_behind_32_bits(index):
+    example = batching._add_index(index, {"image": 0})
+    assert example == {"image": 0, "index": index % 2**32}
+    assert example["index"].dtype == np.uint32
 
 
 def test_the_index_is_that_of_one_epoch_without_repeat():

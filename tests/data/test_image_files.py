@@ -86,3 +86,11 @@ def test_a_mask_of_colors_is_refused_unless_it_is_asked_for(tmp_path):
     np.testing.assert_array_equal(image_files.read_values(path, colored=True), [[0x010203, 9]])
     with pytest.raises(ValueError, match=r"m\.png' is a mask of colors.*classes\.txt"):
         image_files.read_values(path)
+
+
+@pytest.mark.parametrize(("dtype", "values"), [(np.int32, (-1, 3)), (np.uint16, (0, 256))])
+def test_values_beyond_8_bits_are_refused(tmp_path, dtype, values):
+    path = save(tmp_path / "m.tif", np.array([values], dtype))
+    message = rf"m\.tif' has values from {values[0]} to {values[1]}, expected 0\.\.255"
+    with pytest.raises(ValueError, match=message):
+        image_files.read_values(path)

@@ -192,7 +192,12 @@ def test_partial_directories_are_swept_when_their_process_is_gone(tmp_path):
     gone.wait()
     host, day = socket.gethostname(), 24 * 60 * 60
     stay = [f"incomplete.{host}.{os.getppid()}.abc", "incomplete.elsewhere.5.abc"]
-    go = [f"incomplete.{host}.{gone.pid}.abc", "incomplete.ABCDEF_1.0.0", "incomplete.x.5.abc"]
+    go = [
+        f"incomplete.{host}.{gone.pid}.abc",
+        f"incomplete.{host}.{os.getppid()}.old",  # the number is another process's by now
+        "incomplete.ABCDEF_1.0.0",
+        "incomplete.x.5.abc",
+    ]
     for name in stay + go:
         (parent / name / "inside").mkdir(parents=True)
     for name in go[1:]:

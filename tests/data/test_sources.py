@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -70,6 +72,13 @@ def test_indices_and_slices(tiny, cache):
     for index in (12, -13):
         with pytest.raises(IndexError):
             source[index]
+
+
+def test_labels_beyond_the_classes_are_refused_when_they_are_read(tiny):
+    info = dataclasses.replace(tiny.info, class_names=("brick",))
+    source = dataclasses.replace(tiny, info=info).source("train")
+    with pytest.raises(ValueError, match=r"label has the values .* expected 0\.\.0 or 255"):
+        list(source)
 
 
 def test_an_unknown_split_is_named(tiny):

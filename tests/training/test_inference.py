@@ -44,6 +44,17 @@ def test_scales_are_averaged_and_sum_to_one():
     assert np.max(np.abs(found - probabilities(pointwise, images, InferenceConfig()))) > 1e-2
 
 
+def test_scales_are_rounded_to_whole_pixels_of_at_least_one():
+    sizes = []
+
+    def logits(images):
+        sizes.append(images.shape[1:3])
+        return pointwise(images)
+
+    probabilities(logits, draw(), InferenceConfig(scales=(0.5, 1.0, 1.75, 0.01)))
+    assert sizes == [(4, 5), (7, 10), (12, 18), (1, 1)]
+
+
 def test_a_net_that_tells_left_from_right_is_evened_out():
     def sided(images):
         ramp = jnp.broadcast_to(jnp.linspace(-1, 1, images.shape[2])[:, None], images.shape)

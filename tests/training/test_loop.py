@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxseg.training import Diverged, fit, init_state, make_train_step
+from jaxseg.training import Diverged, fit, init_state, loop, make_train_step
 
 CLASSES, SHAPE = 3, (2, 4, 4, 2)
 
@@ -81,3 +81,61 @@ def test_an_ensemble_goes_on_without_the_member_that_diverged(capsys):
     assert history["finite"][:, 1].all()
     assert np.asarray(state.step).tolist() == [0, 11]
     assert "pair" in capsys.readouterr().err
+
+
+class Bar:
+    """Stands for tqdm's, and keeps what it was told."""
+
+    made = None
+
+    def __init__(self, **options):
+        self.options, self.n = options, options["initial"]
+        Bar.made = self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def set_postfix(self, **_):
+        pass
+
+    def update(self, count):
+        self.n += count
+
+
+def test_going_on_takes_the_steps_that_are_left_and_shows_them_all(monkeypatch):
+    monkeypatch.setattr(loop, "tqdm", Bar)
+    optimizer, seen = optax.sgd(0.5), []
+
+    def watch(count, state, metrics):
+        seen.append((count, int(state.step), metrics["loss"].tolist()))
+
+    step = jax.jit(make_train_step(apply, optimizer))
+    options = {"name": "run", "start": 3, "check_every": 3, "watch": watch}
+    _, history = fit(step, start(optimizer), endless(), 11, **options)
+    losses = history["loss"].tolist()
+    assert len(losses) == 8
+    # Looked at where check_every divides the count from step 0, and at the last step.
+    assert seen == [(6, 3, losses[:3]), (9, 6, losses[3:6]), (11, 8, losses[6:])]
+    assert (Bar.made.options["initial"], Bar.made.options["total"], Bar.made.n) == (3, 11, 11)
+
+
+def test_the_loop_ends_when_the_one_who_watches_says_so():
+    optimizer = optax.sgd(0.5)
+    step = jax.jit(make_train_step(apply, optimizer))
+    options = {"name": "run", "progress": False, "check_every": 2}
+    state, history = fit(
+        step, start(optimizer), endless(), 9, **options, watch=lambda count, *_: count == 4
+    )
+    assert int(state.step) == len(history["loss"]) == 4
+
+
+def test_a_run_that_diverges_after_it_was_resumed_counts_from_its_beginning():
+    optimizer = optax.sgd(0.5)
+    step = jax.jit(make_train_step(apply, optimizer))
+    with pytest.raises(Diverged, match="not finite any more at step 25 ") as raised:
+        fit(step, start(optimizer), endless(4), 40, name="run", progress=False, start=20)
+    assert len(raised.value.history["loss"]) == 10
+    assert int(raised.value.state.step) == 4

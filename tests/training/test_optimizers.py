@@ -49,18 +49,24 @@ def test_only_kernels_decay(name):
     np.testing.assert_array_equal(updates["conv"]["bias"], 0)
     np.testing.assert_array_equal(updates["norm"]["scale"], 0)
     assert kernels(PARAMS) == {"conv": {"kernel": True, "bias": False}, "norm": {"scale": False}}
+    assert kernels({"kernel": {"bias": 0}, "a": [0]}) == {"kernel": {"bias": False}, "a": [False]}
 
 
 def test_sgd_decays_within_the_momentum_and_adamw_beside_it():
     """Against what optax itself builds for the same rule."""
     gradient = jax.tree.map(lambda p: 0.3 * p, PARAMS)
     theirs = {
-        "sgd": optax.chain(optax.add_decayed_weights(0.1, kernels), optax.sgd(0.2, momentum=0.9)),
-        "adamw": optax.adamw(0.2, weight_decay=0.1, mask=kernels),
+        "sgd": optax.chain(optax.add_decayed_weights(0.1, kernels), optax.sgd(0.2, momentum=0.8)),
+        "adamw": optax.adamw(0.2, b1=0.8, weight_decay=0.1, mask=kernels),
     }
     for name, rule in theirs.items():
         config = OptimizerConfig(
-            name=name, learning_rate=0.2, weight_decay=0.1, clip=0, schedule="constant"
+            name=name,
+            learning_rate=0.2,
+            momentum=0.8,
+            weight_decay=0.1,
+            clip=0,
+            schedule="constant",
         )
         ours = make_optimizer(config, 10)
         found, wanted, a, b = PARAMS, PARAMS, ours.init(PARAMS), rule.init(PARAMS)
@@ -73,10 +79,32 @@ def test_sgd_decays_within_the_momentum_and_adamw_beside_it():
             np.testing.assert_allclose(x, y, rtol=1e-6)
 
 
+@pytest.mark.parametrize(("clip", "norm"), [(0.0, 5.0), (0.5, 0.5), (2.0, 2.0), (7.0, 5.0)])
+@pytest.mark.parametrize("size", [1.0, 1e20, 1e-25])
+def test_the_gradient_is_clipped_by_its_norm_whatever_its_size(clip, norm, size):
+    """Of 1e20 a float32 holds no square, nor of 1e-25."""
+    config = OptimizerConfig(
+        name="sgd",
+        learning_rate=1.0,
+        momentum=0,
+        weight_decay=0,
+        clip=clip * size,
+        schedule="constant",
+    )
+    rule = make_optimizer(config, 10)
+    gradient = {"a": jnp.array([3.0 * size]), "kernel": jnp.array([[4.0 * size]])}
+    updates, _ = rule.update(gradient, rule.init(gradient), gradient)
+    np.testing.assert_allclose(updates["a"], [-0.6 * norm * size], rtol=1e-6)
+    np.testing.assert_allclose(updates["kernel"], [[-0.8 * norm * size]], rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"learning_rate": 0.0}, "learning_rate=0.0 must be above 0"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan must be above 0"),
+        ({"clip": float("nan")}, "clip=nan must not be negative"),
+        ({"average": -0.1}, "average=-0.1 must be at least 0 and below 1"),
         ({"weight_decay": -1.0}, "weight_decay=-1.0 must not be negative"),
         ({"momentum": 1.0}, "momentum=1.0 must be at least 0 and below 1"),
         ({"accumulate": 0}, "accumulate=0 must be at least 1"),
@@ -123,6 +151,21 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole():
     assert int(parted.stats["calls"]) == 2
     with pytest.raises(ValueError, match="accumulate=3 does not divide the batch of 4"):
         run(parts=3)
+
+
+def test_a_part_has_every_so_many_th_example_so_that_devices_keep_theirs():
+    def watching(params, stats, images, *, train, key=None):
+        del train, key
+        return images @ params["kernel"], {
+            "seen": jnp.roll(stats["seen"], -2, 0).at[2:].set(images)
+        }
+
+    rule = optax.sgd(0.0)
+    params, stats = {"kernel": jnp.eye(2)}, {"seen": jnp.zeros((4, 1, 2))}
+    batch = {"image": jnp.arange(8.0).reshape(4, 1, 2), "label": jnp.zeros((4, 1), jnp.int32)}
+    step = make_train_step(watching, rule, accumulate=2)
+    state, _ = step(init_state(params, stats, rule), batch)
+    np.testing.assert_array_equal(state.stats["seen"], batch["image"][jnp.array([0, 2, 1, 3])])
 
 
 def test_the_moving_average_is_its_recursion():

@@ -71,6 +71,16 @@ def test_jsonl(tmp_path):
     assert [json.loads(line)["i"] for line in lines] == [0, 1]
 
 
+def test_a_line_goes_behind_one_that_a_kill_has_torn(tmp_path):
+    path = tmp_path / "m.jsonl"
+    for content in (b"", b'{"i": 0}\n', b'{"i": 0}\n{"i": 1, "lo'):
+        path.write_bytes(content)
+        records.append_jsonl(path, {"i": 2})
+        assert path.read_bytes().splitlines()[-1] == b'{"i": 2}'
+        assert path.read_bytes().startswith(content)
+        assert len(path.read_bytes().splitlines()) == len(content.splitlines()) + 1
+
+
 def test_damaged_lines_of_jsonl_are_dropped(tmp_path):
     path = tmp_path / "m.jsonl"
     path.write_bytes(b'{"i": 0}\n\xff\xfe\n5\n{"i": 1\n{"i": 2}\n')
@@ -119,6 +129,14 @@ def test_an_option_that_one_of_the_two_lacks_is_a_difference(tmp_path):
         open_run(tmp_path, resume=True)
     path.write_text(json.dumps(saved))
     open_run(tmp_path, resume=True)
+
+
+def test_a_run_without_results_yet_is_not_resumed_as_another(tmp_path):
+    open_run(tmp_path)
+    with pytest.raises(ValueError, match=r"rate: 0\.1 there, 0\.2 now"):
+        open_run(tmp_path, Config(rate=0.2), resume=True)
+    open_run(tmp_path, Config(rate=0.2))  # it is not resumed: this one begins
+    assert json.loads((tmp_path / "config.json").read_text())["rate"] == 0.2
 
 
 def test_options_that_may_differ_may_and_only_they(tmp_path):

@@ -6,7 +6,7 @@ from PIL import Image
 
 from jaxseg import data
 from jaxseg.data.normalization import IMAGENET_MEAN, IMAGENET_STD
-from jaxseg.data.sets import ade20k, oxford_pet
+from jaxseg.data.sets import ade20k, cityscapes, oxford_pet, voc
 
 READERS = {
     "oxford_pet": data.oxford_pet,
@@ -183,3 +183,39 @@ def test_ade20k_is_named_by_its_own_file_or_by_numbers(tmp_path):
         ade20k.class_names(path)
     path.unlink()
     assert ade20k.class_names(path)[149] == "class 149"
+
+
+def test_cityscapes_has_the_training_classes_of_its_scripts():
+    """From the table `labels` of cityscapesScripts: id, name, red, green and blue by train id."""
+    table = """
+    7 128 64 128 road
+    8 244 35 232 sidewalk
+    11 70 70 70 building
+    12 102 102 156 wall
+    13 190 153 153 fence
+    17 153 153 153 pole
+    19 250 170 30 traffic light
+    20 220 220 0 traffic sign
+    21 107 142 35 vegetation
+    22 152 251 152 terrain
+    23 70 130 180 sky
+    24 220 20 60 person
+    25 255 0 0 rider
+    26 0 0 142 car
+    27 0 0 70 truck
+    28 0 60 100 bus
+    31 0 80 100 train
+    32 0 0 230 motorcycle
+    33 119 11 32 bicycle
+    """
+    rows = [
+        f"{id_} {red} {green} {blue} {name}"
+        for name, (id_, (red, green, blue)) in cityscapes.CLASSES.items()
+    ]
+    assert rows == [line.strip() for line in table.strip().splitlines()]
+
+
+def test_voc_has_the_classes_of_the_challenge_in_their_order():
+    names = "background,aeroplane,bicycle,bird,boat,bottle,bus,car,cat,chair,cow,dining table,dog,"
+    names += "horse,motorbike,person,potted plant,sheep,sofa,train,tv/monitor"
+    assert list(voc.CLASSES) == names.split(",")

@@ -1,5 +1,6 @@
 """What is restored is what was saved, to the bit, or is refused by the name of the damaged file."""
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -11,7 +12,7 @@ from flax import nnx
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from orbax.checkpoint import v1 as ocp
 
-from jaxseg.training.checkpoint import Checkpoints, Restored
+from jaxseg.training.checkpoint import Checkpoints, Restored, manifest
 from jaxseg.training.state import init_state, make_train_step
 
 
@@ -171,6 +172,15 @@ def test_a_flipped_byte_in_any_file_is_refused_by_name(tmp_path):
             restore(10)
 
 
+def test_a_manifest_of_another_version_is_refused(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, tiny(1), wait=True)
+        folder = tmp_path / "step-00000001"
+        manifest.write_manifest(folder, replace(manifest.read_manifest(folder), version=2))
+        with pytest.raises(ValueError, match="is of version 2, where this program reads 1"):
+            checkpoints.restore(tiny(0))
+
+
 def test_going_on_from_before_a_damaged_checkpoint(tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
         for step in (10, 20):
@@ -194,6 +204,9 @@ def test_leftovers_are_swept_and_foreign_files_are_not(tmp_path):
     (tmp_path / "step-00000003.orbax-checkpoint-tmp" / "state").mkdir(parents=True)
     (tmp_path / "step-00000003.data-0.json").write_text("{}")
     (tmp_path / ".step-00000003.data-0.json.x1").write_text("{}")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "step-00000006").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "step-00000007.data-0.json").symlink_to(tmp_path / "elsewhere")
     foreign = ["notes.txt", "step-4/x", "7/x", "step-00000005.png", "other.orbax-checkpoint-tmp/x"]
     for name in foreign:
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -209,7 +222,8 @@ def test_leftovers_are_swept_and_foreign_files_are_not(tmp_path):
 
     assert Checkpoints(tmp_path).latest() == 1
     left = {p.relative_to(tmp_path).as_posix() for p in tmp_path.iterdir()}
-    assert left == {"step-00000001", *(name.split("/")[0] for name in foreign)}
+    links = {"elsewhere", "step-00000006", "step-00000007.data-0.json"}
+    assert left == {"step-00000001", *links, *(name.split("/")[0] for name in foreign)}
     assert all((tmp_path / name).read_text() == "mine" for name in foreign)
 
 
@@ -292,6 +306,10 @@ def test_an_error_in_the_background_is_raised_by_the_next_call(tmp_path, monkeyp
         ({"w": jnp.zeros(3, jnp.bfloat16)}, r"w is float32\[3\] there, bfloat16\[3\] now"),
         ({"w": jnp.zeros(3), "b": 0}, r"b is absent there, int64\[\] now"),
         ({"v": jnp.zeros(3)}, r"v is absent there, .*; w is float32\[3\] there, absent now"),
+        (
+            {"w": jnp.zeros(3), "a": 0, "b": 0, "c": 0, "d": 0},
+            r"a is absent there, .*; c is absent there, int64\[\] now; and 1 more\)",
+        ),
         ({"w": jax.random.key(0)}, r"w is float32\[3\] there, key<fry>\[\] now"),
     ],
 )

@@ -1,0 +1,71 @@
+"""What a data set is prepared from: all that changes the examples changes where they lie."""
+
+import dataclasses
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxseg.data.file_pairs import FilePairs
+from jaxseg.data.image_files import FilePair
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    files = FilePair(tmp_path / "a.png", tmp_path / "a_mask.png")
+    Image.fromarray(np.full((4, 8, 3), 100, np.uint8)).save(files.image)
+    Image.fromarray(np.eye(4, 8, dtype=np.uint8)).save(files.mask)
+    return FilePairs(
+        name="x",
+        root=tmp_path,
+        pairs={"train": [files], "validation": [files]},
+        labels={0: 0, 1: 1},
+        class_names=("a", "b"),
+        palette=((0, 0, 0), (1, 1, 1)),
+        mean=(0.5,) * 3,
+        std=(0.25,) * 3,
+    )
+
+
+def name(base, size=(4, 4), **changes):
+    return dataclasses.replace(base, **changes).recipe(size).name
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"size": (4, 8)},
+        {"name": "y"},
+        {"pairs": {"train": []}},
+        {"labels": {0: 1, 1: 0}},
+        {"class_names": ("a", "c")},
+        {"colored": True},
+        {"keep_aspect": False},
+        {"edited": True},
+    ],
+)
+def test_what_changes_the_examples_changes_the_name(pairs, changes):
+    assert name(pairs, **changes) != name(pairs)
+
+
+def test_what_only_says_how_they_are_shown_does_not(pairs):
+    shown = {"palette": ((9, 9, 9), (8, 8, 8)), "mean": (0.1,) * 3, "std": (0.1,) * 3}
+    assert name(pairs, **shown) == name(pairs)
+    recipe = dataclasses.replace(pairs, **shown).recipe((4, 4))
+    assert (recipe.info.palette, recipe.info.mean, recipe.info.std) == tuple(shown.values())
+
+
+def test_an_edited_file_of_the_same_size_counts_where_files_are_edited(pairs):
+    before = {edited: name(pairs, edited=edited) for edited in (False, True)}
+    os.utime(pairs.pairs["train"][0].mask, ns=(1, 1))
+    assert name(pairs, edited=False) == before[False]
+    assert name(pairs, edited=True) != before[True]
+
+
+def test_the_examples_are_scaled_evenly_or_stretched(pairs):
+    for keep_aspect in (True, False):
+        recipe = dataclasses.replace(pairs, keep_aspect=keep_aspect).recipe((4, 4))
+        ((image, label),) = recipe.examples("train")
+        assert (label == 255).any() == keep_aspect
+        assert (image == 100).all() != keep_aspect
