@@ -70,10 +70,11 @@ def test_sgd_decays_within_the_momentum_and_adamw_beside_it():
         )
         ours = make_optimizer(config, 10)
         found, wanted, a, b = PARAMS, PARAMS, ours.init(PARAMS), rule.init(PARAMS)
-        for _ in range(3):
-            update, a = ours.update(gradient, a, found)
+        for factor in (1.0, -2.0, 3.0):
+            scaled = jax.tree.map(lambda g: factor * g, gradient)  # noqa: B023  used at once
+            update, a = ours.update(scaled, a, found)
             found = optax.apply_updates(found, update)
-            update, b = rule.update(gradient, b, wanted)
+            update, b = rule.update(scaled, b, wanted)
             wanted = optax.apply_updates(wanted, update)
         for x, y in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
             np.testing.assert_allclose(x, y, rtol=1e-6)
