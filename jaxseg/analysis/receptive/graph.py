@@ -58,14 +58,19 @@ class Graph:
             pixels: axes along which all positions take the same, but each is a pixel of its own.
 
         Raises:
-            ValueError: Two axes of an operand are linked to the same axis of the array.
+            ValueError: Two axes of an operand are linked to the same axis of the array, or no
+                operand is a `Value`.
         """
         kept = [
             Edge(value, tuple(links), frozenset(mixed))
             for value, links in edges
             if isinstance(value, Value)
         ]
-        assert kept
+        if not kept:
+            raise ValueError(
+                "receptive_field: a rule makes an array from constants alone, as a rule is called "
+                "only if some operand depends on the input: pass that operand as an edge."
+            )
         parts = [
             partition.each(n) if axis in pixels else partition.one() for axis, n in enumerate(shape)
         ]
@@ -80,11 +85,13 @@ class Graph:
                 parts[axis] = partition.refine(parts[axis], new)
         fields = []
         for axis, extent in enumerate(self.input_size):
-            seen = [
+            by_edge = [
                 lattice.through_links(edge.value.fields[axis], edge.links, edge.value.shape, shape)
                 for edge in kept
             ]
-            fields.append(functools.reduce(lambda a, b: lattice.union(a, b, shape, extent), seen))
+            fields.append(
+                functools.reduce(lambda a, b: lattice.union(a, b, shape, extent), by_edge)
+            )
         return self._add(shape, kept, parts, fields)
 
     @staticmethod
@@ -93,9 +100,9 @@ class Graph:
         value = edge.value
         return {
             axis: partition.through_link(
-                edge.links[source], value.partitions[source], value.shape[source], shape[axis]
+                link, value.partitions[source], value.shape[source], shape[axis]
             )
-            for axis, source in linked_axes(edge.links).items()
+            for axis, (source, link) in linked_axes(edge.links).items()
         }
 
     def concatenate(self, shape: Sequence[int], operands: Sequence[Operand], axis: int) -> Operand:
@@ -113,14 +120,14 @@ class Graph:
             for a in range(len(shape))
         ]
 
-        def seen(operand: Operand, links: Sequence[Link], input_axis: int) -> Lattice | None:
+        def field_of(operand: Operand, links: Sequence[Link], input_axis: int) -> Lattice | None:
             if isinstance(operand, Constant):
                 return None
             return lattice.through_links(operand.fields[input_axis], links, operand.shape, shape)
 
         fields = [
             lattice.concatenate(
-                [(seen(operand, links, i), operand.shape[axis]) for operand, links in edges],
+                [(field_of(operand, links, i), operand.shape[axis]) for operand, links in edges],
                 axis,
                 shape,
             )
@@ -205,7 +212,7 @@ class Graph:
 
 def repeated_pixels(links: Sequence[Link], shape: Sequence[int]) -> list[int]:
     """Axes along which a broadcast to `shape` repeats pixels: not the batch's nor the features'."""
-    linked = linked_axes(list(links))
+    linked = linked_axes(links)
     return [axis for axis in range(1, len(shape) - 1) if axis not in linked]
 
 

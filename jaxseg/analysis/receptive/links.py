@@ -5,6 +5,7 @@ operand's axis, if there is one, and gives the operand positions that a result p
 """
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,7 +111,10 @@ class Blocks:
     size_in: int
 
 
-Link = Window | Whole | Table | Blocks
+AxisLink = Window | Table | Blocks
+"""A link that names an axis of the result."""
+
+Link = AxisLink | Whole
 
 WHOLE = Whole()
 
@@ -126,6 +130,8 @@ def identities(rank: int) -> list[Link]:
     return [same(axis) for axis in range(rank)]
 
 
-def linked_axes(links: "list[Link] | tuple[Link, ...]") -> dict[int, int]:
-    """The operand's axis that each linked axis of the result moves along."""
-    return {link.axis: axis for axis, link in enumerate(links) if not isinstance(link, Whole)}
+def linked_axes(links: Sequence[Link]) -> dict[int, tuple[int, AxisLink]]:
+    """For each axis of the result that moves along an axis of the operand: that axis, its link."""
+    return {
+        link.axis: (axis, link) for axis, link in enumerate(links) if not isinstance(link, Whole)
+    }

@@ -26,11 +26,11 @@ class Patch:
         origin, box = [], []
         for axis in range(nonzero.ndim):
             others = tuple(a for a in range(nonzero.ndim) if a != axis)
-            seen = np.flatnonzero(np.any(nonzero, axis=others))
-            if not len(seen):
+            (runs,) = np.nonzero(nonzero.any(others))
+            if not len(runs):
                 return None
-            origin.append(self.origin[axis] + int(seen[0]))
-            box.append(slice(int(seen[0]), int(seen[-1]) + 1))
+            origin.append(self.origin[axis] + int(runs[0]))
+            box.append(slice(int(runs[0]), int(runs[-1]) + 1))
         return Patch(tuple(origin), self.values[tuple(box)])
 
     def largest(self) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxseg.analysis.receptive.arrays import Edge, Node, Reshape
-from jaxseg.analysis.receptive.links import Blocks, Link, Table, Whole, Window, linked_axes
+from jaxseg.analysis.receptive.links import AxisLink, Blocks, Table, Whole, Window, linked_axes
 from jaxseg.analysis.receptive.patch import Patch, collect, plus, times, total
 
 
@@ -24,26 +24,26 @@ def _pull_through_links(edge: Edge, node: Node, patch: Patch) -> Patch | None:
     for axis in range(len(node.shape)):
         if axis not in linked and values.shape[axis] > 1:
             values = total(values, axis)
-    for axis, source in linked.items():
+    for axis, (source, link) in linked.items():
         pair = _AxisPair(
             _Axis(node.partitions[axis], node.shape[axis]),
             _Axis(edge.value.partitions[source], edge.value.shape[source]),
         )
-        if pair.is_copied_by(edge.links[source]):
+        if pair.is_copied_by(link):
             continue
-        line = pair.pull(edge.links[source], _Line(origin[axis], values.swapaxes(axis, 0)))
+        line = pair.pull(link, _Line(origin[axis], values.swapaxes(axis, 0)))
         if not len(line.values):
             return None
         origin[axis], values = line.first, line.values.swapaxes(axis, 0)
     # The axes of the value that no axis of the node moves along are seen whole.
     values = values.squeeze(tuple(axis for axis in range(len(node.shape)) if axis not in linked))
-    values = values.transpose(np.argsort([linked[axis] for axis in sorted(linked)]))
+    values = values.transpose(np.argsort([linked[axis][0] for axis in sorted(linked)]))
     for source, link in enumerate(edge.links):
         if isinstance(link, Whole):
             runs = len(edge.value.partitions[source])
             values = np.repeat(np.expand_dims(values, source), runs, source)
     begin = [0] * len(edge.links)
-    for axis, source in linked.items():
+    for axis, (source, _) in linked.items():
         begin[source] = origin[axis]
     return Patch(tuple(begin), values)
 
@@ -142,7 +142,7 @@ class _AxisPair:
     node: _Axis
     operand: _Axis
 
-    def is_copied_by(self, link: Link) -> bool:
+    def is_copied_by(self, link: AxisLink) -> bool:
         """Whether a link leaves the entries as they are."""
         return (
             isinstance(link, Window)
@@ -153,18 +153,17 @@ class _AxisPair:
             and (len(self.node.runs) == 1 or self.node.by_position)
         )
 
-    def pull(self, link: Link, line: _Line) -> _Line:
+    def pull(self, link: AxisLink, line: _Line) -> _Line:
         """The operand's entries that entries of the node see."""
         if isinstance(link, Blocks):
             return self._pull_blocks(link, line)
         if isinstance(link, Window) and link.is_shift:
             return self._pull_shift(link, line)
-        assert isinstance(link, Window | Table)
         if not self.node.by_position and len(self.operand.runs) == 1:
             # All positions see equally many positions of the one run, or all see none.
             pairs = link.pairs(0, self.node.size, self.operand.size)
-            seen = sum(len(rows) for rows, _ in pairs) // self.node.size
-            return _Line(0, times(total(line.values, 0), seen)[: min(seen, 1)])
+            each = sum(len(rows) for rows, _ in pairs) // self.node.size
+            return _Line(0, times(total(line.values, 0), each)[: min(each, 1)])
         line = self.node.to_positions(line)
         return self.operand.to_runs(_pull_pairs(link, line, self.operand.size))
 

@@ -22,17 +22,17 @@ def pull_to_input(graph: Graph, value: Value, patch: Patch) -> tuple[Patch | Non
     largest = 0.0
     _hand_on(pending, value, patch)
     for number in range(max(pending), 0, -1):
-        seen = _take(pending, number)
-        if seen is None:
+        patch_of_node = _take(pending, number)
+        if patch_of_node is None:
             continue
-        largest = max(largest, seen.largest())
+        largest = max(largest, patch_of_node.largest())
         node = graph.nodes[number]
         for edge in node.edges:
-            operand_patch = pull(edge, node, seen)
+            operand_patch = pull(edge, node, patch_of_node)
             if operand_patch is not None:
                 _hand_on(pending, edge.value, operand_patch)
-    seen = _take(pending, 0)
-    return seen, largest if seen is None else max(largest, seen.largest())
+    of_input = _take(pending, 0)
+    return of_input, largest if of_input is None else max(largest, of_input.largest())
 
 
 def _take(pending: dict[int, Patch], number: int) -> Patch | None:

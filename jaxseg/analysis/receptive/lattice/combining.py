@@ -1,5 +1,6 @@
 """The lattice of several operands together: summed, or joined side by side."""
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -62,15 +63,13 @@ def concatenate(
     if longest is not None and length * 2 > shape[axis]:
         return longest
     axes = tuple(sorted({axis, *(a for field in fields for a in field.axes)}))
-    dimension, begin, total = axes.index(axis), 0, None
+    dimension, begin, pieces = axes.index(axis), 0, []
     for field, length in parts:
         if field is not None:
-            part = expand_axis(over_axes(field, axes), dimension, shape[axis])
-            part = _keep_range(part, dimension, begin, begin + length)
-            total = part if total is None else _entrywise_union(total, part, shape)
+            listed = expand_axis(over_axes(field, axes), dimension, shape[axis])
+            pieces.append(_keep_range(listed, dimension, begin, begin + length))
         begin += length
-    assert total is not None  # at least one part sees something
-    return canonical(total)
+    return canonical(functools.reduce(lambda a, b: _entrywise_union(a, b, shape), pieces))
 
 
 def _keep_range(field: Lattice, dimension: int, begin: int, end: int) -> Lattice:

@@ -55,8 +55,8 @@ def _through_window(link: Window, bounds: Intervals, jump: int | None, size: int
     for tap in range(link.taps):
         spread_position = position * link.step + (tap * link.dilation - link.low)
         operand = spread_position // link.spread
-        seen = bounds.map(lambda a, p=operand: a[p % phases]).shift(operand // phases * jump)
-        by_tap.append(seen.keep(spread_position == operand * link.spread))
+        taken = bounds.map(lambda a, p=operand: a[p % phases]).shift(operand // phases * jump)
+        by_tap.append(taken.keep(spread_position == operand * link.spread))
     return hull_of(by_tap).normalize(), jump * (period * link.step // spread_phases)
 
 
@@ -128,8 +128,8 @@ def _as_repeated_rows(link: Table, bounds: Intervals, jump: int, result: int):
     times = phases // math.gcd(phases, columns)
     row = np.arange(rows * times)
     operand = column[row % rows] + row // rows * columns
-    seen = bounds.map(lambda a: a[operand % phases]).shift(operand // phases * jump)
-    return seen.keep(column[row % rows] >= 0).normalize(), columns * times // phases * jump
+    taken = bounds.map(lambda a: a[operand % phases]).shift(operand // phases * jump)
+    return taken.keep(column[row % rows] >= 0).normalize(), columns * times // phases * jump
 
 
 def _row_period(column: np.ndarray) -> tuple[int, int] | None:
