@@ -103,7 +103,8 @@ def theory(arm: dict[str, Any], blocks: int, side: int) -> tuple[np.ndarray, np.
     """What a wide net's gradient is by length at initialisation, relative to length 0, as logs.
 
     Without norm each branch multiplies the gradient's norm by its scale, and the border takes its
-    share, by `mean_field.tap_average`; with batch norm see `mean_field.batch_norm_residual`.
+    share, by `mean_field.tap_average`; with batch norm see
+    `mean_field.batch_norm_residual_gradient_norms`.
 
     Args:
         arm: the net, of `paths_config.ARMS`.

@@ -243,7 +243,7 @@ def _effective_figures(config: Config, found: Sequence[Effective]) -> dict[str, 
         "effective": plots.effective_field(
             [np.asarray(e.field.energy[0]) for e in shown],
             [e.window for e in shown],
-            [np.asarray(e.field.centre[0]) for e in shown],
+            [np.asarray(e.field.center[0]) for e in shown],
             [np.asarray(e.field.width[0]) for e in shown],
             labels=[f"{e.kind}, {e.depth} layers" for e in shown],
             title=f"Where the gradient of one output pixel lies ({nets})",

@@ -252,7 +252,7 @@ reach = {
 plots.effective_field(
     [np.asarray(field.energy[0]) for field in found.values()],
     [(reach[depth], reach[depth]) for depth in found],
-    [field.centre[0] for field in found.values()],
+    [field.center[0] for field in found.values()],
     [field.width[0] for field in found.values()],
     labels=[f"{depth} layers" for depth in found],
     title="where an output pixel of random ReLU nets looks",

@@ -125,10 +125,12 @@ ARMS = {
 if SMALL:
     ARMS = {"residual": ARMS["residual"]}
 THEORY = {
-    "plain": lambda: mean_field.he_relu(BLOCKS, (SIDE, SIDE)),
-    "plain_norm": lambda: mean_field.batch_norm_plain(BLOCKS),
-    "residual": lambda: mean_field.he_relu(BLOCKS, (SIDE, SIDE), branch_scale=BLOCKS**-0.5),
-    "residual_norm": lambda: mean_field.batch_norm_residual(BLOCKS),
+    "plain": lambda: mean_field.he_relu_gradient_norms(BLOCKS, (SIDE, SIDE)),
+    "plain_norm": lambda: mean_field.batch_norm_plain_gradient_norms(BLOCKS),
+    "residual": lambda: mean_field.he_relu_gradient_norms(
+        BLOCKS, (SIDE, SIDE), branch_scale=BLOCKS**-0.5
+    ),
+    "residual_norm": lambda: mean_field.batch_norm_residual_gradient_norms(BLOCKS),
 }
 images = jax.random.normal(jax.random.key(0), (8, SIDE, SIDE, 1))
 

@@ -1,4 +1,4 @@
-"""Studies of nets as functions: gradients, the theory of their size, and what is seen."""
+"""Analyses of nets as functions: what they see, and what happens to signals and gradients."""
 
 from jaxseg.analysis import finite_width, mean_field, shattering
 from jaxseg.analysis._hybrid_dilation import HybridDilation, hybrid_dilation
@@ -8,7 +8,7 @@ from jaxseg.analysis.curvature import hessian_eigenvalues, hessian_vector_produc
 from jaxseg.analysis.effective_field import EffectiveField, effective_receptive_field
 from jaxseg.analysis.gradients import StackNorms, leading_norms, stack_gradient_norms
 from jaxseg.analysis.gridding import axis_spectrum, gridding_energy
-from jaxseg.analysis.landscape import filter_normalised_direction, loss_surface, surface_curvatures
+from jaxseg.analysis.landscape import filter_normalized_direction, loss_surface, surface_curvatures
 from jaxseg.analysis.noise_scale import NoiseScale, gradient_noise_scale
 from jaxseg.analysis.paths import (
     PathGradients,
@@ -44,7 +44,7 @@ __all__ = [
     "checkerboard_energy",
     "cosine_matrix",
     "effective_receptive_field",
-    "filter_normalised_direction",
+    "filter_normalized_direction",
     "finite_width",
     "forward_signal",
     "gradient_cosines",

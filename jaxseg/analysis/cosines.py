@@ -1,4 +1,4 @@
-"""How examples, or gradients, lie to each other: cosines of rows."""
+"""Cosines between examples, or between their gradients."""
 
 from typing import Any
 
@@ -9,42 +9,63 @@ from jaxtyping import Array, Float
 from jaxseg.analysis.gradients import leading_norms
 
 
-def rows_of(x: jax.Array) -> Float[Array, "examples size"]:
-    """An example a row, in float32."""
+def flatten_examples(x: jax.Array) -> Float[Array, "examples size"]:
+    """One row for each example, in float32.
+
+    Args:
+        x: Array whose leading axis counts examples.
+    """
     return x.reshape(len(x), -1).astype(jnp.float32)
 
 
 def mean_cosine(units: Float[Array, "examples size"]) -> Float[Array, ""]:
     """Mean cosine over all pairs of different examples.
 
+    Args:
+        units: Rows of norm 1, one for each example.
+
     Raises:
-        ValueError: there is no pair.
+        ValueError: There are fewer than two examples.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxseg.analysis import mean_cosine
+        >>> float(mean_cosine(jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])))
+        -0.3333333432674408
     """
     examples = len(units)
     if examples < 2:
         raise ValueError(
             f"mean_cosine: {examples} example has no pair: give two or more, or compare=None."
         )
-    among_all = jnp.sum(jnp.sum(units, axis=0) ** 2)
-    return (among_all - jnp.sum(units**2)) / (examples * (examples - 1))
+    all_pairs = jnp.sum(jnp.sum(units, axis=0) ** 2)
+    return (all_pairs - jnp.sum(units**2)) / (examples * (examples - 1))
 
 
 def cosine_matrix(units: Float[Array, "examples size"]) -> Float[Array, "examples examples"]:
-    """Cosine of every example with every other."""
+    """Cosine between each two examples.
+
+    Args:
+        units: Rows of norm 1, one for each example.
+    """
     return units @ units.T
 
 
 def autocorrelation(
     units: Float[Array, "examples size"], *, lags: tuple[int, ...] = (1,)
 ) -> Float[Array, "lags"]:
-    """Mean cosine of examples so many places apart, for inputs that lie along a line.
+    """Mean cosine between examples that are a lag apart, for inputs that lie along a line.
 
-    The gradient of a shallow net along such a line is like brown noise, correlated over long
-    distances; that of a deep plain one is like white noise (Balduzzi et al. 2017,
+    Along such a line the gradient of a shallow net is like brown noise, correlated over long
+    distances, and that of a deep plain net like white noise (Balduzzi et al. 2017,
     arXiv:1702.08591). Give `functools.partial(autocorrelation, lags=...)` as `compare`.
 
+    Args:
+        units: Rows of norm 1, one for each example, in the order of the line.
+        lags: Distances between examples, in places along the line.
+
     Raises:
-        ValueError: a lag below 0, or one that no two examples have.
+        ValueError: A lag is negative, or no two examples are that far apart.
     """
     if not all(0 <= lag < len(units) for lag in lags):
         raise ValueError(
@@ -56,16 +77,24 @@ def autocorrelation(
 
 
 def gradient_cosines(gradients: Any) -> Float[Array, "n n"]:
-    """Cosine between the gradients of n examples, or of n seeds.
+    """Cosines between the gradients of n examples, or of n seeds.
 
     Args:
-        gradients: a pytree whose leaves have a leading axis of n: what `per_example_gradients`
-            returns, or `vmap` of a gradient over seeds. Of a stack, `vmap` this over the layers.
+        gradients: Pytree whose leaves have a leading axis of n, as `per_example_gradients` returns
+            it, or `jax.vmap` of a gradient over seeds. For a stack, `jax.vmap` over the layers.
 
     Returns:
-        the cosines over all leaves together; 0 with a gradient that vanishes.
+        Cosines over all leaves together; 0 with a gradient that vanishes.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxseg.analysis import gradient_cosines
+        >>> gradients = {"w": jnp.array([[3e-30], [1.0]]), "b": jnp.array([4e-30, 0.0])}
+        >>> gradient_cosines(gradients).round(3)
+        Array([[1. , 0.6],
+               [0.6, 1. ]], dtype=float32)
     """
     norms = leading_norms(gradients)
     divisor = jnp.where(norms > 0, norms, 1)
-    rows = [rows_of(leaf) / divisor[:, None] for leaf in jax.tree.leaves(gradients)]
+    rows = [flatten_examples(leaf) / divisor[:, None] for leaf in jax.tree.leaves(gradients)]
     return sum(row @ row.T for row in rows)  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""The Hessian of a loss without ever writing it down."""
+"""The Hessian of a loss, by its products with vectors alone."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,15 +10,26 @@ from jax.flatten_util import ravel_pytree
 
 
 def hessian_vector_product(loss: Callable[[Any], jax.Array], params: Any, direction: Any) -> Any:
-    """H v, by differentiating the gradient along v (Pearlmutter 1994): two gradients' time.
+    """The product H v of a loss's Hessian with a vector, in the time of about two gradients.
+
+    The gradient is differentiated along v (Pearlmutter 1994, "Fast Exact Multiplication by the
+    Hessian").
 
     Args:
         loss: `loss(params)`, a scalar.
-        params: a pytree of real floating arrays.
-        direction: likewise, of the same shapes.
+        params: Pytree of real floating arrays.
+        direction: v, a pytree like `params`.
 
     Returns:
-        a pytree like `params`.
+        H v, a pytree like `params`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxseg.analysis import hessian_vector_product
+        >>> loss = lambda p: p["a"] ** 2 * p["b"]  # H = [[2 b, 2 a], [2 a, 0]]
+        >>> params, direction = {"a": 3.0, "b": 5.0}, {"a": 1.0, "b": 0.0}
+        >>> {k: float(v) for k, v in hessian_vector_product(loss, params, direction).items()}
+        {'a': 10.0, 'b': 6.0}
     """
     return jax.jvp(jax.grad(loss), (params,), (direction,))[1]
 
@@ -26,24 +37,31 @@ def hessian_vector_product(loss: Callable[[Any], jax.Array], params: Any, direct
 def hessian_eigenvalues(
     loss: Callable[[Any], jax.Array], params: Any, *, key: jax.Array, steps: int = 20
 ) -> np.ndarray:
-    """Ritz values of the Hessian after so many steps of Lanczos, ascending.
+    """Ritz values of a loss's Hessian after some steps of the Lanczos algorithm.
 
-    The outermost ones converge first: the last to the largest eigenvalue, the first to the least.
-    Every new vector is made orthogonal to all before it, which keeps `steps` vectors like `params`
-    and lets no eigenvalue appear twice.
+    The outermost values converge first: the last one to the largest eigenvalue, the first one to
+    the smallest. Each new vector is made orthogonal to all before it. That keeps `steps` vectors
+    of the size of `params`, and no eigenvalue appears twice.
 
     Args:
         loss: `loss(params)`, a scalar.
-        params: a pytree of real floating arrays, all of one dtype.
-        key: JAX PRNG key of the first vector.
-        steps: products with the Hessian, at most the number of parameters.
+        params: Pytree of real floating arrays, all of one dtype.
+        key: PRNG key that draws the first vector.
+        steps: Number of products with the Hessian, at most the number of parameters.
 
     Returns:
-        up to `steps` numbers, float64; fewer where the vectors span all that the Hessian reaches;
-        NaN alone where a product is not finite.
+        Up to `steps` numbers, ascending, float64; fewer if the vectors span all that the Hessian
+        reaches from the first one; a single NaN if a product is not finite.
 
     Raises:
-        ValueError: `steps` out of range.
+        ValueError: `steps` is below 1 or above the number of parameters.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from jaxseg.analysis import hessian_eigenvalues
+        >>> loss = lambda w: 0.5 * jnp.sum(jnp.array([1.0, 4.0, 9.0]) * w**2)
+        >>> hessian_eigenvalues(loss, jnp.ones(3), key=jax.random.key(0), steps=3).round(3)
+        array([1., 4., 9.])
     """
     flat, unravel = ravel_pytree(params)
     if not 1 <= steps <= flat.size:
@@ -58,20 +76,22 @@ def hessian_eigenvalues(
 def ritz_values(
     product: Callable[[jax.Array], jax.Array], start: jax.Array, *, steps: int
 ) -> np.ndarray:
-    """As `hessian_eigenvalues`, of any symmetric matrix that is given by its products.
+    """Ritz values of a symmetric matrix that is given by its products with vectors.
 
-    For Hessians of one loss at many places: compile `(params, v) -> H v` once, not once a place.
+    For the Hessians of one loss at many places, compile `(params, v) -> H v` once rather than once
+    for each place. `hessian_eigenvalues` describes the algorithm.
 
     Args:
-        product: M v of v; both of one shape (n,).
-        start: the first vector, a random one.
-        steps: how many products, at most n.
+        product: Function that maps v, of shape (n,), to M v.
+        start: First vector, of shape (n,); a random one has a share in every eigenvector.
+        steps: Number of products, at most n.
 
     Returns:
-        see `hessian_eigenvalues`.
+        Up to `steps` numbers, ascending, float64; fewer if the vectors span all that the matrix
+        reaches from `start`; a single NaN if a product is not finite.
 
     Raises:
-        ValueError: `steps` out of range; `start` is no vector.
+        ValueError: `steps` is below 1 or above n; `start` is not a vector.
     """
     if start.ndim != 1 or not 1 <= steps <= start.size:
         raise ValueError(
@@ -79,22 +99,19 @@ def ritz_values(
             f"{start.shape}."
         )
     vector = np.asarray(start, np.float64)
-    basis, diagonal, beside = [vector / np.linalg.norm(vector)], [], []
+    basis, diagonal, off_diagonal = [vector / np.linalg.norm(vector)], [], []
     for _ in range(steps):
-        found = np.asarray(product(jnp.asarray(basis[-1], start.dtype)), np.float64)
-        if not np.all(np.isfinite(found)):
+        image = np.asarray(product(jnp.asarray(basis[-1], start.dtype)), np.float64)
+        if not np.all(np.isfinite(image)):
             return np.array([np.nan])
-        diagonal.append(basis[-1] @ found)
-        known = np.stack(basis)
-        for _ in range(2):  # once leaves what rounding makes of it
-            found = found - known.T @ (known @ found)
-        length = np.linalg.norm(found)
+        diagonal.append(basis[-1] @ image)
+        rows = np.stack(basis)
+        for _ in range(2):  # once would leave what rounding makes of it
+            image = image - rows.T @ (rows @ image)
+        length = np.linalg.norm(image)
         if length <= 1e-6 * max(1e-30, max(map(abs, diagonal))):
             break
-        beside.append(length)
-        basis.append(found / length)
-    size = len(diagonal)
-    tridiagonal = (
-        np.diag(diagonal) + np.diag(beside[: size - 1], 1) + np.diag(beside[: size - 1], -1)
-    )
-    return np.linalg.eigvalsh(tridiagonal)
+        off_diagonal.append(length)
+        basis.append(image / length)
+    beside = off_diagonal[: len(diagonal) - 1]
+    return np.linalg.eigvalsh(np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1))

@@ -1,4 +1,4 @@
-"""How much the gradients of single examples scatter about their mean."""
+"""The gradient noise scale: how far the gradients of single examples scatter about their mean."""
 
 from typing import Any, NamedTuple
 
@@ -11,13 +11,14 @@ from jaxseg.analysis.per_example import Loss, layer_gradient_norms
 
 
 class NoiseScale(NamedTuple):
-    """What n examples say of the gradients' distribution.
+    """What n examples tell about the distribution of their gradients.
 
     Attributes:
-        scale: examples; a batch far below it is mostly noise, one far above it is wasteful. `inf`
-            where the estimate of the squared mean is not above 0: n was too small to see it.
-        variance: trace of the covariance of one example's gradient.
-        squared_mean: squared norm of the expected gradient.
+        scale: Noise scale, a number of examples. A batch far below it is mostly noise, one far
+            above it is wasteful. Infinite if the estimate of the squared mean is not positive,
+            as n was then too small to see it.
+        variance: Trace of the covariance of one example's gradient.
+        squared_mean: Squared norm of the expected gradient.
     """
 
     scale: Float[Array, ""]
@@ -28,7 +29,7 @@ class NoiseScale(NamedTuple):
 def gradient_noise_scale(
     loss: Loss, params: Any, batch: Any, *, batch_size: int | None = 4, mesh: Mesh | None = None
 ) -> NoiseScale:
-    r"""The simple noise scale of McCandlish et al. 2018 (arXiv:1812.06162).
+    r"""The simple noise scale of a loss.
 
     .. math:: B = \frac{\operatorname{tr}\Sigma}{|G|^2}, \quad
               \operatorname{tr}\Sigma = \frac{n}{n - 1}
@@ -36,17 +37,35 @@ def gradient_noise_scale(
               |G|^2 = |\bar g|^2 - \frac{\operatorname{tr}\Sigma}{n}
 
     with :math:`g_i` the gradient of example i and :math:`\bar g` their mean. Both parts are
-    unbiased; their ratio is so for large n.
+    unbiased; their ratio is unbiased for large n.
 
     Args:
-        loss: `loss(params, example)`, as in `per_example_gradients`, like the other arguments.
-        params: see `loss`.
-        batch: see `loss`; two examples or more.
-        batch_size: see `loss`.
-        mesh: see `loss`.
+        loss: `loss(params, example)`, a real scalar. An example is `batch` without its leading
+            axis.
+        params: Pytree of real floating arrays to differentiate with respect to.
+        batch: Pytree whose leaves share a leading axis of two examples or more.
+        batch_size: Most examples at a time on each device; None for all.
+        mesh: Mesh among all of whose devices the examples are shared out; None to leave them where
+            they lie.
+
+    Returns:
+        A `NoiseScale`.
 
     Raises:
-        ValueError: as `per_example_gradients`, or fewer than two examples.
+        ValueError: There are fewer than two examples; the leaves of `batch` have no common leading
+            axis, or one that the mesh does not divide; `params` has no leaves, or leaves that are
+            not real floating; `batch_size` is below 1; the loss is not a real scalar.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxseg.analysis import gradient_noise_scale
+        >>> loss = lambda w, x: w * x  # the gradients are the examples themselves
+        >>> noise = gradient_noise_scale(loss, jnp.float32(0), jnp.array([1.0, 2.0, 3.0]))
+        >>> [round(float(n), 4) for n in noise]  # variance 1; 2**2 - 1 / 3
+        [0.2727, 1.0, 3.6667]
+
+    Source:
+        McCandlish et al. 2018, "An Empirical Model of Large-Batch Training", arXiv:1812.06162.
     """
     norms = layer_gradient_norms(loss, params, batch, batch_size=batch_size, mesh=mesh)
     squares = sum(norm**2 for norm in jax.tree.leaves(norms))
@@ -59,6 +78,7 @@ def gradient_noise_scale(
 
     mean = sum(jnp.sum(jnp.square(g)) for g in jax.tree.leaves(jax.grad(mean_loss)(params)))
     variance = (jnp.mean(squares) - mean) * (n / (n - 1))  # type: ignore[arg-type]
-    signal = mean - variance / n
-    scale = jnp.where(signal > 0, variance / jnp.where(signal > 0, signal, 1), jnp.inf)
-    return NoiseScale(scale, variance, signal)
+    squared_mean = mean - variance / n
+    positive = squared_mean > 0
+    scale = jnp.where(positive, variance / jnp.where(positive, squared_mean, 1), jnp.inf)
+    return NoiseScale(scale, variance, squared_mean)

@@ -1,9 +1,9 @@
-"""What a stack of layers does to activations and gradients, layer by layer, in logs.
+"""Activations and gradients of a stack of layers, layer by layer, as logarithms.
 
-Forward and backward are one `lax.scan` each, for any `layer(params, x) -> x`. Deep random nets
-leave the range of float32 soon: a He-initialised residual net doubles its variance at each layer.
+Forward and backward pass are one `lax.scan` each, for any `layer(params, x) -> x`. Deep random nets
+leave the range of float32 soon: a He-initialized residual net doubles its variance at each layer.
 So the gradient is brought back to a norm between 1/2 and 1 after every layer, by a power of two
-that is carried as an integer: a vector-Jacobian product is linear, and nothing is rounded.
+that is carried as an integer. A vector-Jacobian product is linear, so nothing is rounded.
 """
 
 import math
@@ -16,13 +16,13 @@ from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int
 
-from jaxseg.analysis.cosines import mean_cosine, rows_of
+from jaxseg.analysis.cosines import flatten_examples, mean_cosine
 from jaxseg.numerics import safe_norm
 
 Layer = Callable[[Any, jax.Array], jax.Array]
-"""(params of one layer, x) -> x of the same shape."""
+"""`layer(params, x)`, which keeps the shape of x."""
 Compare = Callable[[Float[Array, "examples size"]], Any]
-"""Rows of norm 1, an example each -> what is kept of how they lie to each other."""
+"""`compare(units)`, of rows of norm 1, one for each example; any pytree of arrays."""
 Result = TypeVar("Result")
 
 
@@ -30,12 +30,12 @@ class ForwardSignal(NamedTuple):
     """The activations x_0 ... x_L of a stack of L layers.
 
     Attributes:
-        output: x_L; with `homogeneous`, up to a power of two.
-        inputs: x_0 ... x_{L-1}, likewise: what `backward_signal` wants.
-        log_variances: ln of the mean square of each example's x_l.
-        similarity: what `compare` made of each x_l, a leading axis of L + 1.
-        branch_fractions: |x_{l+1} - x_l|^2 / |x_{l+1}|^2 over all examples: behind an identity
-            shortcut the share of the variance that the branch has added, for a branch that is
+        output: x_L, with `homogeneous` up to a power of two.
+        inputs: x_0 ... x_{L-1}, likewise, as `backward_signal` takes them.
+        log_variances: Natural logarithm of the mean square of each example's x_l.
+        similarity: Result of `compare` for each x_l, with a leading axis of L + 1; None without it.
+        branch_fractions: |x_{l+1} - x_l|^2 / |x_{l+1}|^2 over all examples. Behind an identity
+            shortcut this is the share of the variance that the branch has added, if the branch is
             uncorrelated with its input.
     """
 
@@ -50,8 +50,9 @@ class BackwardSignal(NamedTuple):
     """The gradients dE/dx_0 ... dE/dx_L.
 
     Attributes:
-        log_norms: ln of the Euclidean norm of each example's part of dE/dx_l.
-        similarity: what `compare` made of each dE/dx_l, a leading axis of L + 1.
+        log_norms: Natural logarithm of the Euclidean norm of each example's part of dE/dx_l.
+        similarity: Result of `compare` for each dE/dx_l, with a leading axis of L + 1; None without
+            it.
     """
 
     log_norms: Float[Array, "layers+1 examples"]
@@ -71,22 +72,33 @@ def forward_signal(
 ) -> ForwardSignal:
     """Run a stack and measure its activations.
 
-    A pure function of arrays: `vmap` it over seeds, or take `over_seeds`, which also draws them in
-    chunks and shares them out among devices.
+    This is a pure function of arrays: `vmap` it over seeds, or use `over_seeds`, which draws them
+    in chunks and shares them out among devices.
 
     Args:
-        layer: one layer; a residual one adds its input itself.
-        params: the layers' parameters, a pytree whose leaves have a leading axis of layers.
-        x: the inputs of all examples at once, so that a layer may normalise over them.
-        homogeneous: say that layer(params, a x) = a layer(params, x) for all a > 0: nets of ReLU
-            without norm and bias. Activations are then rescaled like gradients, and any depth can
-            be measured; other layers' are taken as they come.
-        compare: how the examples of one x_l are compared: `mean_cosine`, `cosine_matrix`,
-            `functools.partial(autocorrelation, lags=...)`, a function of yours; None: not at all.
+        layer: `layer(params, x)`, one layer; a residual one adds its input itself.
+        params: Parameters of the layers, a pytree whose leaves have a leading axis of layers.
+        x: Inputs of all examples together, so that a layer may normalize over them.
+        homogeneous: Whether layer(params, a x) = a layer(params, x) for all a > 0, as in nets of
+            ReLU without norm and bias. Activations are then rescaled like gradients, and any depth
+            can be measured. Those of other layers are taken as they are.
+        compare: Comparison of the examples of one x_l: `mean_cosine`, `cosine_matrix`,
+            `functools.partial(autocorrelation, lags=...)` or another function of rows of norm 1;
+            None for no comparison.
+
+    Returns:
+        A `ForwardSignal`.
 
     Raises:
-        ValueError: no example or no feature; leaves of `params` without a common leading axis, or
-            a layer that does not keep the shape and dtype of x.
+        ValueError: `x` has no example or no feature; the leaves of `params` have no common leading
+            axis; a layer does not keep the shape and dtype of x.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxseg.analysis import forward_signal
+        >>> signal = forward_signal(lambda w, x: w * x, jnp.array([2.0, 3.0]), jnp.eye(2))
+        >>> [round(float(n), 3) for n in jnp.exp(signal.log_variances[:, 0])]
+        [0.5, 2.0, 18.0]
     """
     _check(layer, params, x)
 
@@ -95,14 +107,14 @@ def forward_signal(
         y = layer(params, x)
         fraction = (safe_norm(y - x) / safe_norm(y)) ** 2
         if homogeneous:
-            y, shift = _rescaled(y)
+            y, shift = _rescale(y)
             exponent = exponent + shift
-        return (y, exponent), (x, *_measured(y, exponent, compare), fraction)
+        return (y, exponent), (x, *_measure(y, exponent, compare), fraction)
 
-    first, exponent = _rescaled(x) if homogeneous else (x, jnp.zeros((), jnp.int32))
-    at_input = _measured(first, exponent, compare)
+    first, exponent = _rescale(x) if homogeneous else (x, jnp.zeros((), jnp.int32))
+    at_input = _measure(first, exponent, compare)
     (output, _), (inputs, logs, similarity, fractions) = lax.scan(step, (first, exponent), params)
-    logs, similarity = _joined(at_input, (logs, similarity))
+    logs, similarity = _concatenate(at_input, (logs, similarity))
     size = math.prod(x.shape[1:])
     return ForwardSignal(output, inputs, 2 * logs - math.log(size), similarity, fractions)
 
@@ -117,20 +129,37 @@ def backward_signal(
 ) -> BackwardSignal:
     """Carry a gradient back through a stack and measure it at every layer.
 
-    Only dE/dx_l is formed, never a gradient of parameters. Examples that a layer couples (batch
-    norm over the batch's own statistics) are differentiated as coupled: the gradient at an example
-    is then that of the loss of all. `lax.stop_gradient` on the statistics gives each example's own.
+    Only dE/dx_l is formed, never a gradient of parameters. Examples that a layer couples, as batch
+    norm over the statistics of the batch does, are differentiated as coupled: the gradient at an
+    example is then that of the loss of all. `lax.stop_gradient` on the statistics gives each
+    example's own.
 
     Args:
-        layer: as in `forward_signal`.
-        params: as in `forward_signal`.
+        layer: `layer(params, x)`, one layer; a residual one adds its input itself.
+        params: Parameters of the layers, a pytree whose leaves have a leading axis of layers.
         inputs: x_0 ... x_{L-1}, from `forward_signal` or `nn.Stack.trace`.
-        cotangent: dE/dx_L, of any size; the same for all examples to ask for the correlation of
-            one function's gradients at different inputs.
-        compare: as in `forward_signal`, of the gradients.
+        cotangent: dE/dx_L, of any size. Give all examples the same one to compare the gradients of
+            one function at different inputs.
+        compare: Comparison of the gradients of the examples at one x_l, as in `forward_signal`;
+            None for no comparison.
+
+    Returns:
+        A `BackwardSignal`.
 
     Raises:
-        ValueError: as `forward_signal`, or `inputs` and `cotangent` that do not fit each other.
+        ValueError: `inputs` and `cotangent` do not fit each other; there is no example or no
+            feature; the leaves of `params` have no common leading axis; a layer does not keep the
+            shape and dtype of x.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxseg.analysis import backward_signal, forward_signal
+        >>> layer, weights, x = lambda w, x: w * x, jnp.array([2.0, 3.0]), jnp.eye(2)
+        >>> inputs = forward_signal(layer, weights, x).inputs
+        >>> signal = backward_signal(layer, weights, inputs, jnp.ones((2, 2)) * 1e30)
+        >>> growth = signal.log_norms[:, 0] - signal.log_norms[-1, 0]
+        >>> [round(float(n), 3) for n in growth]  # ln 6, ln 3, 0
+        [1.792, 1.099, 0.0]
     """
     if inputs.shape[1:] != cotangent.shape:
         raise ValueError(
@@ -143,14 +172,14 @@ def backward_signal(
         g, exponent = carry
         params, x = given
         _, pull = jax.vjp(lambda x: layer(params, x), x)
-        g, shift = _rescaled(pull(g)[0])
+        g, shift = _rescale(pull(g)[0])
         exponent = exponent + shift
-        return (g, exponent), _measured(g, exponent, compare)
+        return (g, exponent), _measure(g, exponent, compare)
 
-    start = _rescaled(cotangent)
-    at_output = _measured(*start, compare)
+    start = _rescale(cotangent)
+    at_output = _measure(*start, compare)
     _, measured = lax.scan(step, start, (params, inputs), reverse=True)
-    return BackwardSignal(*_joined(measured, at_output))
+    return BackwardSignal(*_concatenate(measured, at_output))
 
 
 def over_seeds(
@@ -160,24 +189,31 @@ def over_seeds(
     batch_size: int | None = 4,
     mesh: Mesh | None = None,
 ) -> Result:
-    """`measure(key)` of every key, a few at a time, under one `jit`.
+    """Call `measure(key)` on every key, a few at a time, under one `jit`.
 
-    What a measurement draws, it draws from its own key, and gives back when it is done: 256 nets
+    A measurement draws what it needs from its own key and gives it back when it is done: 256 nets
     of 64 layers of 256 x 256 weights are 4 GB, four of them 64 MB.
 
     Args:
-        measure: one seed's, to a pytree of arrays.
+        measure: Function of one seed's key that returns a pytree of arrays.
         keys: (seeds,) PRNG keys; or what was drawn already, a pytree of arrays with a leading axis
             of seeds.
-        batch_size: seeds at once on each device, by `vmap`; None: all.
-        mesh: share the seeds out among all of its devices.
+        batch_size: Most seeds at a time on each device, by `vmap`; None for all.
+        mesh: Mesh among all of whose devices the seeds are shared out; None for one device.
 
     Returns:
-        the pytree of `measure`, its leaves with a leading axis of seeds. Each call traces
-        `measure` anew: `jit` what is called often.
+        The pytree of `measure`, its leaves with a leading axis of seeds. Each call traces `measure`
+        anew: compile what is called often with `jit`.
 
     Raises:
-        ValueError: seeds that do not divide by the devices, or `batch_size` < 1.
+        ValueError: The devices do not divide the seeds, or `batch_size` is below 1.
+
+    Example:
+        >>> import jax
+        >>> from jaxseg.analysis import over_seeds
+        >>> keys = jax.random.split(jax.random.key(0), 8)
+        >>> over_seeds(lambda key: {"x": jax.random.normal(key, (3,))}, keys)["x"].shape
+        (8, 3)
     """
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size={batch_size} must be at least 1, or None for all at once.")
@@ -189,37 +225,40 @@ def over_seeds(
             f"multiple of {devices}."
         )
 
-    def share(keys):
+    def of_shard(keys):
         if batch_size is None or batch_size * devices >= seeds:
             return jax.vmap(measure)(keys)
         return lax.map(measure, keys, batch_size=None if batch_size == 1 else batch_size)
 
     if mesh is None:
-        return jax.jit(share)(keys)
+        return jax.jit(of_shard)(keys)
     split = PartitionSpec(mesh.axis_names)
     # Unchecked: a measurement may start a scan from zeros, which the check takes for a carry that
     # begins to vary. Nothing is differentiated across devices.
-    shared_out = jax.shard_map(share, mesh=mesh, in_specs=split, out_specs=split, check_vma=False)
-    return jax.jit(shared_out)(keys)
+    sharded = jax.shard_map(of_shard, mesh=mesh, in_specs=split, out_specs=split, check_vma=False)
+    return jax.jit(sharded)(keys)
 
 
 # --- parts ---------------------------------------------------------------------------------------
 
 
-def _rescaled(x: jax.Array) -> tuple[jax.Array, Int[Array, ""]]:
-    """An array over a power of two, of norm 1/2 to 1, and the exponent; not finite or 0: as is."""
+def _rescale(x: jax.Array) -> tuple[jax.Array, Int[Array, ""]]:
+    """The array divided by a power of two, so that its norm is from 1/2 to 1, and the exponent.
+
+    An array of zeros, or one that is not finite, stays as it is.
+    """
     exponent = jnp.frexp(safe_norm(x))[1]
-    # In two steps: the inverse of the largest float32 is not one.
+    # In two steps, as the inverse of the largest float32 is not a float32.
     half = exponent // 2
     one = jnp.ones((), x.dtype)
     return x * jnp.ldexp(one, -half) * jnp.ldexp(one, half - exponent), exponent
 
 
-def _measured(
+def _measure(
     x: jax.Array, exponent: Int[Array, ""], compare: Compare | None
 ) -> tuple[Float[Array, "examples"], Any]:
-    """Logs of the norms of the examples of x 2^exponent, and how they compare."""
-    rows = rows_of(x)
+    """Log norm of each example of x * 2**exponent, and the comparison of their directions."""
+    rows = flatten_examples(x)
     norms = jax.vmap(safe_norm)(rows)
     logs = jnp.log(norms) + exponent.astype(jnp.float32) * math.log(2)
     if compare is None:
@@ -227,36 +266,36 @@ def _measured(
     return logs, compare(rows / jnp.where(norms > 0, norms, 1)[:, None])
 
 
-def _joined(first: Any, rest: Any) -> Any:
-    """One layer's measurements and those of a stack of layers, in that order or the other."""
+def _concatenate(first: Any, rest: Any) -> Any:
+    """Join the measurements of one layer and those of a stack of layers, in either order."""
 
-    def join(a, b):
+    def concatenate(a, b):
         a, b = (a[None], b) if a.ndim < b.ndim else (a, b[None])
         return jnp.concatenate([a, b])
 
-    return jax.tree.map(join, first, rest)
+    return jax.tree.map(concatenate, first, rest)
 
 
 def _check(layer: Layer, params: Any, x: jax.Array, layers: int | None = None) -> None:
     if x.ndim < 1 or x.size == 0:
         raise ValueError(
-            f"x {x.shape} must be (examples, ...) and hold a number or more: there is nothing to "
-            "measure."
+            f"x has shape {x.shape}, but must be (examples, ...) and hold a number or more: give "
+            "at least one example with one feature."
         )
     shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(params)]
     lengths = {shape[:1] for shape in shapes} | ({(layers,)} if layers is not None else set())
     if not shapes or () in lengths or len(lengths) > 1:
-        wanted = "" if layers is None else f" of {layers}, like the inputs"
+        length = "" if layers is None else f" of {layers}, like the inputs"
         raise ValueError(
-            f"The leaves of params must share a leading axis of layers{wanted}, but their shapes "
+            f"The leaves of params must share a leading axis of layers{length}, but their shapes "
             f"are {shapes}: stack the layers' parameters."
         )
-    shape = lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype)  # noqa: E731
-    found = jax.eval_shape(
-        layer, jax.tree.map(shape, params), jax.ShapeDtypeStruct(x.shape, x.dtype)
+    of_one_layer = lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype)  # noqa: E731
+    output = jax.eval_shape(
+        layer, jax.tree.map(of_one_layer, params), jax.ShapeDtypeStruct(x.shape, x.dtype)
     )
-    if (found.shape, found.dtype) != (x.shape, x.dtype):
+    if (output.shape, output.dtype) != (x.shape, x.dtype):
         raise ValueError(
-            f"A layer must keep the shape and dtype of its input, but makes {found.shape} "
-            f"{found.dtype} of {x.shape} {x.dtype}: measure what comes before and behind apart."
+            f"A layer must keep the shape and dtype of its input, but makes {output.shape} "
+            f"{output.dtype} of {x.shape} {x.dtype}: measure what comes before and behind apart."
         )

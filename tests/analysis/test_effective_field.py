@@ -72,7 +72,7 @@ def test_uniform_chain(layers):
     found = field_of(chain([1] * layers), jnp.zeros((1, 51, 1)), power=1)
     assert found.width.item() ** 2 == pytest.approx(2 * layers / 3, rel=1e-5)
     assert found.kurtosis.item() == pytest.approx(3 - 1.5 / layers, rel=1e-5)
-    assert found.centre.item() == pytest.approx(25, rel=1e-6)
+    assert found.center.item() == pytest.approx(25, rel=1e-6)
 
 
 @pytest.mark.parametrize("axes", [1, 2])
@@ -101,7 +101,7 @@ def test_random_relu_nets_follow_the_same_law_in_their_energy(rates, residual, s
     x = jax.random.normal(jax.random.key(1), (1, side, side, 1))
     found = effective_receptive_field(fn, x, key=KEY, init=init, seeds=64)
     np.testing.assert_allclose(found.width**2, variance, rtol=0.07)
-    np.testing.assert_allclose(found.centre, side // 2, atol=0.1 * math.sqrt(variance))
+    np.testing.assert_allclose(found.center, side // 2, atol=0.1 * math.sqrt(variance))
 
 
 def test_a_deep_chain_is_the_gaussian_fitted_to_it():
@@ -152,7 +152,7 @@ def test_moments_are_those_of_the_map():
         for axis, places in enumerate((rows, columns)):
             centre = np.sum(energy * places)
             second, fourth = (np.sum(energy * (places - centre) ** k) for k in (2, 4))
-            assert found.centre[n, axis] == pytest.approx(centre, rel=1e-5)
+            assert found.center[n, axis] == pytest.approx(centre, rel=1e-5)
             assert found.width[n, axis] == pytest.approx(math.sqrt(second), rel=1e-5)
             assert found.kurtosis[n, axis] == pytest.approx(fourth / second**2, rel=1e-5)
 
@@ -170,7 +170,7 @@ def test_the_default_is_the_middle_of_the_output(axes):
     found = field_of(lambda x: x, jnp.zeros((2, *(5, 4, 3)[:axes], 2)))
     middle = (2, 2, 1)[:axes]
     assert found.positions.tolist() == [[*middle]]
-    assert found.centre.tolist() == [[*middle]]
+    assert found.center.tolist() == [[*middle]]
     assert found.width.tolist() == [[0] * axes]
     assert found.gaussian[0][middle] == 1
     assert np.isnan(found.kurtosis).all()

@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import Mesh
 
 from jaxseg.analysis import (
-    filter_normalised_direction,
+    filter_normalized_direction,
     gradient_noise_scale,
     hessian_eigenvalues,
     hessian_vector_product,
@@ -110,13 +110,13 @@ def test_directions_have_the_norm_of_each_filter():
         * jnp.arange(1.0, 5).reshape(1, 1, 1, 4),
         "bias": jnp.ones(4),
     }
-    found = filter_normalised_direction(params, jax.random.key(1))
+    found = filter_normalized_direction(params, jax.random.key(1))
     own, new = (
         np.linalg.norm(np.asarray(a["kernel"]).reshape(-1, 4), axis=0) for a in (params, found)
     )
     np.testing.assert_allclose(new, own, rtol=1e-5)
     np.testing.assert_array_equal(found["bias"], 0)
-    also = filter_normalised_direction(params, jax.random.key(1), ignore_vectors=False)
+    also = filter_normalized_direction(params, jax.random.key(1), ignore_vectors=False)
     np.testing.assert_allclose(np.linalg.norm(also["bias"]), 2, rtol=1e-5)
 
 
@@ -127,7 +127,7 @@ def test_each_layer_of_a_stack_has_filters_of_its_own():
         "stack": {"kernel": kernel, "bias": jnp.ones((2, 4)) * scale[:, None]},
         "head": jnp.ones((3, 4)),
     }
-    draw = lambda **more: filter_normalised_direction(  # noqa: E731
+    draw = lambda **more: filter_normalized_direction(  # noqa: E731
         params, jax.random.key(1), stacked=lambda path: "stack" in path, **more
     )
     norms = lambda a, axes: np.sqrt((np.asarray(a) ** 2).sum(axes))  # noqa: E731
@@ -192,9 +192,9 @@ def test_what_is_no_number_has_no_ritz_values():
 
 def test_single_numbers_are_filters_of_their_own():
     params = {"gain": jnp.float32(2.0), "layers": jnp.array([3.0, -4.0])}
-    found = filter_normalised_direction(
+    found = filter_normalized_direction(
         params, jax.random.key(0), ignore_vectors=False, stacked=lambda path: "layers" in path
     )
     np.testing.assert_allclose(jnp.abs(found["gain"]), 2.0, rtol=1e-6)
     np.testing.assert_allclose(jnp.abs(found["layers"]), [3.0, 4.0], rtol=1e-6)
-    assert filter_normalised_direction({}, jax.random.key(0)) == {}
+    assert filter_normalized_direction({}, jax.random.key(0)) == {}

@@ -327,10 +327,13 @@ def test_batch_norm_residual_grows_linearly(nets):
 def test_gradients_shatter_as_theory_says(nets):
     """2**-L with batch norm; without it the product of kappa_0(c_l), which is far larger."""
     expected = {
-        "norm": (shattering.batch_norm_plain(LAYERS), 0.02),
+        "norm": (shattering.batch_norm_plain_correlations(LAYERS), 0.02),
         # Of these the finite width, 5 L / n = .3, adds most.
-        "plain": (shattering.he_relu(LAYERS), 0.05),
-        "scaled": (shattering.he_relu(LAYERS, branch_scale=1 / math.sqrt(LAYERS)), 0.02),
+        "plain": (shattering.he_relu_correlations(LAYERS), 0.05),
+        "scaled": (
+            shattering.he_relu_correlations(LAYERS, branch_scale=1 / math.sqrt(LAYERS)),
+            0.02,
+        ),
     }
     for name, (profile, tolerance) in expected.items():
         found = nets[name]["correlation"].mean(0)
@@ -341,8 +344,8 @@ def test_gradients_shatter_as_theory_says(nets):
 def test_batch_norm_residual_shatters_faster_than_one_over_root_depth(nets):
     """The norm divides by a variance that is centred: V_l grows by (pi - 1) / pi, not by 1."""
     found = nets["norm residual"]["correlation"][:, 0].mean()
-    assert found == pytest.approx(shattering.batch_norm_residual(LAYERS)[0], abs=0.02)
-    assert found < shattering.batch_norm_residual(LAYERS, centred=False)[0] - 0.04
+    assert found == pytest.approx(shattering.batch_norm_residual_correlations(LAYERS)[0], abs=0.02)
+    assert found < shattering.batch_norm_residual_correlations(LAYERS, centered=False)[0] - 0.04
 
 
 def measure_log_growth(seed, seeds=4096, layers=8, width=32):
@@ -380,21 +383,23 @@ def test_exact_log_moments_tend_to_the_leading_order():
 
 
 def test_shattering_pins():
-    found = [shattering.he_relu(layers)[0] for layers in (2, 4, 8)]
+    found = [shattering.he_relu_correlations(layers)[0] for layers in (2, 4, 8)]
     np.testing.assert_allclose(found, [0.3016, 0.1416, 0.0500], atol=5e-5)
-    np.testing.assert_allclose(shattering.batch_norm_plain(3), [1 / 8, 1 / 4, 1 / 2, 1])
-    deep = shattering.batch_norm_residual(4000, centred=False)[0]
+    np.testing.assert_allclose(
+        shattering.batch_norm_plain_correlations(3), [1 / 8, 1 / 4, 1 / 2, 1]
+    )
+    deep = shattering.batch_norm_residual_correlations(4000, centered=False)[0]
     assert deep == pytest.approx(2 / math.sqrt(math.pi * 4000), rel=1e-3)
     assert shattering.scaled_branch_limit() == pytest.approx(0.6336, abs=5e-5)
-    finite = shattering.he_relu(4000, branch_scale=1 / math.sqrt(4000))[0]
+    finite = shattering.he_relu_correlations(4000, branch_scale=1 / math.sqrt(4000))[0]
     assert finite == pytest.approx(shattering.scaled_branch_limit(), abs=1e-4)
 
 
 def test_powers_of_depth():
     """L**-3 without batch norm, L**(-pi / 2 (pi - 1)) for the residual net with it."""
     for profile, power in (
-        (shattering.he_relu, -3),
-        (shattering.batch_norm_residual, -math.pi / 2 / (math.pi - 1)),
+        (shattering.he_relu_correlations, -3),
+        (shattering.batch_norm_residual_correlations, -math.pi / 2 / (math.pi - 1)),
     ):
         slope = math.log2(profile(4000)[0] / profile(2000)[0])
         assert slope == pytest.approx(power, abs=0.02)
@@ -402,30 +407,30 @@ def test_powers_of_depth():
 
 def test_equal_inputs_have_equal_gradients_and_near_ones_part_by_batch_norm():
     for profile in (
-        shattering.he_relu,
-        shattering.batch_norm_plain,
-        shattering.batch_norm_residual,
+        shattering.he_relu_correlations,
+        shattering.batch_norm_plain_correlations,
+        shattering.batch_norm_residual_correlations,
     ):
         np.testing.assert_allclose(profile(9, correlation=1.0), 1)
         assert profile(9, correlation=0.9)[0] > profile(9)[0]
     near = 1 - 1e-6
-    assert shattering.batch_norm_plain(60, correlation=near)[0] < 1e-6
-    assert shattering.he_relu(60, correlation=near)[0] > 0.9
+    assert shattering.batch_norm_plain_correlations(60, correlation=near)[0] < 1e-6
+    assert shattering.he_relu_correlations(60, correlation=near)[0] > 0.9
     assert shattering.scaled_branch_limit(correlation=1.0) == 1
 
 
 def test_unscaled_branches_may_be_deeper_than_their_variance_is_a_float64():
     """2**1024 is infinite; the correlation's cubic law goes on."""
-    at = np.array([shattering.he_relu(n, branch_scale=1.0)[0] for n in (900, 1800)])
+    at = np.array([shattering.he_relu_correlations(n, branch_scale=1.0)[0] for n in (900, 1800)])
     # kappa_0 is ~ 1 - 3 / l of a plain net's; of x + W relu(x), half the step and half the weight.
     assert math.log2(at[1] / at[0]) == pytest.approx(-3, abs=0.1)
 
 
 def test_closed_forms_refuse_what_they_do_not_know():
     for call in (
-        lambda: shattering.he_relu(-1),
-        lambda: shattering.batch_norm_plain(2, correlation=1.5),
-        lambda: shattering.batch_norm_residual(2, correlation=0.5, centred=False),
+        lambda: shattering.he_relu_correlations(-1),
+        lambda: shattering.batch_norm_plain_correlations(2, correlation=1.5),
+        lambda: shattering.batch_norm_residual_correlations(2, correlation=0.5, centered=False),
         lambda: finite_width.he_log_moments(0, 1),
         lambda: finite_width.he_log_moments_exact(4, -1),
     ):

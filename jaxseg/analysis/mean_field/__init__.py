@@ -1,10 +1,10 @@
-"""What mean-field theory says of a random deep net: closed forms and quadrature, nothing fitted.
+"""Mean-field theory of random deep nets: closed forms and quadrature, nothing fitted.
 
 An infinitely wide random net is a recursion in a few numbers: the variance of its features, the
-correlation of two inputs' features, the squared norm of a gradient. `Layer` says what a layer is;
+correlation of two inputs' features, the squared norm of a gradient. A `Layer` describes the net;
 `variance_map`, `correlation_map` and `iterate` go through layers; `fixed_variance`,
-`critical_weight_variance` and `depth_scales` say where that leads and how fast. `profiles` holds
-the gradients of whole stacks of blocks. NumPy in float64.
+`critical_weight_variance` and `depth_scales` tell where that leads, and how fast. The functions
+that end in `gradient_norms` give the gradients of whole stacks of blocks. NumPy in float64.
 """
 
 from jaxseg.analysis.mean_field.activations import (
@@ -16,6 +16,12 @@ from jaxseg.analysis.mean_field.activations import (
     arc_cosine_1,
     smooth_activation,
 )
+from jaxseg.analysis.mean_field.batch_norm import (
+    BATCH_NORM_GAIN,
+    batch_norm_branch_fraction,
+    batch_norm_identity_gain,
+    batch_norm_moment,
+)
 from jaxseg.analysis.mean_field.maps import (
     Layer,
     Trajectory,
@@ -23,12 +29,6 @@ from jaxseg.analysis.mean_field.maps import (
     gradient_gain,
     iterate,
     variance_map,
-)
-from jaxseg.analysis.mean_field.normalised import (
-    BATCH_NORM_GAIN,
-    batch_norm_branch_fraction,
-    batch_norm_identity_gain,
-    batch_norm_moment,
 )
 from jaxseg.analysis.mean_field.phases import (
     DepthScales,
@@ -38,10 +38,10 @@ from jaxseg.analysis.mean_field.phases import (
     fixed_variance,
 )
 from jaxseg.analysis.mean_field.profiles import (
-    batch_norm_plain,
-    batch_norm_residual,
-    he_relu,
-    tanh_isometric,
+    batch_norm_plain_gradient_norms,
+    batch_norm_residual_gradient_norms,
+    he_relu_gradient_norms,
+    tanh_isometric_gradient_norms,
     tap_average,
 )
 
@@ -59,18 +59,18 @@ __all__ = [
     "batch_norm_branch_fraction",
     "batch_norm_identity_gain",
     "batch_norm_moment",
-    "batch_norm_plain",
-    "batch_norm_residual",
+    "batch_norm_plain_gradient_norms",
+    "batch_norm_residual_gradient_norms",
     "correlation_map",
     "critical_weight_variance",
     "depth_scales",
     "fixed_correlation",
     "fixed_variance",
     "gradient_gain",
-    "he_relu",
+    "he_relu_gradient_norms",
     "iterate",
     "smooth_activation",
-    "tanh_isometric",
+    "tanh_isometric_gradient_norms",
     "tap_average",
     "variance_map",
 ]

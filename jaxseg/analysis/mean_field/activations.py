@@ -1,14 +1,14 @@
-"""Gaussian averages of an activation: all that the infinitely wide limit knows of it."""
+"""Gaussian averages of an activation: all that the infinitely wide limit needs to know of it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-STEP, REACH = 1 / 16, 9.0
-"""Of the quadrature's nodes, in standard deviations."""
-SMALLEST = 1e-12
-"""A variance that stands for 0 where one divides by its root."""
+_STEP, _REACH = 1 / 16, 9.0
+"""Spacing of the quadrature's nodes and the last one, in standard deviations."""
+SMALLEST_VARIANCE = 1e-12
+"""Variance that stands for 0 where its root is divided by."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Activation:
     """Averages over Gaussians u, v of mean 0, equal variance q and correlation c.
 
     Attributes:
-        name: for messages.
+        name: Name of the activation, for messages.
         product: (q, c) -> E[phi(u) phi(v)].
         slopes: (q, c) -> E[phi'(u) phi'(v)].
         growth: q -> d/dq E[phi(u)**2].
@@ -36,30 +36,38 @@ def smooth_activation(
 ) -> Activation:
     """An activation by quadrature, for functions that are smooth on the scale of sqrt(q) / 16.
 
-    Two dimensions by Cholesky: u = sqrt(q) x, v = sqrt(q) (c x + sqrt(1 - c**2) y) with x and y
-    independent. The nodes are evenly spaced: on an analytic function times a Gaussian the
-    trapezoidal rule converges exponentially, and where tanh has poles at i pi / 2 sqrt(q) faster
-    than Gauss-Hermite of as many nodes (at q = 10: below 1e-12, against 1e-5 for 201 nodes).
+    With x and y independent, u = sqrt(q) x and v = sqrt(q) (c x + sqrt(1 - c**2) y). The nodes are
+    evenly spaced: for an analytic function times a Gaussian the trapezoidal rule converges
+    exponentially. For tanh, which has poles at i pi / 2 sqrt(q), it converges faster than
+    Gauss-Hermite quadrature with as many nodes: at q = 10 the error is below 1e-12, that of 201
+    Gauss-Hermite nodes 1e-5.
 
     Args:
-        phi: elementwise, float64.
-        derivative: of `phi`.
-        name: for messages.
+        phi: Activation, elementwise on float64 arrays.
+        derivative: Derivative of `phi`, likewise.
+        name: Name of the activation, for messages.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxseg.analysis import mean_field
+        >>> sine = mean_field.smooth_activation(np.sin, np.cos, name="sin")
+        >>> round(sine.product(1.0, 1.0), 6)  # (1 - exp(-2)) / 2
+        0.432332
     """
-    nodes = np.arange(-REACH, REACH + STEP / 2, STEP)
+    nodes = np.arange(-_REACH, _REACH + _STEP / 2, _STEP)
     weights = np.exp(-(nodes**2) / 2)
     weights /= weights.sum()
 
     def average(function, q, c):
         first = np.sqrt(q) * nodes
-        # c = 1 makes the second grid the first: no need of two dimensions.
+        # At c = 1, u and v are the same, and one dimension is enough.
         if c == 1:
             return float(weights @ function(first) ** 2)
         second = c * first[:, None] + np.sqrt(1 - c**2) * first
         return float((weights * function(first)) @ function(second) @ weights)
 
     def growth(q):
-        root = np.sqrt(max(q, SMALLEST))
+        root = np.sqrt(max(q, SMALLEST_VARIANCE))
         return float(weights @ (nodes * phi(root * nodes) * derivative(root * nodes))) / root
 
     return Activation(
@@ -70,22 +78,34 @@ def smooth_activation(
     )
 
 
-def arc_cosine_0(c):
-    """2 E[step(u) step(v)] = 1 - arccos(c) / pi (Cho & Saul 2009, order 0); 1 at c = 1.
+def arc_cosine_0(c: float | np.ndarray) -> np.ndarray:
+    """The arc-cosine kernel of order 0: 2 E[step(u) step(v)] = 1 - arccos(c) / pi.
 
     Args:
-        c: correlation in [-1, 1], a number or an array of any shape.
+        c: Correlation in [-1, 1], a number or an array of any shape.
+
+    Returns:
+        Values of that shape; 1 at c = 1.
+
+    Source:
+        Cho & Saul 2009, "Kernel Methods for Deep Learning".
     """
     return 1 - np.arccos(c) / np.pi
 
 
-def arc_cosine_1(c):
-    """2 E[relu(u) relu(v)] / q = (sqrt(1 - c**2) + c (pi - arccos c)) / pi (order 1); 1 at c = 1.
+def arc_cosine_1(c: float | np.ndarray) -> np.ndarray:
+    """The arc-cosine kernel of order 1: 2 E[relu(u) relu(v)] / q.
 
-    Its derivative is `arc_cosine_0`.
+    It equals (sqrt(1 - c**2) + c (pi - arccos c)) / pi, and its derivative is `arc_cosine_0`.
 
     Args:
-        c: correlation in [-1, 1], a number or an array of any shape.
+        c: Correlation in [-1, 1], a number or an array of any shape.
+
+    Returns:
+        Values of that shape; 1 at c = 1.
+
+    Source:
+        Cho & Saul 2009, "Kernel Methods for Deep Learning".
     """
     c = np.asarray(c, np.float64)
     # (1 - c)(1 + c) keeps the digits of 1 - c that 1 - c**2 loses near 1.

@@ -1,4 +1,4 @@
-"""One layer of an infinitely wide random net, and many: variances, correlations, gradients."""
+"""Layers of an infinitely wide random net: variances, correlations, gradients."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,21 +10,22 @@ from jaxseg.analysis.mean_field.activations import Activation
 
 @dataclass(frozen=True)
 class Layer:
-    """x -> W phi(x) + b, or x + branch_scale (W phi(x) + b), with a fresh draw in every layer.
+    """x -> W phi(x) + b, or x + branch_scale (W phi(x) + b), drawn anew in every layer.
 
     x are pre-activations. W has independent entries of variance weight_variance / width, b of
-    bias_variance (Poole et al. 2016, arXiv 1606.05340; Schoenholz et al. 2017, 1611.01232; with the
-    branch, in the manner of Yang & Schoenholz 2017, 1712.08969). A convolution whose input is alike
-    at all pixels is the same layer, its fan-in for the width (Xiao et al. 2018, 1806.05393).
+    variance bias_variance (Poole et al. 2016, arXiv:1606.05340; Schoenholz et al. 2017,
+    arXiv:1611.01232; with the branch, in the manner of Yang & Schoenholz 2017, arXiv:1712.08969).
+    A convolution whose input is the same at all pixels is such a layer, with its fan-in for the
+    width (Xiao et al. 2018, arXiv:1806.05393).
 
     Attributes:
         activation: phi.
-        weight_variance: sigma_w**2, > 0.
-        bias_variance: sigma_b**2, >= 0.
-        branch_scale: alpha of a residual net; None for a plain one.
+        weight_variance: sigma_w**2, positive.
+        bias_variance: sigma_b**2, not negative.
+        branch_scale: alpha, the scale of a residual net's branch; None for a plain net.
 
     Raises:
-        ValueError: for a variance that is none.
+        ValueError: A variance is out of range.
     """
 
     activation: Activation
@@ -36,7 +37,7 @@ class Layer:
         if not self.weight_variance > 0:
             raise ValueError(
                 f"weight_variance={self.weight_variance}: expected a positive number, "
-                "as 2 for He's initialisation of ReLU."
+                "such as 2 for ReLU as He et al. initialize it."
             )
         if not self.bias_variance >= 0:
             raise ValueError(f"bias_variance={self.bias_variance}: expected 0 or more.")
@@ -46,9 +47,9 @@ class Trajectory(NamedTuple):
     """What goes through the layers of a net.
 
     Attributes:
-        variances: (depth + 1,) q, of the input and behind every layer.
+        variances: (depth + 1,) q of the input and behind every layer.
         correlations: (depth + 1,) c of two inputs' features, likewise.
-        gradient_gains: (depth,) factor of the squared gradient from a layer's output to its input.
+        gradient_gains: (depth,) factor of a squared gradient from a layer's output to its input.
     """
 
     variances: np.ndarray
@@ -57,31 +58,48 @@ class Trajectory(NamedTuple):
 
 
 def variance_map(layer: Layer, variance: float) -> float:
-    """The variance q' one layer on: sigma_w**2 E[phi(sqrt(q) z)**2] + sigma_b**2.
+    """The variance one layer on, q' = sigma_w**2 E[phi(sqrt(q) z)**2] + sigma_b**2.
 
-    With a branch, q + alpha**2 times that (Poole et al. 2016; Schoenholz et al. 2017).
+    With a branch it is q plus alpha**2 times that.
 
     Args:
-        layer: the net's.
+        layer: Layer of the net.
         variance: q >= 0.
+
+    Example:
+        >>> from jaxseg.analysis import mean_field
+        >>> mean_field.variance_map(mean_field.Layer(mean_field.RELU, 2.0, 0.5), 3.0)
+        3.5
+
+    Source:
+        Poole et al. 2016, arXiv:1606.05340, section 2; Schoenholz et al. 2017, arXiv:1611.01232.
     """
-    return _shortcut(layer, variance, _branch(layer, variance, 1.0))
+    return _add_shortcut(layer, variance, _branch_covariance(layer, variance, 1.0))
 
 
 def correlation_map(layer: Layer, correlation: float, *, variance: float) -> float:
-    """The correlation c' one layer on, of two inputs of equal variance q.
+    """The correlation one layer on, of two inputs of equal variance q.
 
-    Their covariance over q', (sigma_w**2 E[phi(u) phi(v)] + sigma_b**2) / q', u and v of variance q
-    and correlation c; with a branch, (q c + alpha**2 times that numerator) / q'.
+    It is the covariance over q', c' = (sigma_w**2 E[phi(u) phi(v)] + sigma_b**2) / q', with u and v
+    of variance q and correlation c; with a branch, (q c + alpha**2 times that numerator) / q'.
 
     Args:
-        layer: the net's.
+        layer: Layer of the net.
         correlation: c in [-1, 1].
         variance: q > 0.
 
     Raises:
-        ValueError: for c outside [-1, 1], or where a variance is 0 or beyond float64 and c' so
-            undefined.
+        ValueError: `correlation` is out of range, or a variance is 0 or beyond float64, so that c'
+            is not defined.
+
+    Example:
+        >>> from jaxseg.analysis import mean_field
+        >>> layer = mean_field.Layer(mean_field.RELU, 2.0)
+        >>> round(mean_field.correlation_map(layer, 0.0, variance=1.0), 4)  # 1 / pi
+        0.3183
+
+    Source:
+        Poole et al. 2016, arXiv:1606.05340, section 2; Schoenholz et al. 2017, arXiv:1611.01232.
     """
     if not -1 <= correlation <= 1:
         raise ValueError(f"correlation={correlation}: expected a number in [-1, 1].")
@@ -92,22 +110,26 @@ def correlation_map(layer: Layer, correlation: float, *, variance: float) -> flo
             "give bias_variance > 0 or a larger weight_variance where it vanishes, a smaller "
             "branch_scale or fewer layers where it overflows."
         )
-    branch = _branch(layer, variance, correlation)
-    found = _shortcut(layer, variance * correlation, branch) / after
-    return min(1.0, max(-1.0, found))
+    branch = _branch_covariance(layer, variance, correlation)
+    ratio = _add_shortcut(layer, variance * correlation, branch) / after
+    return min(1.0, max(-1.0, ratio))
 
 
 def gradient_gain(layer: Layer, *, variance: float, correlation: float = 1.0) -> float:
-    """sigma_w**2 E[phi'(u) phi'(v)]; with a branch, 1 + alpha**2 times that.
+    """The gain of a squared gradient through one layer, sigma_w**2 E[phi'(u) phi'(v)].
 
-    At c = 1 the factor by which the squared norm of a gradient grows from a layer's output to its
-    input, chi_1 at the fixed point; elsewhere the factor of two inputs' gradients' inner product.
-    At a plain net's q* it is the slope of the correlation map (Schoenholz et al. 2017).
+    With a branch it is 1 + alpha**2 times the gain of the branch. At c = 1 it is the factor by
+    which the squared norm of a gradient grows from a layer's output to its input, chi_1 at the
+    fixed point. At other correlations it is the factor of the inner product of two inputs'
+    gradients. At the fixed variance of a plain net it is also the slope of the correlation map.
 
     Args:
-        layer: the net's.
-        variance: q of the layer's input.
-        correlation: c of the two inputs.
+        layer: Layer of the net.
+        variance: q, the variance of the layer's input.
+        correlation: c, the correlation of the two inputs.
+
+    Source:
+        Schoenholz et al. 2017, arXiv:1611.01232.
     """
     gain = layer.weight_variance * layer.activation.slopes(variance, correlation)
     return gain if layer.branch_scale is None else 1 + layer.branch_scale**2 * gain
@@ -118,19 +140,20 @@ def iterate(
 ) -> Trajectory:
     """Go through `depth` layers.
 
-    Example:
-        >>> from jaxseg.analysis.mean_field import RELU, Layer, iterate
-        >>> iterate(Layer(RELU, 2.0), 3).correlations.round(4)  # 0, 1 / pi, ...
-        array([0.    , 0.3183, 0.4937, 0.6048])
-
     Args:
-        layer: the net's.
-        depth: how many.
+        layer: Layer of the net.
+        depth: Number of layers.
         variance: q of both inputs.
-        correlation: c of the two.
+        correlation: c of the two inputs.
 
     Raises:
-        ValueError: as `correlation_map`.
+        ValueError: `correlation` is out of [-1, 1], or a variance becomes 0 or overflows float64.
+
+    Example:
+        >>> from jaxseg.analysis import mean_field
+        >>> layer = mean_field.Layer(mean_field.RELU, 2.0)
+        >>> mean_field.iterate(layer, 3).correlations.round(4)  # 0, 1 / pi, ...
+        array([0.    , 0.3183, 0.4937, 0.6048])
     """
     variances, correlations, gains = [variance], [correlation], []
     for _ in range(depth):
@@ -140,7 +163,7 @@ def iterate(
     return Trajectory(np.array(variances), np.array(correlations), np.array(gains))
 
 
-def _branch(layer: Layer, variance: float, correlation: float) -> float:
+def _branch_covariance(layer: Layer, variance: float, correlation: float) -> float:
     """Covariance of W phi(x) + b over two inputs."""
     return (
         layer.weight_variance * layer.activation.product(variance, correlation)
@@ -148,5 +171,5 @@ def _branch(layer: Layer, variance: float, correlation: float) -> float:
     )
 
 
-def _shortcut(layer: Layer, before: float, branch: float) -> float:
+def _add_shortcut(layer: Layer, before: float, branch: float) -> float:
     return branch if layer.branch_scale is None else before + layer.branch_scale**2 * branch

@@ -6,22 +6,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxseg.analysis.mean_field.activations import SMALLEST, TANH, Activation
+from jaxseg.analysis.mean_field.activations import SMALLEST_VARIANCE, TANH, Activation
 from jaxseg.analysis.mean_field.maps import Layer, correlation_map, gradient_gain, variance_map
 
-LARGEST = 1e6
-"""A variance beyond which no fixed point is looked for."""
-CRITICAL = 1e-9
-"""chi_1 within this of 1 is critical."""
+_LARGEST_VARIANCE = 1e6
+"""Variance beyond which no fixed point is looked for."""
+_CRITICAL = 1e-9
+"""Distance of chi_1 from 1 up to which a net counts as critical."""
 
 
 class DepthScales(NamedTuple):
-    """Layers over which a deviation falls by a factor e; inf where it does not.
+    """Numbers of layers over which a deviation falls by a factor e; infinite where it does not.
 
     Attributes:
-        variance: xi_q, of the variance from q*.
-        correlation: xi_c, of the correlation from c*: signals reach some 6 xi_c (Schoenholz et al.
-            2017).
+        variance: xi_q, of the variance from its fixed point.
+        correlation: xi_c, of the correlation from its fixed point. Signals reach about 6 xi_c
+            layers deep (Schoenholz et al. 2017).
         gradient: 1 / |log chi_1|, over which a squared gradient grows (chaos) or falls (order).
     """
 
@@ -31,85 +31,107 @@ class DepthScales(NamedTuple):
 
 
 def fixed_variance(layer: Layer) -> float:
-    """q* of the variance map, the stable one; 0 where the variance decays to nothing.
+    """The stable fixed point q* of the variance map; 0 if the variance decays to nothing.
 
     Args:
-        layer: of a plain net.
+        layer: Layer of a plain net.
 
     Raises:
-        ValueError: for a net with shortcuts, whose variance only grows; where it grows without
-            bound; where every variance is fixed (ReLU at sigma_w**2 = 2 without bias).
+        ValueError: The net has shortcuts, so that its variance only grows; the variance grows
+            without bound; or every variance is fixed, as for ReLU at sigma_w**2 = 2 without bias.
+
+    Example:
+        >>> from jaxseg.analysis import mean_field
+        >>> layer = mean_field.Layer(mean_field.RELU, weight_variance=1.5, bias_variance=0.25)
+        >>> round(mean_field.fixed_variance(layer), 6)  # .25 / (1 - .75)
+        1.0
     """
-    _plain(layer)
+    _check_plain(layer)
 
     def excess(q):
         return variance_map(layer, q) - q
 
-    if max(abs(excess(1.0)), abs(excess(2.0))) < CRITICAL:
+    if max(abs(excess(1.0)), abs(excess(2.0))) < _CRITICAL:
         raise ValueError(
             f"weight_variance={layer.weight_variance}: every variance of {layer.activation.name} "
-            "is fixed; give the one that is meant as variance=."
+            "is fixed: give the one that you mean as variance=."
         )
-    if excess(SMALLEST) <= 0:
+    if excess(SMALLEST_VARIANCE) <= 0:
         return 0.0
     upper = 1.0
     while excess(upper) > 0:
         upper *= 2
-        if upper > LARGEST:
+        if upper > _LARGEST_VARIANCE:
             raise ValueError(
                 f"weight_variance={layer.weight_variance}: the variance of {layer.activation.name} "
                 "grows without bound and has no fixed point; give a smaller weight_variance."
             )
-    return _root(excess, SMALLEST, upper)
+    return _root(excess, SMALLEST_VARIANCE, upper)
 
 
 def fixed_correlation(layer: Layer, *, variance: float | None = None) -> float:
-    """c* of the correlation map, the stable one: 1 in the ordered phase, below in the chaotic one.
+    """The stable fixed point c* of the correlation map: 1 in the ordered phase, less in chaos.
 
-    The map's power series has no negative coefficient, so that on [0, 1] it is convex and crosses
-    the diagonal once below 1 where its slope chi_1 at 1 exceeds 1.
+    The power series of the map has no negative coefficient. So on [0, 1] the map is convex, and it
+    crosses the diagonal once below 1 if its slope at 1, chi_1, exceeds 1.
 
     Args:
-        layer: of a plain net.
-        variance: q; None for q*.
+        layer: Layer of a plain net.
+        variance: q; None for its fixed point.
 
     Raises:
-        ValueError: as `fixed_variance`; where q* is 0.
+        ValueError: The net has shortcuts, its variance has no fixed point, or that is 0.
+
+    Example:
+        >>> from jaxseg.analysis import mean_field
+        >>> chaotic = mean_field.Layer(mean_field.TANH, weight_variance=2.5, bias_variance=0.05)
+        >>> round(mean_field.fixed_correlation(chaotic), 4)
+        0.4468
     """
-    q = _settled(layer, variance)
-    if gradient_gain(layer, variance=q) <= 1 + CRITICAL:
+    q = _variance_or_fixed(layer, variance)
+    if gradient_gain(layer, variance=q) <= 1 + _CRITICAL:
         return 1.0
 
     def excess(c):
         return correlation_map(layer, c, variance=q) - c
 
-    if excess(0.0) <= CRITICAL**2:  # An odd activation without bias: uncorrelated stays so.
+    # Behind an odd activation without bias, uncorrelated inputs stay uncorrelated.
+    if excess(0.0) <= _CRITICAL**2:
         return 0.0
     # Just below 1 the map lies below the diagonal by (chi_1 - 1)(1 - c), if c is near enough.
     gap = 0.5
     while excess(1 - gap) >= 0:
         gap /= 2
-        if gap < CRITICAL:
+        if gap < _CRITICAL:
             return 1.0
     return _root(excess, 0.0, 1 - gap)
 
 
 def depth_scales(layer: Layer, *, variance: float | None = None) -> DepthScales:
-    """xi_q, xi_c and the gradient's (Schoenholz et al. 2017).
+    """The depth scales xi_q and xi_c of a plain net, and that of its gradient.
 
-    xi = -1 / log of the map's slope at its fixed point: for q sigma_w**2 d/dq E[phi**2], for c
-    sigma_w**2 E[phi'(u) phi'(v)] at c*, which is chi_1 in the ordered phase.
+    A scale is -1 / log of a map's slope at its fixed point. That slope is sigma_w**2 d/dq E[phi**2]
+    for q and sigma_w**2 E[phi'(u) phi'(v)] at c* for c, which is chi_1 in the ordered phase.
 
     Args:
-        layer: of a plain net.
-        variance: q; None for q*.
+        layer: Layer of a plain net.
+        variance: q; None for its fixed point.
 
     Raises:
-        ValueError: as `fixed_variance`.
+        ValueError: The net has shortcuts, or its variance has no fixed point.
+
+    Example:
+        >>> from jaxseg.analysis import mean_field
+        >>> ordered = mean_field.Layer(mean_field.TANH, weight_variance=1.3, bias_variance=0.05)
+        >>> [round(scale, 3) for scale in mean_field.depth_scales(ordered)]
+        [1.785, 7.834, 7.834]
+
+    Source:
+        Schoenholz et al. 2017, "Deep Information Propagation", arXiv:1611.01232.
     """
-    q = _settled(layer, variance)
+    q = _variance_or_fixed(layer, variance)
     chi = gradient_gain(layer, variance=q)
-    c = 1.0 if chi <= 1 + CRITICAL else fixed_correlation(layer, variance=q)
+    c = 1.0 if chi <= 1 + _CRITICAL else fixed_correlation(layer, variance=q)
     return DepthScales(
         variance=_scale(layer.weight_variance * layer.activation.growth(q)),
         correlation=_scale(gradient_gain(layer, variance=q, correlation=c)),
@@ -118,17 +140,28 @@ def depth_scales(layer: Layer, *, variance: float | None = None) -> DepthScales:
 
 
 def critical_weight_variance(bias_variance: float, activation: Activation = TANH) -> float:
-    """sigma_w**2 at which chi_1 = 1 for a given sigma_b**2: the edge between order and chaos.
+    """The weight variance at the edge between order and chaos, where chi_1 = 1.
 
-    Along the line both are functions of q*: sigma_w**2 = 1 / E[phi'**2] and sigma_b**2 = q* -
-    sigma_w**2 E[phi**2] (Poole et al. 2016).
+    Along the critical line both variances are functions of q*: sigma_w**2 = 1 / E[phi'**2] and
+    sigma_b**2 = q* - sigma_w**2 E[phi**2].
 
     Args:
         bias_variance: sigma_b**2 >= 0.
-        activation: one whose line is a function of sigma_b**2, as tanh.
+        activation: Activation whose critical line is a function of sigma_b**2, as that of tanh is.
+
+    Returns:
+        sigma_w**2.
 
     Raises:
-        ValueError: where there is no such point (ReLU is critical at sigma_b**2 = 0 only).
+        ValueError: There is no such point; ReLU is critical at sigma_b**2 = 0 only.
+
+    Example:
+        >>> from jaxseg.analysis import mean_field
+        >>> [round(mean_field.critical_weight_variance(b), 6) for b in (0.0, 0.05, 0.1)]
+        [1.0, 1.760955, 1.986073]
+
+    Source:
+        Poole et al. 2016, arXiv:1606.05340, section 2; Schoenholz et al. 2017, arXiv:1611.01232.
     """
 
     def weight_variance(q):
@@ -140,7 +173,7 @@ def critical_weight_variance(bias_variance: float, activation: Activation = TANH
     if bias_variance == 0:
         return weight_variance(0.0)
     upper = 1.0
-    while excess(upper) < 0 and upper < LARGEST:
+    while excess(upper) < 0 and upper < _LARGEST_VARIANCE:
         upper *= 2
     if not (bias_variance > 0 and excess(upper) >= 0):
         raise ValueError(
@@ -150,27 +183,30 @@ def critical_weight_variance(bias_variance: float, activation: Activation = TANH
     return weight_variance(_root(excess, 0.0, upper))
 
 
-def _settled(layer: Layer, variance: float | None) -> float:
-    _plain(layer)
+def _variance_or_fixed(layer: Layer, variance: float | None) -> float:
+    _check_plain(layer)
     return fixed_variance(layer) if variance is None else variance
 
 
-def _plain(layer: Layer) -> None:
+def _check_plain(layer: Layer) -> None:
     if layer.branch_scale is not None:
         raise ValueError(
-            f"branch_scale={layer.branch_scale}: a net with shortcuts has no fixed point; use "
-            f"`iterate`, or {replace(layer, branch_scale=None)} for its branch alone."
+            f"branch_scale={layer.branch_scale}: a net with shortcuts has no fixed point: use "
+            f"iterate, or {replace(layer, branch_scale=None)} for its branch alone."
         )
 
 
 def _scale(slope: float) -> float:
-    return float("inf") if slope >= 1 - CRITICAL else float(-1 / np.log(slope))
+    return float("inf") if slope >= 1 - _CRITICAL else float(-1 / np.log(slope))
 
 
 def _root(function: Callable[[float], float], lower: float, upper: float) -> float:
-    """Where a function changes sign, by halving to the last digits."""
-    sign = function(upper) > 0
+    """A place where a function changes sign, by bisection to the last digits."""
+    upper_sign = function(upper) > 0
     for _ in range(60):
         middle = (lower + upper) / 2
-        lower, upper = (lower, middle) if (function(middle) > 0) == sign else (middle, upper)
+        if (function(middle) > 0) == upper_sign:
+            upper = middle
+        else:
+            lower = middle
     return (lower + upper) / 2

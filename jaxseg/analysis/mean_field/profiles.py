@@ -1,91 +1,137 @@
-"""What mean-field theory says of the gradients in a stack of blocks.
+"""Gradients through stacks of blocks at initialization, from mean-field theory.
 
-Each function gives log10(||dE/dx_l|| / ||dE/dx_L||) for the inputs x_1 ... x_L of a stack of L
-blocks of two convolutions, at initialisation, in the limit of many channels. NumPy in float64;
-products of many factors are kept as sums of logs.
+Each profile is log10(||dE/dx_l|| / ||dE/dx_L||) for the inputs x_1 ... x_L of a stack of L blocks
+of two convolutions, in the limit of many channels. NumPy in float64; products of many factors are
+kept as sums of logarithms.
 """
 
 import numpy as np
 
-from jaxseg.analysis.mean_field.normalised import BATCH_NORM_GAIN
-
-LOG10 = np.log(10.0)
+from jaxseg.analysis.mean_field.batch_norm import BATCH_NORM_GAIN
 
 
 def tap_average(side: int, dilation: int = 1) -> np.ndarray:
-    """(side, side) matrix: the share of a row's three taps that fall on each pixel of an axis.
+    """The share of three taps along an axis that falls on each pixel, by zero padding.
 
-    Zero padding takes the taps beyond the border away: their share of the gradient is lost.
-    """
-    shift = np.eye(side, k=dilation) + np.eye(side, k=-dilation)
-    return (np.eye(side) + shift) / 3.0
-
-
-def he_relu(
-    blocks: int, size: tuple[int, int], *, branch_scale: float | None = None, dilation: int = 1
-) -> np.ndarray:
-    """He-initialised ReLU nets of 3x3 convolutions, plain or with a scaled residual branch.
-
-    One convolution keeps the squared gradient but for what the border takes, q -> A q. A plain
-    block is q -> A A q; a residual one is q -> q + branch_scale**2 A A q, which without the border
-    is the factor 1 + branch_scale**2: 2**L in all for branch_scale = 1, and towards e for
-    1 / sqrt(L). (The recursion of He et al. 2016, eq. 5, in the mean.)
+    The taps beyond the border are lost, and with them their share of the gradient.
 
     Args:
-        blocks: L.
-        size: height and width of the feature maps, in pixels.
-        branch_scale: of the residual branch; None for a plain net.
-        dilation: of the convolutions.
+        side: Length of the axis, in pixels.
+        dilation: Distance between taps, in pixels.
 
     Returns:
-        (blocks,), the last entry 0 by definition.
+        (side, side) matrix: 1/3 where a tap connects two pixels, else 0.
+    """
+    neighbors = np.eye(side, k=dilation) + np.eye(side, k=-dilation)
+    return (np.eye(side) + neighbors) / 3.0
+
+
+def he_relu_gradient_norms(
+    blocks: int, size: tuple[int, int], *, branch_scale: float | None = None, dilation: int = 1
+) -> np.ndarray:
+    """Gradient norms in He-initialized ReLU nets of 3x3 convolutions, plain or residual.
+
+    One convolution keeps the squared gradient except for what the border takes, q -> A q. A plain
+    block is q -> A A q. A residual one is q -> q + branch_scale**2 A A q, which without the border
+    is the factor 1 + branch_scale**2: in all 2**L for branch_scale = 1, and towards e for
+    1 / sqrt(L).
+
+    Args:
+        blocks: L, the number of blocks.
+        size: Height and width of the feature maps, in pixels.
+        branch_scale: Scale of the residual branch; None for a plain net.
+        dilation: Dilation of the convolutions.
+
+    Returns:
+        (blocks,) log10 of the norms relative to the last one, which is 0 by definition.
+
+    Example:
+        >>> from jaxseg.analysis import mean_field
+        >>> norms = mean_field.he_relu_gradient_norms(11, (300, 300), branch_scale=10**-0.5)
+        >>> round(10 ** (2 * norms[0].item()), 2)  # 1.1**10 = 2.59 but for the border
+        2.58
+
+    Source:
+        He et al. 2016, "Identity Mappings in Deep Residual Networks", arXiv:1603.05027, equation 5,
+        in the mean over the weights.
     """
     rows, columns = (tap_average(n, dilation) for n in size)
-    # Uniform behind the last block; what the border takes inside it is in x_L's gradient already.
-    map_, log = np.ones(size), np.zeros(blocks + 1)
+    # The squared gradient is uniform behind the last block. What the border takes inside of that
+    # block is in the gradient at its input, x_L, already.
+    squares, log = np.ones(size), np.zeros(blocks + 1)
     for block in range(blocks - 1, -1, -1):
-        branch = rows @ rows @ map_ @ columns @ columns
-        map_ = branch if branch_scale is None else map_ + branch_scale**2 * branch
-        total = map_.mean()
-        log[block] = log[block + 1] + 0.5 * np.log(total)
-        map_ = map_ / total
-    return (log[:blocks] - log[blocks - 1]) / LOG10
+        branch = rows @ rows @ squares @ columns @ columns
+        squares = branch if branch_scale is None else squares + branch_scale**2 * branch
+        mean = squares.mean()
+        log[block] = log[block + 1] + 0.5 * np.log(mean)
+        squares = squares / mean
+    return (log[:blocks] - log[blocks - 1]) / np.log(10.0)
 
 
-def batch_norm_plain(blocks: int) -> np.ndarray:
-    """ReLU and batch norm without shortcuts: the gradient explodes towards the input.
+def batch_norm_plain_gradient_norms(blocks: int) -> np.ndarray:
+    """Gradient norms in ReLU nets with batch norm and without shortcuts: they explode.
 
-    The squared norm grows by pi / (pi - 1) a layer (Yang et al. 2019, theorem 3.9), its root by
-    1.2112, whatever the kernels' variance.
+    Towards the input the squared norm grows by pi / (pi - 1) a layer, its root by 1.2112, whatever
+    the variance of the kernels.
+
+    Args:
+        blocks: L, the number of blocks.
+
+    Returns:
+        (blocks,) log10 of the norms relative to the last one, which is 0 by definition.
+
+    Source:
+        Yang et al. 2019, "A Mean Field Theory of Batch Normalization", arXiv:1902.08129, theorem
+        3.9.
     """
     return np.arange(blocks - 1, -1, -1) * np.log10(BATCH_NORM_GAIN)
 
 
-def batch_norm_residual(blocks: int) -> np.ndarray:
-    """Pre-activation residual blocks with batch norm: the gradient stays tame.
+def batch_norm_residual_gradient_norms(blocks: int) -> np.ndarray:
+    """Gradient norms in pre-activation residual nets with batch norm: they grow like a power of L.
 
-    At He initialisation a branch adds (pi - 1) / pi to a variance that starts at 1, and its
-    gradient is divided by that variance (De & Smith 2020): q_l = q_{l+1} (1 + gain / Var_l).
+    At He initialization a branch adds (pi - 1) / pi to a variance that starts at 1, and its
+    gradient is divided by that variance: q_l = q_{l+1} (1 + gain / Var_l).
+
+    Args:
+        blocks: L, the number of blocks.
+
+    Returns:
+        (blocks,) log10 of the norms relative to the last one, which is 0 by definition.
+
+    Source:
+        After De & Smith 2020, arXiv:2002.10444.
     """
     variance = 1 + np.arange(blocks) / BATCH_NORM_GAIN
     factors = np.log10(1 + BATCH_NORM_GAIN / variance)
     return 0.5 * np.array([factors[block : blocks - 1].sum() for block in range(blocks)])
 
 
-def tanh_isometric(
+def tanh_isometric_gradient_norms(
     blocks: int, *, weight_variance: float, input_variance: float = 1.0
 ) -> np.ndarray:
-    """Plain tanh nets with (delta-)orthogonal kernels and no bias (Xiao et al. 2018).
+    """Gradient norms in plain tanh nets with (delta-)orthogonal kernels and no bias.
 
-    Variance q -> s E[tanh(sqrt(q) z)^2]; squared gradient times s E[tanh'(sqrt(q) z)^2], with s
-    the weight variance and z standard normal.
+    With s the weight variance and z standard normal, a layer maps the variance q to
+    s E[tanh(sqrt(q) z)**2], and a squared gradient is multiplied by s E[tanh'(sqrt(q) z)**2].
+
+    Args:
+        blocks: L, the number of blocks.
+        weight_variance: s.
+        input_variance: Variance q of the input.
+
+    Returns:
+        (blocks,) log10 of the norms relative to the last one, which is 0 by definition.
+
+    Source:
+        Xiao et al. 2018, "Dynamical Isometry and a Mean Field Theory of CNNs", arXiv:1806.05393.
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(201)
     weights = weights / weights.sum()
     variance, gains = input_variance, []
     for _ in range(2 * blocks):
-        field = np.tanh(np.sqrt(variance) * nodes)
-        gains.append(np.log10(weight_variance * np.sum(weights * (1 - field**2) ** 2)))
-        variance = weight_variance * np.sum(weights * field**2)
+        features = np.tanh(np.sqrt(variance) * nodes)
+        gains.append(np.log10(weight_variance * np.sum(weights * (1 - features**2) ** 2)))
+        variance = weight_variance * np.sum(weights * features**2)
     by_block = np.array(gains).reshape(blocks, 2).sum(axis=1)
     return 0.5 * np.array([by_block[block : blocks - 1].sum() for block in range(blocks)])

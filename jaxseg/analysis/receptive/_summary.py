@@ -134,10 +134,10 @@ def summary(
         ...     with jax.named_scope("up"):
         ...         return ops.upconv(x, kernel, stride=2)
         >>> summary(net, jax.ShapeDtypeStruct((1, 8, 8, 1), jnp.float32))
-        layer   output  field   stride  parameters  multiply-adds
-        down   1x4x4x1    3x3      2x2           9            144
-        up     1x8x8x1    5x5      1x1           0            144
-        all    1x8x8x1    5x5      1x1           9            288
+        layer   output  field  stride  parameters  multiply-adds
+        down   1x4x4x1    3x3     2x2           9            144
+        up     1x8x8x1    5x5     1x1           0            144
+        all    1x8x8x1    5x5     1x1           9            288
     """
     if depth is not None and depth < 0:
         raise ValueError(f"summary: depth={depth} must be at least 0, or None for all names.")

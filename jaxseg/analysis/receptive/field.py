@@ -109,6 +109,18 @@ class ReceptiveField:
 
         Raises:
             ValueError: The index has another length or lies outside of the output.
+
+        Example:
+            >>> import jax, jax.numpy as jnp
+            >>> from jaxseg import ops
+            >>> from jaxseg.analysis import receptive_field
+            >>> def net(x):  # two layers of dilation 2 leave every second pixel out
+            ...     for _ in range(2):
+            ...         x = ops.conv(x, jnp.ones((3, 1, 1)), dilation=2)
+            ...     return x
+            >>> field = receptive_field(net, jax.ShapeDtypeStruct((1, 11, 1), jnp.float32))
+            >>> field.coverage((5,)).astype(int)
+            array([0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0])
         """
         return self._on_image(self._pull(index, bool)[0], np.dtype(bool))
 
@@ -128,6 +140,16 @@ class ReceptiveField:
 
         Raises:
             ValueError: The index has another length or lies outside of the output.
+
+        Example:
+            >>> import jax, jax.numpy as jnp
+            >>> from jaxseg import ops
+            >>> from jaxseg.analysis import receptive_field
+            >>> def net(x):  # a residual branch of two layers
+            ...     y = ops.conv(ops.conv(x, jnp.ones((3, 1, 1))), jnp.ones((3, 1, 1)))
+            ...     return x + y
+            >>> receptive_field(net, jax.ShapeDtypeStruct((1, 7, 1), jnp.float32)).counts((3,))
+            array([0, 1, 2, 4, 2, 1, 0])
         """
         with np.errstate(over="ignore", invalid="ignore"):
             patch, largest = self._pull(index, np.float64)
@@ -249,10 +271,10 @@ def receptive_field(fn: Callable, x: Any, *, check_layout: bool = True) -> Recep
         >>> field = receptive_field(net, jax.ShapeDtypeStruct((1, 64, 64, 1), jnp.float32))
         >>> field
         ReceptiveField of (32, 32) pixels in (64, 64)
-          axis 0: 11 pixels, stride 2, padding 5, offset 0
-          axis 1: 11 pixels, stride 2, padding 5, offset 0
-        >>> field.window((0, 16)), int(field.coverage((16, 16)).sum())
-        (((0, 5), (27, 37)), 81)
+          axis 0: 11 pixels, stride 2, padding 4, offset 1
+          axis 1: 11 pixels, stride 2, padding 4, offset 1
+        >>> field.window((0, 16))
+        ((0, 6), (28, 38))
 
     Source:
         Araujo, Norris & Sim, "Computing receptive fields of convolutional neural networks",
