@@ -81,12 +81,16 @@ def theory(
     he_relu = (net.activation, net.kernel_init, net.weight_variance) == ("relu", "he", 2)
     if he_relu and net.norm == "none":
         scale = net.scale if net.residual else None
-        return mean_field.he_relu(net.blocks, size, branch_scale=scale, dilation=dilation)
+        return mean_field.he_relu_gradient_norms(
+            net.blocks, size, branch_scale=scale, dilation=dilation
+        )
     if he_relu and net.norm == "batch" and not net.residual:
-        return mean_field.batch_norm_plain(net.blocks)
+        return mean_field.batch_norm_plain_gradient_norms(net.blocks)
     if he_relu and net.norm == "batch" and net.scale == 1:
-        return mean_field.batch_norm_residual(net.blocks)
+        return mean_field.batch_norm_residual_gradient_norms(net.blocks)
     tanh = (net.activation, net.kernel_init, net.norm) == ("tanh", "delta_orthogonal", "none")
     if tanh and not net.residual:
-        return mean_field.tanh_isometric(net.blocks, weight_variance=net.weight_variance)
+        return mean_field.tanh_isometric_gradient_norms(
+            net.blocks, weight_variance=net.weight_variance
+        )
     return None

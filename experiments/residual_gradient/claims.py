@@ -158,7 +158,7 @@ def _shattered(config: Config, rows: Sequence[Row]) -> list[Verdict]:
         partial(points, rows, "depths", arm, "gradient_correlation")
         for arm in ("plain", "plain_norm", "residual_norm", "residual_scaled")
     )
-    uncentered = shattering.batch_norm_residual(deepest, centred=False)[0]
+    uncentered = shattering.batch_norm_residual_correlations(deepest, centered=False)[0]
     limit = shattering.scaled_branch_limit()
     near = partial(_within, tolerance=0.02, relative=False, able=config.width >= WIDE)
     return [

@@ -296,4 +296,4 @@ def gradient_correlation(arm: str, layers: int, correlation: float = 0.0) -> np.
         )
         return profile(layers, correlation=correlation)
     scale = ARMS[arm].branch_scale(layers) if ARMS[arm].shortcut else None
-    return shattering.he_relu(layers, branch_scale=scale, correlation=correlation)
+    return shattering.he_relu_correlations(layers, branch_scale=scale, correlation=correlation)

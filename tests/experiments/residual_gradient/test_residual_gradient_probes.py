@@ -95,7 +95,8 @@ def test_theory_at_the_literature_s_numbers():
     grown = np.array([3, 3, 2, 1, 0]) / 2 * math.log(GAIN)
     np.testing.assert_allclose(theory("plain_norm", "log_gradient"), grown)
     np.testing.assert_allclose(
-        theory("plain_norm", "log_gradient")[1:], mean_field.batch_norm_plain(4) / 2 * math.log(10)
+        theory("plain_norm", "log_gradient")[1:],
+        mean_field.batch_norm_plain_gradient_norms(4) / 2 * math.log(10),
     )
     np.testing.assert_allclose(np.exp(theory("residual_norm", "log_moment")), [1, 2, 3, 4, 5])
     variances = 1 + np.arange(4) / GAIN
