@@ -15,7 +15,6 @@ from jaxseg.plots.gradients import gradient_profile
 from jaxseg.plots.images import image_strip, to_rgb
 from jaxseg.plots.landscape import loss_contours, shape_against_depth
 from jaxseg.plots.overlays import class_bars, contact_sheet, overlay
-from jaxseg.plots.paths import ByLength, Lesions, gradient_by_length, lesions
 from jaxseg.plots.runs import confusion_figure, prediction_panel, run_curves
 from jaxseg.plots.strides import output_strides
 from jaxseg.plots.style import CYCLE, NEUTRAL
@@ -24,8 +23,6 @@ from jaxseg.plots.trainability import depth_transfer, phase_diagram
 __all__ = [
     "CYCLE",
     "NEUTRAL",
-    "ByLength",
-    "Lesions",
     "chain",
     "class_bars",
     "confusion_figure",
@@ -36,10 +33,8 @@ __all__ = [
     "export_parity",
     "field_by_block",
     "field_growth",
-    "gradient_by_length",
     "gradient_profile",
     "image_strip",
-    "lesions",
     "loss_contours",
     "output_phases",
     "output_strides",

@@ -1,42 +1,9 @@
-"""Figures of paths, lesions and loss surfaces show the numbers they are given."""
+"""Figures of loss surfaces show the numbers they are given."""
 
 import numpy as np
 import pytest
 
 from jaxseg import plots
-
-
-def test_gradients_by_length_are_drawn_with_their_theory(tmp_path):
-    begun, theory = np.array([[0.1, 0.9], [0.3, 0.7], [0.2, 0.8]]), np.array([0.25, 0.75])
-    curves = {"a": plots.ByLength(begun, theory), "b": plots.ByLength(begun, theory, begun[::-1])}
-    figure = plots.gradient_by_length(
-        {"share": curves, "norm": curves}, published=(0.2, 0.6), source="theirs", title="t"
-    )
-    assert len(figure.axes) == 4
-    first, second = figure.axes[:2]
-    drawn = [line.get_ydata() for line in first.lines if len(line.get_xdata())]
-    np.testing.assert_allclose(drawn[0], [0.2, 0.8])
-    np.testing.assert_allclose(drawn[-1], theory)
-    assert len(second.lines) == 3
-    said = [text.get_text() for text in figure.legends[0].texts]
-    assert said[-1] == "theirs"
-    figure.savefig(tmp_path / "f.png", dpi=40)
-
-
-def test_lesions_show_medians_and_chance(tmp_path):
-    found = plots.Lesions(
-        np.array([0.5, 0.7]),
-        np.array([[0.6, 0.8, 1.0], [0.8, 1.0, 1.2]]),
-        {1: np.array([0.6, 0.8]), 2: np.array([1.0, 3.0])},
-        {2: np.array([0.9])},
-    )
-    figure = plots.lesions([{"plain": found}, {"residual": found}], chance=1.1, title="t")
-    single, many, moved = figure.axes[:3]
-    np.testing.assert_allclose(single.lines[0].get_ydata(), [0.7, 0.9, 1.1])
-    np.testing.assert_allclose(many.lines[0].get_ydata(), [0.7, 2.0])
-    assert any(list(line.get_ydata()) == [1.1, 1.1] for line in moved.lines)
-    assert single.get_title() == "3 blocks: without one block"
-    figure.savefig(tmp_path / "f.png", dpi=40)
 
 
 def test_contours_share_their_levels_and_stand_what_is_not_finite(tmp_path):

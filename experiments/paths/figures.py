@@ -1,0 +1,181 @@
+"""The figures of the study of paths: gradients by their length, and what lesions do to a net."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from experiments.colors import ARM_COLORS
+from experiments.paths.claims import PUBLISHED, ByLength, Curves, Losses
+from jaxseg.plots import NEUTRAL
+
+CAPTIONS = {
+    "paths.png": "The gradient by path length: median and range over the seeds, theory dashed",
+    "lesions.png": "The loss after blocks were removed or changed places",
+}
+BEFORE, AFTER, RANGE = "#e08214", "#0b5fa5", "#dddddd"
+QUANTITIES = {
+    "exact": "share of the squared gradient\nthrough all paths of a length",
+    "single": "log₁₀ of a single path's gradient\nover that of length 0 (sampled)",
+    "sampled": "share of the sum of norms\n(sampled, times number of paths)",
+}
+
+
+def draw(
+    curves: Mapping[str, Curves],
+    losses: Sequence[Mapping[str, Losses]],
+    *,
+    chance: float,
+    title: str,
+) -> dict[str, Figure]:
+    """Draw the study's figures: file name -> figure.
+
+    Args:
+        curves: Arm -> its gradient by path length.
+        losses: For each depth, arm -> its losses after lesions.
+        chance: The loss of knowing nothing, in nats.
+        title: What the numbers hold for.
+    """
+    return {
+        "paths.png": gradient_by_length(curves, title=title),
+        "lesions.png": lesions(losses, chance=chance, title=f"Lesions. {title}"),
+    }
+
+
+def gradient_by_length(curves: Mapping[str, Curves], *, title: str = "") -> Figure:
+    """Draw a row of panels a quantity, a column a net; medians and ranges over seeds.
+
+    The range of lengths that was published is marked in nets of as many blocks.
+
+    Args:
+        curves: Arm -> its gradient by path length.
+        title: Title of the figure.
+    """
+    blocks = len(next(iter(curves.values())).exact.theory) - 1
+    figure = Figure(figsize=(max(6.0, 1.2 + 3.4 * len(curves)), 7.9), layout="constrained")
+    figure.suptitle(f"Gradient by path length, {blocks} blocks\n{title}", fontsize=10)
+    grid = figure.subplots(len(QUANTITIES), len(curves), squeeze=False, sharex="col", sharey="row")
+    for line, (quantity, label) in zip(grid, QUANTITIES.items(), strict=True):
+        for axes, by_length in zip(line, curves.values(), strict=True):
+            if blocks == 54:
+                label_range = "published for CIFAR, ResNet-110"
+                axes.axvspan(*PUBLISHED, color=RANGE, linewidth=0, label=label_range)
+            _curves(axes, getattr(by_length, quantity))
+        line[0].set_ylabel(label, fontsize=8)
+    for axes, arm in zip(grid[0], curves, strict=True):
+        axes.set_title(arm, fontsize=9)
+    for axes in grid[-1]:
+        axes.set_xlabel("length of the path (branches)", fontsize=8)
+    entries = {
+        label: handle
+        for axes in grid.flat
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        entries.values(),
+        entries.keys(),
+        fontsize=8,
+        frameon=False,
+        ncols=4,
+        loc="outside lower center",
+    )
+    return figure
+
+
+def _curves(axes: Axes, curves: ByLength) -> None:
+    lengths = np.arange(len(curves.theory))
+    for values, color, label in (
+        (curves.before, BEFORE, "before training"),
+        (curves.after, AFTER, "after training"),
+    ):
+        if values is not None:
+            line = {"color": color, "markersize": 4, "linewidth": 1, "label": label}
+            axes.plot(lengths, np.median(values, 0), ".-", **line)
+            axes.fill_between(
+                lengths, values.min(0), values.max(0), color=color, alpha=0.2, linewidth=0
+            )
+    label = "theory before training"
+    axes.plot(lengths, curves.theory, "--", color="black", linewidth=1, zorder=4, label=label)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=7)
+    axes.margins(x=0.01)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def lesions(rows: Sequence[Mapping[str, Losses]], *, chance: float, title: str = "") -> Figure:
+    """Draw the loss without one block, without k, and with k in another order; a row a depth.
+
+    Args:
+        rows: For each depth, arm -> its losses.
+        chance: The loss of knowing nothing, in nats.
+        title: Title of the figure.
+    """
+    figure = Figure(figsize=(10.5, 0.8 + 2.7 * len(rows)), layout="constrained")
+    figure.suptitle(title, fontsize=10)
+    grid = figure.subplots(len(rows), 3, squeeze=False, sharey="row")
+    for line, arms in zip(grid, rows, strict=True):
+        for number, (arm, losses) in enumerate(arms.items()):
+            color = ARM_COLORS[arm]
+            _one_block(line[0], losses, color, arm)
+            shift = 1.07 ** (number - (len(arms) - 1) / 2)
+            _many_blocks(line[1], losses.whole, losses.delete, color, shift)
+            _many_blocks(line[2], losses.whole, losses.shuffle, color, shift)
+        depth = next(iter(arms.values())).block.shape[1]
+        _label_panels(line, depth, chance)
+        # A net that fails can lose by any amount: what matters lies below a few times chance.
+        line[0].set_yscale("symlog", linthresh=2 * chance)
+        line[0].set_ylim(0, None)
+        ticks = [t for t in (0, 0.5, 1, 2, 10, 100, 1000) if t <= line[0].get_ylim()[1]]
+        line[0].set_yticks(ticks, [f"{t:g}" for t in ticks])
+    return figure
+
+
+def _label_panels(line: Sequence[Axes], depth: int, chance: float) -> None:
+    panels = {
+        "without one block": "block removed (1 is next to the image)",
+        "without k blocks at random": "k",
+        "k blocks change places": "k",
+    }
+    for axes, (name, unit) in zip(line, panels.items(), strict=True):
+        axes.axhline(chance, color="black", linestyle=":", linewidth=1)
+        axes.set_title(f"{depth} blocks: {name}", fontsize=9)
+        axes.set_xlabel(unit, fontsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelsize=7)
+    line[0].xaxis.set_major_locator(MaxNLocator(integer=True))
+    line[0].plot([], [], ":", color="black", linewidth=1, label="chance, ln K")
+    line[0].plot([], [], "--", color=NEUTRAL, linewidth=1, label="whole net")
+    line[0].set_ylabel("loss on validation images (nats)", fontsize=8)
+    line[2].legend(
+        *line[0].get_legend_handles_labels(),
+        fontsize=8,
+        frameon=False,
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
+    )
+
+
+def _one_block(axes: Axes, losses: Losses, color: str, arm: str) -> None:
+    blocks, block = np.arange(1, losses.block.shape[1] + 1), losses.block
+    line = {"color": color, "markersize": 4, "linewidth": 1, "label": arm}
+    axes.plot(blocks, np.median(block, 0), ".-", **line)
+    axes.fill_between(blocks, block.min(0), block.max(0), color=color, alpha=0.15, linewidth=0)
+    axes.axhline(float(np.median(losses.whole)), color=color, linestyle="--", linewidth=0.8)
+
+
+def _many_blocks(
+    axes: Axes, whole: np.ndarray, losses: Mapping[int, np.ndarray], color: str, shift: float
+) -> None:
+    """Draw medians and the range from the first to the last tenth."""
+    sizes = sorted(losses)
+    middle = [np.median(losses[k]) for k in sizes]
+    ends = np.array([np.quantile(losses[k], (0.1, 0.9)) for k in sizes]).reshape(-1, 2)
+    at = np.array(sizes) * shift
+    axes.plot(at, middle, "o-", color=color, markersize=4, linewidth=1)
+    axes.vlines(at, ends[:, 0], ends[:, 1], color=color, linewidth=0.8)
+    axes.axhline(float(np.median(whole)), color=color, linestyle="--", linewidth=0.8)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(sizes, [str(k) for k in sizes])
+    axes.minorticks_off()
