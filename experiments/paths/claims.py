@@ -271,21 +271,3 @@ def length_table(curves: Mapping[str, Curves]) -> Table:
                 rows.append([arm, stage, *(spread(values, 2) for values in lengths)])
     columns = ("net", "training", "mean length, squared gradient", "mean length, sampled")
     return Table.of("Mean length of the paths that the gradient comes through", columns, rows)
-
-
-def loss_table(results: Sequence[Row]) -> Table:
-    """Tabulate the outcomes of every net at every rate."""
-    groups: dict[tuple[str, int, float], list[Row]] = {}
-    for row in results:
-        groups.setdefault((row["arm"], row["blocks"], row["learning_rate"]), []).append(row)
-    rows = [
-        [
-            arm,
-            blocks,
-            f"{rate:g}",
-            *(spread(column(runs, n)) for n in ("train_loss", "mean_iou", "pixel_accuracy")),
-        ]
-        for (arm, blocks, rate), runs in groups.items()
-    ]
-    columns = ("net", "blocks", "rate", "training loss", "mean IoU", "pixel accuracy")
-    return Table.of("Every net at every rate", columns, rows)

@@ -14,7 +14,6 @@ from experiments.paths.claims import (
     length_table,
     lesion_losses,
     lesion_verdicts,
-    loss_table,
     path_verdicts,
 )
 from experiments.paths.config import ARMS, UNTRAINED, Config
@@ -41,6 +40,7 @@ from jaxseg.studies import (
     easy_mosaic,
     measured_over,
     over_seeds,
+    table_by_rate,
 )
 
 _RUN = {"arm": str, "blocks": int, "seed": int, "learning_rate": float}
@@ -90,7 +90,7 @@ def run(config: Config) -> Findings:
         ],
         figures=CAPTIONS,
         drawings=draw(curves, losses, chance=chance, title=about),
-        tables=[length_table(curves), loss_table(sweep.results.rows)],
+        tables=[length_table(curves), table_by_rate(sweep.results.rows, ("arm", "blocks"))],
     )
 
 

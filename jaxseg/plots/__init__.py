@@ -3,17 +3,10 @@
 from jaxseg.plots.chains import chain
 from jaxseg.plots.costs import depth_cost, ratios
 from jaxseg.plots.exports import export_parity
-from jaxseg.plots.field_studies import (
-    field_by_block,
-    output_phases,
-    overlaps,
-    rule_of_triples,
-    width_growth,
-)
+from jaxseg.plots.field_studies import field_by_block, output_phases, overlaps, rule_of_triples, width_growth
 from jaxseg.plots.fields import effective_field, field_growth, path_counts, windows
 from jaxseg.plots.gradients import gradient_profile
 from jaxseg.plots.images import image_strip, to_rgb
-from jaxseg.plots.landscape import loss_contours, shape_against_depth
 from jaxseg.plots.overlays import class_bars, contact_sheet, overlay
 from jaxseg.plots.runs import confusion_figure, prediction_panel, run_curves
 from jaxseg.plots.strides import output_strides
@@ -35,7 +28,6 @@ __all__ = [
     "field_growth",
     "gradient_profile",
     "image_strip",
-    "loss_contours",
     "output_phases",
     "output_strides",
     "overlaps",
@@ -46,7 +38,6 @@ __all__ = [
     "ratios",
     "rule_of_triples",
     "run_curves",
-    "shape_against_depth",
     "to_rgb",
     "width_growth",
     "windows",

@@ -94,7 +94,7 @@ from jaxseg.studies.arms import (
 from jaxseg.studies.command import command, execute, main
 from jaxseg.studies.config import StudyConfig, SweepConfig, check_names
 from jaxseg.studies.datasets import easy_mosaic
-from jaxseg.studies.findings import Findings, Table, read_findings
+from jaxseg.studies.findings import Findings, Table, read_findings, table_by_rate
 from jaxseg.studies.page import render
 from jaxseg.studies.results import Results, Row
 from jaxseg.studies.sweep import Sweep, draw_nets, over_seeds
@@ -143,4 +143,5 @@ __all__ = [
     "read_findings",
     "render",
     "spread",
+    "table_by_rate",
 ]

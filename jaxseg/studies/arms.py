@@ -110,23 +110,29 @@ def matching(rows: Rows, best: Rows, **where: Any) -> list[Row]:
     return sorted(selected, key=lambda row: row["seed"])
 
 
-def spread(values: Sequence[float] | np.ndarray, digits: int = 3) -> str:
+def spread(
+    values: Sequence[float] | np.ndarray, digits: int = 3, *, significant: bool = False
+) -> str:
     """Print the median of some values, and their range where there are several.
 
     Args:
         values: One a seed.
         digits: Digits behind the decimal point.
+        significant: Print so many significant digits instead, for values over many decades.
 
     >>> spread([0.44, 0.46, 0.43]), spread([0.5], 1)
     ('0.440 (0.430 to 0.460)', '0.5')
+    >>> spread([17400.0, 0.0125], significant=True)
+    '8.7e+03 (0.0125 to 1.74e+04)'
     """
     values = np.asarray(values, float)
     if not values.size:
         return "none"
-    middle = f"{np.median(values):.{digits}f}"
+    style = f".{digits}{'g' if significant else 'f'}"
+    middle = f"{np.median(values):{style}}"
     if values.size == 1:
         return middle
-    return f"{middle} ({values.min():.{digits}f} to {values.max():.{digits}f})"
+    return f"{middle} ({values.min():{style}} to {values.max():{style}})"
 
 
 def rate_text(rows: Rows, best: Rows) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from jaxseg import files
+from jaxseg.studies.arms import column, spread
+from jaxseg.studies.results import Row
 from jaxseg.studies.verdicts import Verdict
 from jaxseg.training import records
 
@@ -35,6 +37,27 @@ class Table:
     def of(cls, title: str, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> "Table":
         """Build a table from cells of any type."""
         return cls(title, tuple(columns), tuple(tuple(map(str, row)) for row in rows))
+
+
+def table_by_rate(rows: Sequence[Row], names: Sequence[str] = ("arm",)) -> Table:
+    """Tabulate the outcomes of every net at every learning rate: median and range over the seeds.
+
+    Args:
+        rows: Rows of a sweep's results.
+        names: Columns that name a net.
+    """
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in (*names, "learning_rate")), []).append(row)
+    outcomes = ("train_loss", "mean_iou", "pixel_accuracy")
+    return Table.of(
+        "Every net at every learning rate",
+        (*names, "rate", "training loss", "mean IoU", "pixel accuracy"),
+        [
+            [*net, f"{rate:g}", *(spread(column(runs, outcome)) for outcome in outcomes)]
+            for (*net, rate), runs in groups.items()
+        ],
+    )
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,13 @@ def test_one_statistic_is_printed_in_one_way(values, text):
     assert spread(values, 2) == text
 
 
+def test_values_over_many_decades_have_significant_digits():
+    values = [0.00123, 12345.0, 1.0]
+    assert spread(values, significant=True) == "1 (0.00123 to 1.23e+04)"
+    assert spread(values, 2, significant=True) == "1 (0.0012 to 1.2e+04)"
+    assert spread(values[:1], significant=True) == "0.00123"
+
+
 def test_it_is_said_what_was_measured_over():
     assert measured_over(ROWS).startswith(
         "3 seeds; each arm at its own best of the learning rates 0.1, 0.2"

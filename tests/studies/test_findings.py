@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from jaxseg import files
-from jaxseg.studies import Findings, Table, Verdict, read_findings, render
+from jaxseg.studies import Findings, Table, Verdict, read_findings, render, table_by_rate
 
 VERDICT = Verdict(
     heading="Dilation",
@@ -114,3 +114,26 @@ def test_a_page_takes_no_file_from_elsewhere(tmp_path, name):
     findings = replace(read_findings(tmp_path), figures={name: "?"})
     with pytest.raises(ValueError, match="is no picture beside its study"):
         render("All", {tmp_path: findings})
+
+
+def test_outcomes_are_tabulated_by_net_and_rate():
+    rows = [
+        {
+            "arm": "plain",
+            "blocks": blocks,
+            "learning_rate": rate,
+            "train_loss": loss,
+            "mean_iou": 0.5,
+            "pixel_accuracy": 0.75,
+        }
+        for blocks, rate, loss in ((7, 0.1, 0.5), (7, 0.2, 0.6), (7, 0.1, 0.7), (54, 0.1, 1.0))
+    ]
+    table = table_by_rate(rows, ("arm", "blocks"))
+    assert [row[:4] for row in table.rows] == [
+        ("plain", "7", "0.1", "0.600 (0.500 to 0.700)"),
+        ("plain", "7", "0.2", "0.600"),
+        ("plain", "54", "0.1", "1.000"),
+    ]
+    assert table.rows[1][4:] == ("0.500", "0.750")
+    assert table.columns[:3] == ("arm", "blocks", "rate")
+    assert len(table_by_rate(rows).rows) == 2  # arm and rate alone

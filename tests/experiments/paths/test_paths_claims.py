@@ -233,24 +233,3 @@ def test_lengths_are_tabulated_by_net_and_stage():
         ("x", "theory", "1.00", "1.00"),
         ("x", "before", "1.00 (0.00 to 2.00)", "1.00 (0.00 to 2.00)"),
     )
-
-
-def test_outcomes_are_tabulated_by_net_and_rate():
-    rows = [
-        {
-            "arm": "plain",
-            "blocks": blocks,
-            "learning_rate": rate,
-            "train_loss": loss,
-            "mean_iou": 0.5,
-            "pixel_accuracy": 0.75,
-        }
-        for blocks, rate, loss in ((7, 0.1, 0.5), (7, 0.2, 0.6), (7, 0.1, 0.7), (54, 0.1, 1.0))
-    ]
-    table = claims.loss_table(rows)
-    assert [row[:4] for row in table.rows] == [
-        ("plain", "7", "0.1", "0.600 (0.500 to 0.700)"),
-        ("plain", "7", "0.2", "0.600"),
-        ("plain", "54", "0.1", "1.000"),
-    ]
-    assert table.rows[1][4:] == ("0.500", "0.750")

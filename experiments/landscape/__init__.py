@@ -1,0 +1,1 @@
+"""Whether shortcuts smooth the loss surface of deep nets."""
