@@ -174,8 +174,7 @@ def shattering(
     for axes, rows in ((left, depths), (right, angles)):
         # On the logarithmic axis nothing is drawn that cannot be told from 0.
         _correlations(axes, rows, positive=axes is left)
-    left.set_xscale("log", base=2)
-    right.set_xscale("log", base=10)
+        axes.set_xscale("log", base=2 if axes is left else 10)
     _guides(left, depths)
     if wide_to is not None:
         left.axvline(wide_to, color="#777777", linestyle=":", linewidth=1)

@@ -3,7 +3,7 @@
 from jaxseg.plots.chains import chain
 from jaxseg.plots.costs import depth_cost, ratios
 from jaxseg.plots.exports import export_parity
-from jaxseg.plots.field_studies import field_by_block, output_phases, overlaps, rule_of_triples, width_growth
+from jaxseg.plots.field_studies import output_phases, overlaps
 from jaxseg.plots.fields import effective_field, field_growth, path_counts, windows
 from jaxseg.plots.gradients import gradient_profile
 from jaxseg.plots.images import image_strip, to_rgb
@@ -24,7 +24,6 @@ __all__ = [
     "depth_transfer",
     "effective_field",
     "export_parity",
-    "field_by_block",
     "field_growth",
     "gradient_profile",
     "image_strip",
@@ -36,9 +35,7 @@ __all__ = [
     "phase_diagram",
     "prediction_panel",
     "ratios",
-    "rule_of_triples",
     "run_curves",
     "to_rgb",
-    "width_growth",
     "windows",
 ]

@@ -30,7 +30,8 @@ def execute(
         The findings as written.
 
     Raises:
-        ValueError: The folder belongs to another run or holds other results, or the study refuses.
+        ValueError: The folder belongs to another run or holds other results, or the study refuses;
+            or, with everything written, the findings report a failure.
         Stopped: Ctrl-C or SIGTERM; its advice says how to go on.
     """
     use_all_cores(config.devices)
@@ -62,6 +63,8 @@ def execute(
             )
             raise
     print(f"\n{text}\nIn {config.out}: {', '.join((*findings.figures, STUDY))}.")
+    if findings.failure:
+        raise ValueError(findings.failure)
     return findings
 
 

@@ -74,6 +74,8 @@ class Findings:
         command: What runs it.
         preset: The preset that it was run with.
         versions: Of Python and of the packages that decide a result.
+        failure: One line on what must not be, such as a number that contradicts an exact theory.
+            The study's command fails with it after everything is written.
         drawings: File name -> matplotlib figure, saved by `write`; not part of study.json.
     """
 
@@ -86,6 +88,7 @@ class Findings:
     command: str = ""
     preset: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    failure: str = ""
     drawings: Mapping[str, Figure] = field(default_factory=dict, repr=False, compare=False)
 
     def write(self, folder: Path) -> str:
@@ -120,6 +123,7 @@ class Findings:
             for v in self.verdicts
         ]
         parts = [f"# {self.title}", self.about]
+        parts += [f"**{self.failure}**"] if self.failure else []
         parts += [_markdown_table(head, cells)] if cells else []
         parts += [f"![{_line(caption)}]({name})" for name, caption in self.figures.items()]
         for table in self.tables:

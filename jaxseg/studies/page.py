@@ -84,9 +84,10 @@ def _section(folder: Path, study: Findings) -> str:
     figures = "".join(_figure(folder, *figure) for figure in study.figures.items())
     tables = "".join(_titled(table) for table in study.tables)
     command = f"<code>{html.escape(study.command)}</code> " if study.command else ""
+    failure = f"<p><strong>{html.escape(study.failure)}</strong></p>" if study.failure else ""
     return (
         f'<section id="{html.escape(study.study)}"><h2>{html.escape(study.title)}</h2>'
-        f"<p>{html.escape(study.about)}</p>{figures}{tables}"
+        f"<p>{html.escape(study.about)}</p>{failure}{figures}{tables}"
         f"<p>{command}(preset {html.escape(study.preset)}; {html.escape(versions)})</p></section>"
     )
 

@@ -201,6 +201,15 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, An
     write_text(path, text.getvalue())
 
 
+def _parsed(kind: type, text: str) -> Any:
+    """Read a value that `write_csv` wrote; bool("False") would be True."""
+    if kind is bool:
+        if text not in ("True", "False"):
+            raise ValueError(f"{text!r} is neither True nor False")
+        return text == "True"
+    return kind(text)
+
+
 def read_csv(path: Path, columns: Mapping[str, type]) -> list[dict[str, Any]]:
     """Reads a table that `write_csv` wrote.
 
@@ -212,7 +221,7 @@ def read_csv(path: Path, columns: Mapping[str, type]) -> list[dict[str, Any]]:
         ValueError: The file has other columns, or a row that does not parse: it is damaged.
     """
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             header, *lines = list(csv.reader(file)) or [[]]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(
@@ -226,7 +235,7 @@ def read_csv(path: Path, columns: Mapping[str, type]) -> list[dict[str, Any]]:
     rows = []
     for number, line in enumerate(lines, start=2):
         try:
-            values = [kind(v) for kind, v in zip(columns.values(), line, strict=True)]
+            values = [_parsed(kind, v) for kind, v in zip(columns.values(), line, strict=True)]
         except ValueError as error:
             raise ValueError(
                 f"{path}, line {number}, is damaged ({error}): move the file away or start again "

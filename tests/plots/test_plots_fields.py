@@ -150,12 +150,3 @@ def test_growth_shows_lines_that_coincide(tmp_path):
     assert wide.get_zorder() < narrow.get_zorder()
     assert sorted(int(text.get_text()) for text in axes.texts) == [5, 7, 15]
     assert axes.get_yscale() == "log"
-
-
-def test_variants_are_drawn_by_block_and_what_is_published_is_circled(tmp_path):
-    sizes = {"a": [35, 99, 483], "b": [35, 91, 427]}
-    (axes,) = save(plots.field_by_block(sizes, {"a": {2: 483}}), tmp_path).axes
-    drawn = [tuple(line.get_ydata()) for line in axes.lines]
-    assert drawn[:4] == [(35, 99, 483), (483,), (35, 91, 427), ()]
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["stage 1", "stage 2", "stage 3"]
-    assert {text.get_text() for text in axes.texts} == {"35", "99", "483", "91", "427"}

@@ -34,6 +34,17 @@ def test_rows_are_selected_and_replaced_by_their_values(tmp_path):
     assert table.rows == [row("b", 0)]
 
 
+def test_truth_values_are_read_as_they_were_written(tmp_path):
+    path = tmp_path / "results.csv"
+    columns = {"case": str, "holds": bool}
+    table = Results(path, columns, resume=False)
+    table.add([{"case": "…", "holds": True}, {"case": "b", "holds": False}])
+    assert Results(path, columns, resume=True).rows == table.rows
+    path.write_text(path.read_text(encoding="utf-8").replace("False", "no"), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"line 3, is damaged .'no' is neither True nor False"):
+        Results(path, columns, resume=True)
+
+
 def rows(*runs):
     return [{"seed": seed, "learning_rate": rate} for seed, rate in runs]
 

@@ -1,0 +1,1 @@
+"""Receptive fields of nets, exactly, and how much of them is looked at."""
