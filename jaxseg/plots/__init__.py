@@ -11,7 +11,6 @@ from jaxseg.plots.overlays import class_bars, contact_sheet, overlay
 from jaxseg.plots.runs import confusion_figure, prediction_panel, run_curves
 from jaxseg.plots.strides import output_strides
 from jaxseg.plots.style import CYCLE, NEUTRAL
-from jaxseg.plots.trainability import depth_transfer, phase_diagram
 
 __all__ = [
     "CYCLE",
@@ -21,7 +20,6 @@ __all__ = [
     "confusion_figure",
     "contact_sheet",
     "depth_cost",
-    "depth_transfer",
     "effective_field",
     "export_parity",
     "field_growth",
@@ -32,7 +30,6 @@ __all__ = [
     "overlaps",
     "overlay",
     "path_counts",
-    "phase_diagram",
     "prediction_panel",
     "ratios",
     "run_curves",
