@@ -9,7 +9,6 @@ from jaxseg.plots.gradients import gradient_profile
 from jaxseg.plots.images import image_strip, to_rgb
 from jaxseg.plots.overlays import class_bars, contact_sheet, overlay
 from jaxseg.plots.runs import confusion_figure, prediction_panel, run_curves
-from jaxseg.plots.strides import output_strides
 from jaxseg.plots.style import CYCLE, NEUTRAL
 
 __all__ = [
@@ -26,7 +25,6 @@ __all__ = [
     "gradient_profile",
     "image_strip",
     "output_phases",
-    "output_strides",
     "overlaps",
     "overlay",
     "path_counts",

@@ -61,21 +61,3 @@ def test_confusion_is_in_shares_of_the_label():
     counts = np.array([[3, 1, 0], [0, 0, 0], [0, 5, 5]])
     image = plots.confusion_figure(counts, NAMES, title="").axes[0].images[0]
     np.testing.assert_allclose(image.get_array(), [[0.75, 0.25, 0], [0, 0, 0], [0, 0.5, 0.5]])
-
-
-def test_strides_show_each_arm_once_with_the_mean_of_its_seeds():
-    rows = [
-        {"arm": arm, "mean_iou": iou, "multiply_adds": cost}
-        for arm, iou, cost in (("stride 8", 0.2, 4e6), ("stride 8", 0.4, 4e6), ("fcn8s", 0.5, 2e6))
-    ]
-    classes = [
-        {"arm": "stride 8", "class": "one", "iou": 0.1},
-        {"arm": "stride 8", "class": "one", "iou": float("nan")},
-        {"arm": "fcn8s", "class": "two", "iou": 0.7},
-    ]
-    left, right = plots.output_strides(rows, classes, title="").axes[:2]
-    means = {line.get_label(): line.get_ydata() for line in left.lines if len(line.get_label()) > 9}
-    np.testing.assert_allclose(means["dilated encoder, by output stride"], [0.3])
-    np.testing.assert_allclose(means["FCN with skips"], [0.5])
-    table = np.ma.filled(right.images[0].get_array(), np.nan)
-    np.testing.assert_allclose(table, [[0.1, np.nan], [np.nan, 0.7]])

@@ -1,0 +1,1 @@
+"""Benefits and costs of a finer output stride, and of an FCN's skips."""
