@@ -55,7 +55,7 @@ class SurfaceProbe:
         """
         keys = jax.random.split(key, self.config.directions + 2)
         directions = [
-            analysis.filter_normalised_direction(params, k, stacked=in_stack) for k in keys[1:]
+            analysis.filter_normalized_direction(params, k, stacked=in_stack) for k in keys[1:]
         ]
         surface = np.asarray(self.surface(params, *directions[:2]))
         flat, unravel = ravel_pytree(params)

@@ -1,7 +1,6 @@
 """The output_stride study: trains and evaluates every arm as `jaxseg train` and `evaluate` do."""
 
 import io
-import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -14,18 +13,14 @@ from experiments.output_stride.claims import arm_table, verdicts
 from experiments.output_stride.config import ARMS, Config
 from experiments.output_stride.figures import CAPTIONS, draw
 from jaxseg import analysis
+from jaxseg.commands import evaluate, train
+from jaxseg.commands.data import DataConfig, load
+from jaxseg.commands.model import ModelConfig, build
 from jaxseg.data import Augmentation
 from jaxseg.progress import busy
 from jaxseg.startup import raise_if_stopped
 from jaxseg.studies import Findings, Results, Row
 from jaxseg.training import OptimizerConfig, records
-
-# The commands are scripts that import each other by their bare names.
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import evaluate
-import train
-from segmentation import ModelConfig, build
-from segmentation_data import DataConfig, load
 
 COLUMNS = {
     "arm": str,
@@ -121,7 +116,7 @@ def train_config(config: Config, arm: str, seed: int, folder: Path) -> train.Con
     return train.Config(
         model=ModelConfig(width=config.width, dropout=0.0, **ARMS[arm]),
         data=DataConfig(
-            name=config.dataset,  # type: ignore[arg-type]
+            name=config.dataset,
             directory=config.directory,
             size=config.size,
             data_dir=config.data_dir,

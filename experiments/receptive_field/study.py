@@ -12,12 +12,11 @@ import numpy as np
 from experiments.receptive_field import claims, probes
 from experiments.receptive_field.config import NETS, Config, Layers, Net, dilated
 from experiments.receptive_field.figures import CAPTIONS, Effective, draw
-from jaxseg import ops
+from jaxseg import files, ops
 from jaxseg.analysis import hybrid_dilation, receptive_field
 from jaxseg.progress import busy
 from jaxseg.startup import raise_if_stopped
 from jaxseg.studies import Findings, Results, Row
-from jaxseg.training import records
 
 COLUMNS = {
     "study": str,
@@ -285,7 +284,7 @@ def measure_effective(config: Config, results: Results, kind: str, depth: int) -
             field = probes.effective_field(net, seeds=config.seeds, seed=config.seed)
         folder.mkdir(exist_ok=True)
         for name, array in field.items():
-            records.write_array(folder / f"{kind}-{depth}-{name}.npy", array)
+            files.write_array(folder / f"{kind}-{depth}-{name}.npy", array)
         width = probes.mean_width(field["width"])
         near = abs(width / net.theory - 1) < claims.width_tolerance(config.seeds)
         numbers = ("width in pixels", round(net.theory, 3), round(width, 3))
@@ -293,7 +292,7 @@ def measure_effective(config: Config, results: Results, kind: str, depth: int) -
         results.replace([{**row, "seeds": config.seeds}], study="effective", case=case)
         print(f"{case}: width {width:.2f} pixels, theory {net.theory:.2f}")
     arrays = {
-        name: records.read_array(folder / f"{kind}-{depth}-{name}.npy")
+        name: files.read_array(folder / f"{kind}-{depth}-{name}.npy")
         for name in ("energy", "center", "width")
     }
     return Effective(net, **arrays)

@@ -292,7 +292,9 @@ def gradient_correlation(arm: str, layers: int, correlation: float = 0.0) -> np.
     """
     if ARMS[arm].norm:
         profile = (
-            shattering.batch_norm_residual if ARMS[arm].shortcut else shattering.batch_norm_plain
+            shattering.batch_norm_residual_correlations
+            if ARMS[arm].shortcut
+            else shattering.batch_norm_plain_correlations
         )
         return profile(layers, correlation=correlation)
     scale = ARMS[arm].branch_scale(layers) if ARMS[arm].shortcut else None
