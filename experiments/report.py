@@ -41,10 +41,11 @@ class Config:
     """What is gathered.
 
     Attributes:
-        runs: The folder with one folder a study.
+        preset: The preset that the other values come from.
+        runs: The folder that holds a folder for each study.
         out: The page.
         make: Run the studies that are not there.
-        with_preset: The preset of those.
+        with_preset: The preset that these are run with.
     """
 
     preset: str = "quick"
@@ -75,18 +76,20 @@ def main(config: Config) -> None:
         for name in studies():
             make(name, config)
     read = {name: read_findings(config.runs / name) for name in studies()}
-    finished = sorted((f for f in read.values() if f), key=_place)
-    there = {config.runs / findings.study: findings for findings in finished}
     missing = [name for name, findings in read.items() if findings is None]
-    if not there:
+    finished = {config.runs / name: findings for name, findings in read.items() if findings}
+    finished = dict(sorted(finished.items(), key=lambda item: _place(item[1])))
+    if not finished:
         raise ValueError(
             f"{config.runs} holds no study: run one, such as `{program(missing[0])}`, or all of "
             "them with --make."
         )
-    page = render("The lecture, measured", there, headings=HEADINGS, missing=map(program, missing))
+    page = render(
+        "The lecture, measured", finished, headings=HEADINGS, missing=map(program, missing)
+    )
     config.out.parent.mkdir(parents=True, exist_ok=True)
     files.write_text(config.out, page)
-    counts = Counter(v.verdict for findings in there.values() for v in findings.verdicts)
+    counts = Counter(v.verdict for findings in finished.values() for v in findings.verdicts)
     print(", ".join(f"{word}: {number}" for word, number in sorted(counts.items())))
     print(f"Not run: {', '.join(missing) or 'none'}. Page: {config.out}")
 

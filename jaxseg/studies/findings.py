@@ -33,6 +33,15 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
+    def __post_init__(self):
+        """Refuse a row that does not fit the columns."""
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(
+                    f"table {self.title!r}: the row {row} has {len(row)} cells, not "
+                    f"{len(self.columns)}."
+                )
+
     @classmethod
     def of(cls, title: str, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> "Table":
         """Build a table from cells of any type."""

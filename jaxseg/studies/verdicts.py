@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -37,6 +37,13 @@ class Verdict:
     seeds: int
     verdict: Judgement
     exploratory: bool = False
+
+    def __post_init__(self):
+        """Refuse a word that no page would count."""
+        if self.verdict not in get_args(Judgement):
+            raise ValueError(
+                f"verdict={self.verdict!r} must be one of {', '.join(get_args(Judgement))}."
+            )
 
     def unless(self, reason: str) -> "Verdict":
         """Return the verdict "not shown" with the reason added, or this one if `reason` is empty.

@@ -76,6 +76,8 @@ def test_a_figure_without_a_caption_is_refused(tmp_path):
         lambda text: text.replace('"claim"', '"clam"', 1),
         lambda text: text.replace('"tables"', '"tabels"'),
         lambda text: json.dumps({**json.loads(text), "more": 1}),
+        lambda text: text.replace('"agrees"', '"perhaps"'),
+        lambda text: text.replace('"x"', '"x", "y"'),
         lambda text: "[]",
     ],
 )
@@ -85,6 +87,11 @@ def test_damage_is_named(tmp_path, damage):
     path.write_text(damage(path.read_text()))
     with pytest.raises(ValueError, match=r"study\.json cannot be read"):
         read_findings(tmp_path)
+
+
+def test_a_table_is_rectangular():
+    with pytest.raises(ValueError, match=r"table 'Fields': the row \('1',\) has 1 cells, not 2"):
+        Table.of("Fields", ("a", "b"), [[1]])
 
 
 def test_a_page_holds_everything_and_obeys_nothing(tmp_path):

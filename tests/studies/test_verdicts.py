@@ -113,3 +113,9 @@ def test_nets_that_know_less_than_a_third_are_named():
     )
     assert hardly_trained({"a": losses["a"]}, 0.9) == ""
     assert hardly_trained({}, 0.9) == ""
+
+
+def test_a_verdict_is_one_of_three_words():
+    verdict = judged({"a": [0.5, 0.6], "b": [0.3, 0.4]})
+    with pytest.raises(ValueError, match="'perhaps' must be one of agrees, disagrees, not shown"):
+        replace(verdict, verdict="perhaps")
