@@ -80,6 +80,7 @@ claims whose verdicts are computed. One of your own is a file such as this one, 
 `jaxseg.startup.launch_study` does the same for a package, as in `experiments/dilation`.
 """
 
+from jaxseg.studies._command import command, execute, main
 from jaxseg.studies.arms import (
     at_best_rate,
     at_best_rate_by,
@@ -91,7 +92,6 @@ from jaxseg.studies.arms import (
     rate_text,
     spread,
 )
-from jaxseg.studies.command import command, execute, main
 from jaxseg.studies.config import StudyConfig, SweepConfig, check_names
 from jaxseg.studies.datasets import easy_mosaic
 from jaxseg.studies.findings import Findings, Table, read_findings, table_by_rate

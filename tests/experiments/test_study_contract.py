@@ -13,7 +13,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from tiny_studies import NAMES, ROOT, Study, assert_close, assert_same, copy_first_seed, tables
 
 from jaxseg.studies import StudyConfig, Sweep, read_findings
-from jaxseg.studies.command import WRITTEN
+from jaxseg.studies._command import WRITTEN
 from jaxseg.training import records
 
 ROOMS = {"config", "nets", "probes", "study", "claims", "figures"}

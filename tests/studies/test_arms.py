@@ -64,6 +64,12 @@ def test_each_depth_has_a_best_rate_of_its_own():
     assert list(rates.items()) == [(4, 0.2), (8, 0.1)]
 
 
+def test_arms_at_their_best_rates_by_depth_stand_in_the_order_asked_for():
+    rows = [row for arm in "abc" for row in runs(arm, {0.1: (1.0,)}, depth=4)]
+    assert list(at_best_rate_by(rows, "depth")) == ["a", "b", "c"]
+    assert list(at_best_rate_by(rows, "depth", ("c", "d", "a"))) == ["c", "a"]
+
+
 def test_rows_of_another_table_are_matched_by_run():
     best = at_best_rate(ROWS, ("a",))["a"]
     steps = [{**row, "step": step} for step in (2, 1) for row in ROWS]

@@ -22,7 +22,7 @@ FINDINGS = Findings(
     title="Rates",
     about="No nets.",
     verdicts=(VERDICT, replace(VERDICT, heading="Other", verdict="not shown", exploratory=True)),
-    figures={"rates.png": "The field [in pixels]"},
+    figures={"rates.png": "The field\n[in pixels]"},
     tables=(Table.of("Fields", ("a", "b|c"), [[1, "x"]]),),
     study="rates",
     command="python -m experiments.rates",
@@ -64,9 +64,18 @@ def test_the_study_is_finished_last(tmp_path, monkeypatch):
     assert read_findings(tmp_path) is None
 
 
-def test_a_figure_without_a_caption_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"\['more\.png', 'rates\.png'\] need both"):
-        replace(FINDINGS, figures={"more.png": "?"}).write(tmp_path)
+@pytest.mark.parametrize(
+    ("captions", "message"),
+    [
+        ({"more.png": "?"}, r"\['more\.png', 'rates\.png'\] need both"),
+        ({"more.png": "?", "rates.png": "?"}, r"\['more\.png'\] need both"),
+        ({}, r"\['rates\.png'\] need both"),
+    ],
+)
+def test_figures_have_captions_and_captions_figures(tmp_path, captions, message):
+    with pytest.raises(ValueError, match=message):
+        replace(FINDINGS, figures=captions).write(tmp_path)
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize(
@@ -109,10 +118,13 @@ def test_a_page_holds_everything_and_obeys_nothing(tmp_path):
     assert 'href="#rates"' in page
     assert 'id="rates"' in page
     assert "15 &lt;b&gt;" in page
+    assert "(Yu &amp; Koltun 2016)" in page
+    assert "<code>python -m experiments.rates</code> (preset quick; jax 0.10.1)" in page
     assert 'class="not-shown">not shown<br><small>exploratory' in page
     assert page.count("data:image/png;base64,") == 1
     assert "<code>python -m experiments.more</code>" in page
     assert "b|c" in page
+    assert "<td>none</td>" in page  # the seeds of what draws nothing
 
 
 @pytest.mark.parametrize("name", ["gone.png", "../rates.png", "study.json"])

@@ -68,6 +68,13 @@ def test_findings_say_what_made_them(tmp_path, capsys):
     assert printed.endswith(f"In {config.out}: sizes.png, study.json.\n")
 
 
+def test_every_core_is_used_unless_told_otherwise(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("jaxseg.studies._command.use_all_cores", asked.append)
+    execute("sizes", measure, Config(out=tmp_path / "out", devices=5))
+    assert asked == [5]
+
+
 def test_a_stop_says_how_to_go_on(tmp_path):
     config = Config(out=tmp_path / "out")
     with pytest.raises(Stopped) as caught:

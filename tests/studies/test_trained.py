@@ -68,6 +68,8 @@ def test_each_net_is_measured_by_itself(tmp_path):
         ]
         assert measured["stats"].shape == (3, 0)
     assert trained.measure(lambda params, stats: params["w"], trained.nets).tolist() == [*range(5)]
+    # Another function of the same arguments is another measurement.
+    assert trained.measure(lambda params, stats: -params["w"], trained.nets)[4] == -4
 
 
 def test_an_arm_is_saved_in_place_of_its_old_rows(tmp_path, capsys):

@@ -59,6 +59,8 @@ def test_an_order_says_what_was_measured():
     assert verdict.theory == "mean IoU: a > b, beyond the seeds' range"
     assert verdict.measured == "a 0.60 (0.50 to 0.80), b 0.35 (0.30 to 0.40)"
     assert (verdict.seeds, verdict.exploratory) == (2, False)
+    below = judged({"b": [0.3, 0.4], "a": [0.5, 0.6]}, larger_is_better=False)
+    assert below.theory == "mean IoU: b < a, beyond the seeds' range"
     assert judged({"a": [0.5], "b": [0.3]}, exploratory=True).exploratory
 
 
@@ -84,10 +86,13 @@ def test_a_reason_takes_a_verdict_back():
         (1.04, 0.01, "agrees"),
         ([1.04, 0.96], [0.01, 0.01], "agrees"),
         (1.06, 0.01, "not shown"),  # outside by less than three standard errors
+        (1.079, 0.01, "not shown"),
+        (1.081, 0.01, "disagrees"),
         (1.09, 0.01, "disagrees"),
         ([1.0, 1.09], 0.01, "disagrees"),
         (1.0, 0.05, "not shown"),  # an error as large as the tolerance tells nothing
         (1.0, 0.049, "agrees"),
+        ([1.0, 1.0], [0.01, 0.06], "not shown"),  # one that is known tells nothing of the other
         (1.0, NAN, "not shown"),
         (NAN, 0.01, "not shown"),
         (INF, 0.01, "not shown"),
