@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from depth_config import ARMS
 from small_nets import QUICKLY
 
+from experiments.depth_scaling.config import ARMS
 from jaxseg.losses import mean_cross_entropy
 from jaxseg.models import DeepNet, DeepNetConfig
 from jaxseg.nn import functional
