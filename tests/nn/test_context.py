@@ -28,6 +28,14 @@ def test_it_starts_by_passing_scores_on(width):
     assert 1e-4 < np.max(np.abs(changed - x)) < 0.5
 
 
+def test_scores_may_become_negative():
+    """No ReLU behind the last convolution."""
+    net = nn.ContextModule(2, noise=0.0, rngs=nnx.Rngs(0))
+    net.last.bias[...] = jnp.full(2, -3.0)
+    y = quick_jit(lambda x: net(x))(jnp.ones((1, 4, 4, 2)))
+    np.testing.assert_allclose(y, jnp.full((1, 4, 4, 2), -2.0), rtol=1e-5)
+
+
 def test_identity_repeats_or_averages_channels():
     kernel = identity()(jax.random.key(0), (1, 1, 2, 4))[0, 0]
     np.testing.assert_array_equal(kernel, [[1, 1, 0, 0], [0, 0, 1, 1]])

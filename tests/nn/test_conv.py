@@ -67,3 +67,10 @@ def test_dtype_is_that_of_the_computation_not_of_the_parameters(make):
 def test_channels_that_do_not_fit_are_refused(make, i, o, groups):
     with pytest.raises(ValueError, match=rf"inputs={i} and features={o} must be .*groups={groups}"):
         make(i, o, groups=groups, rngs=nnx.Rngs(0))
+
+
+@pytest.mark.parametrize("make", [Conv, UpConv])
+def test_parameters_are_float32_even_where_doubles_are_allowed(x64, make):
+    module = make(2, 3, bias=True, rngs=nnx.Rngs(0))
+    assert {a.dtype for a in jax.tree.leaves(nnx.state(module))} == {jnp.dtype("float32")}
+    assert module(jnp.ones((1, 4, 4, 2), jnp.float64)).dtype == jnp.float64

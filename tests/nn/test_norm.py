@@ -214,6 +214,11 @@ def test_doubles_stay_doubles(x64, norm, definition):
     np.testing.assert_allclose(y, definition(x), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("make", [BatchNorm, GroupNorm, Bias])
+def test_parameters_are_float32_even_where_doubles_are_allowed(x64, make):
+    assert {a.dtype for a in jax.tree.leaves(nnx.state(make(8)))} == {jnp.dtype("float32")}
+
+
 # --- nothing, or next to nothing -----------------------------------------------------------------
 
 
