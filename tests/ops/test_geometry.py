@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import quick_jit
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
@@ -186,9 +187,27 @@ def images(*values):
     return np.stack(values)[..., None]
 
 
+def direct(op, cases):
+    """The plain form of many signals and kernels, which are compiled at once.
+
+    test_transforms holds the other forms to this one.
+    """
+
+    @quick_jit
+    def everything(operands):
+        with ops.lowering("direct"):
+            return [
+                op(x, kernel, **options)[0, :, 0]
+                for (x, kernel), (*_, options) in zip(operands, cases, strict=True)
+            ]
+
+    return everything([(images(x), kernel[:, None, None]) for x, kernel, _ in cases])
+
+
 @pytest.mark.parametrize("padding", ["same", "valid", 2, ((1, 3),)])
 def test_conv_is_its_definition(x64, padding):
     rng = np.random.default_rng(0)
+    cases, wanted = [], []
     for size, window, stride, dilation in GRID:
         x, k = rng.normal(size=size), rng.normal(size=window)
         span = (window - 1) * dilation + 1
@@ -199,19 +218,18 @@ def test_conv_is_its_definition(x64, padding):
         )
         if size + before + after < span:
             continue
-        with ops.lowering("direct"):  # test_transforms holds the other forms to this one
-            y = ops.conv(
-                images(x), k[:, None, None], stride=stride, dilation=dilation, padding=padding
-            )
+        cases.append((x, k, {"stride": stride, "dilation": dilation, "padding": padding}))
         count = fitting_windows(size, window, stride, dilation, before, after)
-        wanted = conv_by_loops(x, k, stride, dilation, before, count)
-        np.testing.assert_allclose(y[0, :, 0], wanted, rtol=0, atol=1e-13)
+        wanted.append(conv_by_loops(x, k, stride, dilation, before, count))
+    for got, by_loops in zip(direct(ops.conv, cases), wanted, strict=True):
+        np.testing.assert_allclose(got, by_loops, rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("padding", ["same", "valid", 1, ((2, 0),)])
 @pytest.mark.parametrize("extra", [0, 1])
 def test_upconv_is_its_definition(x64, padding, extra):
     rng = np.random.default_rng(0)
+    cases, wanted = [], []
     for size, window, stride, dilation in GRID:
         x, k = rng.normal(size=size), rng.normal(size=window)
         span = (window - 1) * dilation + 1
@@ -223,17 +241,12 @@ def test_upconv_is_its_definition(x64, padding, extra):
         )
         if full - before - after + extra < 1 or extra >= max(stride, dilation):
             continue
-        with ops.lowering("direct"):
-            y = ops.upconv(
-                images(x),
-                k[:, None, None],
-                stride=stride,
-                dilation=dilation,
-                padding=padding,
-                output_padding=extra,
-            )
-        wanted = upconv_by_loops(x, k, stride, dilation, before, full - before - after + extra)
-        np.testing.assert_allclose(y[0, :, 0], wanted, rtol=0, atol=1e-13)
+        options = {"stride": stride, "dilation": dilation, "padding": padding}
+        cases.append((x, k, {**options, "output_padding": extra}))
+        size_of_result = full - before - after + extra
+        wanted.append(upconv_by_loops(x, k, stride, dilation, before, size_of_result))
+    for got, by_loops in zip(direct(ops.upconv, cases), wanted, strict=True):
+        np.testing.assert_allclose(got, by_loops, rtol=0, atol=1e-13)
 
 
 # --- forms of the arguments ----------------------------------------------------------------------

@@ -219,11 +219,10 @@ def test_transformations(op, window, x64):
     xs = jnp.asarray(draw(3, 1, 6, 6, 2))
     x, v = xs[0], xs[1]
 
+    cases = []
+
     def agree(transformed, *args):
-        # Jitted: one by one, hundreds of operations would each be compiled.
-        got, wanted = quick_jit(lambda *a: (transformed(f)(*a), transformed(plain)(*a)))(*args)
-        np.testing.assert_allclose(got, wanted, rtol=1e-10, atol=1e-12)
-        assert np.abs(wanted).max() > 0
+        cases.append((transformed, args))
 
     agree(lambda f: f, x)
     agree(jax.jit, x)
@@ -242,6 +241,17 @@ def test_transformations(op, window, x64):
         xs,
     )
     agree(lambda f: jax.grad(loss(jax.checkpoint(f))), x)
+
+    @quick_jit  # one compilation for all
+    def everything(arguments):
+        return [
+            (transformed(f)(*args), transformed(plain)(*args))
+            for (transformed, _), args in zip(cases, arguments, strict=True)
+        ]
+
+    for got, wanted in everything([args for _, args in cases]):
+        np.testing.assert_allclose(got, wanted, rtol=1e-10, atol=1e-12)
+        assert np.abs(wanted).max() > 0
     assert jax.eval_shape(f, x).shape == (1, out, out, 2)
 
 
