@@ -254,9 +254,9 @@ NETS = {
 def test_an_empty_batch_leaves_a_net_in_training_as_it_was(make):
     init, apply = functional(make)
     optimizer = optax.sgd(0.1)
-    state = init_state(*init(jax.random.key(0)), optimizer)
+    state = init_state(*quick_jit(init)(jax.random.key(0)), optimizer)
     batch = {"image": jnp.zeros((0, 8, 8, 3)), "label": jnp.zeros((0, 8, 8), jnp.int32)}
-    after, metrics = jax.jit(make_train_step(apply, optimizer))(state, batch)
+    after, metrics = quick_jit(make_train_step(apply, optimizer))(state, batch)
     assert metrics["finite"]
     assert len(jax.tree.leaves(state.stats)) >= 4
     before = jax.tree.leaves((state.params, state.stats))

@@ -23,7 +23,7 @@ def block(rngs):
 def run_stack(every):
     """Value, outputs and gradients of a stack in training."""
     init, apply = functional(lambda rngs: Stack(block, DEPTH, checkpoint_every=every, rngs=rngs))
-    params, stats = init(jax.random.key(0))
+    params, stats = quick_jit(init)(jax.random.key(0))
 
     def loss(params, perturbations, x, cotangent):
         (y, inputs), moved = apply(
