@@ -125,6 +125,17 @@ def test_bands_of_any_height_add_up(monkeypatch, floats, most):
         check([("k", canonical.weight_gradient)], geometry, operands(geometry, 2, 3))
 
 
+@pytest.mark.parametrize(
+    ("batch", "rows"), [(1, 125), (2, 63), (4, 32), (64, 8)], ids=["one", "two", "four", "most"]
+)
+def test_large_images_are_cut_into_bands(batch, rows):
+    """Of at most 2**18 floats, and at most 16 of them, without a patched limit."""
+    geometry = conv_geometry((250, 250), (3, 2), stride=2)
+    x = jax.ShapeDtypeStruct((batch, 250, 250, 4), jnp.float32)
+    y = jax.ShapeDtypeStruct((batch, *geometry.output, 4), jnp.float32)
+    assert canonical._rows_per_band(x, y, geometry) == rows
+
+
 def chosen(mode, geometry, inputs, features, batch=8):
     shapes = {
         "x": (batch, *geometry.input, inputs),
