@@ -65,6 +65,16 @@ def test_a_unet_sees_by_phase(padding, window):
         assert probes.phase_sizes(axis) == PHASES[window]
 
 
+@pytest.mark.parametrize(("window", "dilation"), [(1, 1), (3, 1), (3, 2), (7, 1), (5, 3)])
+def test_convolutions_keep_the_size_unless_they_are_padded_otherwise(window, dilation):
+    layers, x = Layers(), jnp.ones((1, 31, 31, 1))
+    assert layers.conv(x, window, dilation=dilation).shape == x.shape
+    lost = (window - 1) * dilation
+    assert layers.conv(x, window, dilation=dilation, padding=0).shape[1] == 31 - lost
+    assert layers.up(x, 4).shape == (1, 62, 62, 1)
+    assert layers.average(x).shape == layers.join(x, jnp.ones((1, 40, 40, 1))).shape == x.shape
+
+
 class Linear(Layers):
     """Mean pooling and normalized kernels: its gradient is nowhere zero by chance."""
 

@@ -63,6 +63,8 @@ def test_paths_of_different_strides_are_refused():
         ("Fangyh09", "DeepLabV3 features", "head", "3147"),
         ("fornaxai", "Rates 2 2 2", "layer3", "7"),
         ("fornaxai", "U-Net same 2x2", "output", "188"),
+        # Its net is traced at 513 pixels first, and then at an image that holds its field.
+        ("fornaxai", "DeepLabV3 features", "head", "1019"),
     ],
 )
 def test_answers_of_the_tools(tool, net, end, text):

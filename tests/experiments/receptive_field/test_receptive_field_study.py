@@ -1,6 +1,7 @@
 """Every number is compared with theory, kept, and not measured again."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
@@ -30,6 +31,23 @@ def test_rows_hold_where_both_numbers_are_equal():
     assert (
         study.compare("effective", "a", "width", 1.0, 1.01, holds=np.bool_(True))["holds"] is True
     )
+
+
+def test_a_field_that_differs_between_its_axes_does_not_hold(monkeypatch):
+    sizes = {"height": 11, "width": 11}
+
+    def field(net, end):
+        axes = tuple(SimpleNamespace(size=size) for size in sizes.values())
+        return SimpleNamespace(axes=axes, output_size=(3, 3), coverage=lambda index: None)
+
+    monkeypatch.setattr(study.probes, "exact_field", field)
+    net = study.Net("a", lambda layers, x: {}, 32, {"end": 11})
+    monkeypatch.setattr(study, "NETS", {"a": net})
+    (row,) = study.standard_nets(QUICK)
+    assert (row["expected"], row["measured"], row["holds"]) == ("11", "11", True)
+    sizes["width"] = 13
+    (row,) = study.standard_nets(QUICK)
+    assert not row["holds"]
 
 
 def test_growth_gridding_triples_and_paths_hold():

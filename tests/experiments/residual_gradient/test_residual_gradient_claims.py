@@ -267,6 +267,12 @@ def test_narrow_nets_tell_nothing_of_wide_ones(claim):
     assert judged(claim, **other).verdict == judged(claim).verdict
 
 
+def test_nets_that_are_just_wide_enough_tell():
+    for claim in ("pi/(pi - 1) a layer", "(B - 2)/(B - 3)"):
+        assert judged(claim, batch_width=256).verdict == "agrees"
+    assert (CONFIG.width, max(CONFIG.batches), CONFIG.narrow_width) == (256, 128, 64)
+
+
 def test_small_batches_tell_nothing_of_large_ones():
     claim = "pi/(pi - 1) a layer"
     assert judged(claim, batches=(8, 32)).verdict == "not shown"
@@ -305,6 +311,10 @@ def test_logs_spread_as_their_width_says(name):
     assert verdict(mean=0.8) == verdict(mean=1.2) == verdict(variance=1.2) == "disagrees"
     assert verdict(variance=0.8) == "disagrees"
     assert verdict(mean=1.11) == verdict(variance=1.105) == "not shown"
+    # The error of a variance is its product with the root of 2 over the number of seeds.
+    thousand = MEAN + math.sqrt(1.23 * VARIANCE) * np.sort(UNIT)[50 :: len(UNIT) // 1000]
+    assert len(thousand) == 1000
+    assert judged(claim, logs={**LOGS, name: thousand}).verdict == "not shown"
     # The error of a mean is the root of the variance over the number of seeds.
     few = LOGS[name][:: len(UNIT) // 200]
     assert judged(claim, logs={**LOGS, name: few}).verdict == "not shown"

@@ -127,7 +127,7 @@ def test_near_inputs_have_near_gradients():
 
 def test_gradients_at_the_input_are_those_that_autodiff_gives():
     """Of nets of several depths, whose layers are the first of one deep net's."""
-    key, depths, options = jax.random.key(3), (1, 3), {"width": 16, "examples": 8}
+    key, depths, options = jax.random.key(3), (2, 3), {"width": 16, "examples": 8}
 
     def expected(arm, layers):
         weights, x, cotangents = probes.draw(key, 3, **options)

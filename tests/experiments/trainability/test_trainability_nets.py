@@ -6,6 +6,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from experiments.trainability import nets
 
@@ -42,11 +43,14 @@ def test_training_is_gradient_descent():
     np.testing.assert_allclose(outcome.moved, moved, rtol=1e-5)
 
 
-def test_momentum_sums_gradients_that_are_clipped_and_scales_are_learned_where_asked():
+@pytest.mark.parametrize("learn_scale", [0.0, 1.0])
+def test_momentum_sums_gradients_that_are_clipped_and_scales_are_learned_where_asked(learn_scale):
     shape = nets.Shape(1, 1, 3, 4, 2)
     x = np.random.default_rng(0).standard_normal((4, 4)).astype(np.float32)
     labels, picks = np.array([0, 1, 0, 1]), np.tile(np.arange(4), (3, 1))
-    member = nets.Member(0, 2.0, 0.0, 1.0, skip=1.0, scale=0.0, learn_scale=1.0, learning_rate=0.5)
+    member = nets.Member(
+        0, 2.0, 0.0, 1.0, skip=1.0, scale=0.5, learn_scale=learn_scale, learning_rate=0.5
+    )
     descent = nets.Descent(jax.nn.relu, 3, 4, momentum=0.5, clip=0.01)
     value = functools.partial(nets.loss, skip=1.0, activation=jax.nn.relu)
 
@@ -57,6 +61,8 @@ def test_momentum_sums_gradients_that_are_clipped_and_scales_are_learned_where_a
         expected, velocity = [], jax.tree.map(jnp.zeros_like, params)
         for _ in range(3):
             loss, gradient = jax.value_and_grad(value)(params, x, labels)
+            # The norm is that of what is learned.
+            gradient["scales"] *= learn_scale
             norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(gradient)))
             shrink = jnp.minimum(1.0, 0.01 / norm)
             velocity = jax.tree.map(lambda v, g, s=shrink: 0.5 * v + s * g, velocity, gradient)
