@@ -292,9 +292,9 @@ def _best_text(config: Config, rows: Sequence[Row]) -> str:
     names = ", ".join("none" if np.isnan(b) else f"{ends.get(b, '')}{b:g}" for b in best)
     text = f"best log2 rate {names} at {', '.join(map(str, config.block_depths))} blocks"
     losses = np.median(transfer_losses(config, rows), axis=-1)
-    own, borrowed = losses[-1].min(), losses[-1, int(np.argmin(losses[0]))]
-    if not np.isfinite(own):
+    least, borrowed = losses[-1].min(), losses[-1, int(np.argmin(losses[0]))]
+    if not np.isfinite(least):
         return text
-    price = f"{borrowed - own:.3f} nats" if np.isfinite(borrowed) else "divergence"
+    price = f"{borrowed - least:.3f} nats" if np.isfinite(borrowed) else "divergence"
     first, last = config.block_depths[0], config.block_depths[-1]
     return f"{text}; the best rate of {first} costs {last} blocks {price}"

@@ -139,7 +139,7 @@ PRESETS = {
     ),
 }
 Run = tuple[Row, Member]
-"""What a row of results.csv says of a run, and the run."""
+"""The columns of results.csv that name a run, and the run."""
 
 
 def plain_layer(config: Config, weight_variance: float) -> mean_field.Layer:
