@@ -184,7 +184,7 @@ def theory(arm: dict[str, Any], blocks: int, side: int) -> tuple[np.ndarray, np.
     for _ in range(blocks + 1):
         kept.append(np.log(row.mean()))
         row = taps @ (taps @ row)
-    # Rows and columns lose alike, so that the norm loses what one of them takes of the square.
+    # Rows and columns lose the same, so that the norm loses what one of them takes of the square.
     norm = np.arange(blocks + 1) * np.log(scale) + np.array(kept)
     counts = analysis.log_path_counts(blocks)
     return counts + 2 * norm, counts + norm

@@ -87,14 +87,14 @@ def verdicts(losses, shares=None):
         for depth, runs in table.items()
         for seed, loss in enumerate(runs)
     ]
-    found = claims.verdicts(at_best_rate_by(results, "depth"), shares or {}, CHANCE)
-    return {v.claim.split(",")[0].rpartition(" (")[0] or v.claim: v.verdict for v in found}
+    judged = claims.verdicts(at_best_rate_by(results, "depth"), shares or {}, CHANCE)
+    return {v.claim.split(",")[0].rpartition(" (")[0] or v.claim: v.verdict for v in judged}
 
 
 def test_verdicts_follow_the_seeds():
     falls = {"plain": {8: [0.4, 0.5], 64: [1.0, 1.1]}, "residual": {8: [0.4, 0.5], 64: [0.4, 0.6]}}
-    found = verdicts(falls, {"residual": {8: np.full((2, 2), 0.4), 64: np.full((2, 3), 0.1)}})
-    assert [*found.values()] == ["agrees"] * 4
+    judged = verdicts(falls, {"residual": {8: np.full((2, 2), 0.4), 64: np.full((2, 3), 0.1)}})
+    assert [*judged.values()] == ["agrees"] * 4
     overlap = {
         "plain": {8: [0.4, 0.7], 64: [0.6, 1.1]},
         "residual": {8: [0.3, 0.4], 64: [0.5, 0.7]},
@@ -111,8 +111,8 @@ def test_blocks_are_judged_by_their_median_share():
     """One loud block in five does not hide that the others are quiet."""
     losses = {"residual": {8: [0.4, 0.5], 64: [0.4, 0.5]}}
     shares = {8: np.full((2, 2), 0.4), 64: np.array([[0.1] * 4 + [9.0]] * 2)}
-    found = verdicts(losses, {"residual": shares})
-    assert [*found.values()][-1] == "agrees"
+    judged = verdicts(losses, {"residual": shares})
+    assert [*judged.values()][-1] == "agrees"
     turned = {8: shares[64], 64: shares[8]}
     assert [*verdicts(losses, {"residual": turned}).values()][-1] == "disagrees"
 
@@ -132,9 +132,9 @@ def test_shortcuts_are_compared_where_their_nets_learn_at_some_depth(residual, w
         "plain": {8: [0.9, 0.9], 64: [1.1, 1.1], 128: [0.1, 0.1]},
         "residual": {8: [residual] * 2, 64: [0.9, 0.9]},
     }
-    found = [v for claim, v in verdicts(losses).items() if claim.startswith("With equal")]
+    judged = [v for claim, v in verdicts(losses).items() if claim.startswith("With equal")]
     # At the greatest depth of both.
-    assert found == [word]
+    assert judged == [word]
 
 
 @pytest.mark.parametrize(
@@ -148,8 +148,8 @@ def test_shortcuts_are_compared_where_their_nets_learn_at_some_depth(residual, w
 )
 def test_isometry_is_judged_by_trainable_depth(plain, isometric, word):
     arms = {"plain": {8: [0.2], 64: [plain]}, "plain_isometric": {8: [0.2], 64: [isometric]}}
-    found = verdicts(arms)
-    assert found[next(c for c in found if "isometry" in c)] == word
+    judged = verdicts(arms)
+    assert judged[next(c for c in judged if "isometry" in c)] == word
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def rows(values, column):
 
 def fields(widths, grids=None):
     """Rows of fields.csv at the second rate, and others at the first."""
-    found = [
+    at_best = [
         {
             "arm": arm,
             "seed": seed,
@@ -49,8 +49,8 @@ def fields(widths, grids=None):
             zip(values, (grids or {}).get(arm, (1.0,) * len(values)), strict=True)
         )
     ]
-    other = [{**row, "learning_rate": 1, "width": 99.0, "gridding_2": 99.0} for row in found]
-    return other + found
+    other = [{**row, "learning_rate": 1, "width": 99.0, "gridding_2": 99.0} for row in at_best]
+    return other + at_best
 
 
 def verdict(verdicts, words):

@@ -66,3 +66,5 @@ def test_a_net_is_a_column_of_prediction_logit_and_spectrum(tmp_path):
         after, np.mean([np.arange(1, 6) / 15, np.arange(6, 11) / 40], axis=0)
     )
     np.testing.assert_allclose(grid[2, 1].lines[1].get_xdata(), [0, 0.125, 0.25, 0.375, 0.5])
+    edges = grid[2, 1].collections[1].get_paths()[0].vertices[:, 1]
+    np.testing.assert_allclose((edges.min(), edges.max()), (1 / 15, 5 / 15))

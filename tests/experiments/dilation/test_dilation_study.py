@@ -10,7 +10,7 @@ from experiments.dilation import study
 from experiments.dilation.claims import FIELDS
 from experiments.dilation.config import PRESETS
 from experiments.dilation.nets import ARMS, DilationNet
-from jaxseg import nn
+from jaxseg import analysis, nn
 from jaxseg.studies import Results
 
 CONFIG = PRESETS["tiny"]
@@ -37,9 +37,26 @@ def test_a_view_is_of_the_fields_of_four_pixels():
     assert support.min(axis=0).tolist() == [middle - 1] * 2
     assert support.max(axis=0).tolist() == [middle + 1] * 2
     assert view["logits"].shape == (study.SHOWN, 29, 29, 2)
-    np.testing.assert_allclose(view["logits"], box(jnp.float32(3), (), images)[0][:3], rtol=1e-5)
-    assert view["spectrum"].shape == (28 // 2 + 1,)
-    assert {"gridding_2", "gridding_4"} <= {*view}
+    logits, _ = box(jnp.float32(3), (), images)
+    # 28 is the largest multiple of 4, so that the periods 2 and 4 are among the frequencies.
+    np.testing.assert_allclose(view["spectrum"], analysis.axis_spectrum(logits, 28), rtol=1e-5)
+    np.testing.assert_allclose(view["logits"], logits[:3], rtol=1e-5)
+    for period in (2, 4):
+        expected = analysis.gridding_energy(logits, period)
+        np.testing.assert_allclose(view[f"gridding_{period}"], expected, rtol=1e-5)
+
+
+def test_the_field_is_averaged_over_the_phases_of_a_stride():
+    """Here every fourth row alone looks farther than its own pixel."""
+
+    def striped(params, stats, images, train=False):
+        fourth = (jnp.arange(images.shape[1]) % 4 == 3)[None, :, None, None]
+        logits, _ = box(params, stats, images)
+        return jnp.where(fourth, logits, jnp.concatenate([images, -images], axis=-1)), stats
+
+    images = jax.random.normal(jax.random.key(0), (8, 29, 29, 1))
+    view = study.view(striped, CONFIG, jnp.float32(1), (), jax.random.key(1), images)
+    np.testing.assert_allclose(view["width"], (2 / 3 / 4) ** 0.5, rtol=1e-5)
 
 
 def test_costs_are_those_of_the_whole_net():

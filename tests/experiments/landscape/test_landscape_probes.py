@@ -57,6 +57,15 @@ def test_a_border_that_is_not_finite_is_infinitely_high():
     assert surface_shape(surface, offsets, chance=1.0)["center"] == 0
 
 
+def test_the_border_has_four_sides():
+    """Of 16 points 9 are high, along two sides; along the others 7 are not."""
+    high = np.zeros((5, 5))
+    high[0], high[:, -1] = 3.0, 3.0
+    for turns in range(4):
+        surface = np.rot90(high, turns)
+        assert surface_shape(surface, np.linspace(-1, 1, 5), chance=1.0)["border"] == 3
+
+
 def test_a_wrong_filter_is_noticed():
     params = {"stack": {"blocks": jnp.ones((2, 3, 3, 1, 2))}}
     right = jax.tree.map(lambda a: -a, params)

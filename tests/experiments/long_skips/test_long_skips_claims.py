@@ -19,7 +19,7 @@ def test_unevenness_and_the_bottom_are_ratios():
     share = 2 / (len(PLACES) - 2)
     deviation = np.sqrt(share * (1 - share))
     np.testing.assert_allclose(claims.unevenness(updates), deviation)
-    # Epochs that are alike.
+    # The epochs are equal.
     np.testing.assert_allclose(claims.unevenness_of_means(updates), deviation)
     # Stem and head have no say.
     updates[:, :, 0], updates[:, :, -1] = 50, 1e-5

@@ -32,11 +32,11 @@ def test_arms_have_equal_parameters_and_every_layer_once():
     for arm in ARMS:
         params = nnx.state(nnx.eval_shape(lambda arm=arm: make(arm)), nnx.Param)
         alone = jax.tree.map(lambda a: np.zeros((3, *a.shape), np.float32), params)
-        found = [*kernels(alone, 2)]
-        assert len(found) == convolutions(3, 2) == len(layer_places(3, 2)) == 26
-        shapes[arm] = [kernel.shape for kernel in found]
+        layers = [*kernels(alone, 2)]
+        assert len(layers) == convolutions(3, 2) == len(layer_places(3, 2)) == 26
+        shapes[arm] = [kernel.shape for kernel in layers]
         every = sum(a.size for a in jax.tree.leaves(alone) if a.ndim > 4)
-        assert sum(kernel.size for kernel in found) * 3 == every * 2
+        assert sum(kernel.size for kernel in layers) * 3 == every * 2
     assert all(other == shapes["both"] for other in shapes.values())
 
 

@@ -90,14 +90,14 @@ def test_lesions_are_judged_for_the_arms_that_stand_against_each_other():
     )
     deep = {"residual": losses, "plain_isometric": losses}
     shallow = {"residual": losses, "residual_norm": losses, "plain_norm": losses}
-    found = [v.claim for v in claims.lesion_verdicts([deep, shallow], CHANCE)]
-    assert [claim.split("`")[1::2] for claim in found] == [
+    claimed = [v.claim for v in claims.lesion_verdicts([deep, shallow], CHANCE)]
+    assert [claim.split("`")[1::2] for claim in claimed] == [
         ["plain_isometric", "residual"],
         ["plain_norm", "residual_norm"],
         ["residual"],
         ["residual"],
     ]
-    assert ["are removed" in found[2], "are moved" in found[3]] == [True, True]
+    assert ["are removed" in claimed[2], "are moved" in claimed[3]] == [True, True]
 
 
 def after(short):
@@ -109,7 +109,7 @@ def after(short):
 
 
 def short_paths(short, poor=""):
-    exact, sampled = after(short), after(np.add(short, [0.01, -0.01]))
+    exact, sampled = after(short), after(np.add(short, [-0.03, 0.01]))
     return claims._short(Config(), Curves(exact, exact, sampled), poor)
 
 
@@ -117,14 +117,14 @@ def short_paths(short, poor=""):
     ("short", "words"),
     [
         ([0.95, 0.97], ["agrees", "agrees", "not shown"]),
-        ([0.91, 0.92], ["agrees", "agrees", "not shown"]),
+        ([0.94, 0.92], ["agrees", "agrees", "not shown"]),
         ([0.85, 0.97], ["not shown", "not shown", "not shown"]),
         ([0.6, 0.7], ["disagrees", "disagrees", "not shown"]),
         ([np.nan, 0.97], ["not shown"] * 3),
     ],
 )
 def test_short_paths_are_judged_by_every_seed(short, words):
-    """The longer ones are overstated by sampling in one seed alone."""
+    """The longer ones are overstated by sampling in the median, but not in every seed."""
     assert [v.verdict for v in short_paths(short)] == words
 
 

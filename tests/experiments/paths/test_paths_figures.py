@@ -63,3 +63,12 @@ def test_arms_side_by_side_are_shifted():
     many = figures.lesions([{"plain": losses, "residual": losses}], chance=1.0).axes[1]
     places = [float(line.get_xdata()[0]) for line in many.lines if line.get_marker() == "o"]
     assert places[0] < 2 < places[1]
+
+
+def test_bars_reach_from_the_first_tenth_to_the_last():
+    draws = np.arange(11.0)
+    losses = Losses(np.ones(2), np.ones((2, 3)), {2: draws}, {2: draws + 5})
+    _, many, moved = figures.lesions([{"plain": losses}], chance=1.0).axes
+    for axes, ends in ((many, [1, 9]), (moved, [6, 14])):
+        ((bar,),) = [collection.get_segments() for collection in axes.collections]
+        np.testing.assert_allclose(bar[:, 1], ends)

@@ -164,9 +164,9 @@ def test_icnr_is_judged_by_its_first_energy(first, word):
 
 def test_gradients_are_compared_with_white_noise():
     last = {"upconv k2s2": 1.0, "sub-pixel": 1.0}
-    found = {g: trained(last, gradient=g)[GRADIENTS] for g in (0.8, 0.95, 1.05)}
-    assert words(found.values()) == ["disagrees", "not shown", "agrees"]
-    assert found[0.8].seeds == 4
+    by_energy = {g: trained(last, gradient=g)[GRADIENTS] for g in (0.8, 0.95, 1.05)}
+    assert words(by_energy.values()) == ["disagrees", "not shown", "agrees"]
+    assert by_energy[0.8].seeds == 4
 
 
 def test_the_fit_is_judged_by_the_training_loss():

@@ -95,3 +95,12 @@ def test_a_spectrum_has_frequency_0_in_the_middle():
     peak = np.unravel_index(figures.spectrum(slow).argmax(), power.shape)
     assert peak[0] == 4
     assert abs(peak[1] - 4) == 1
+
+
+def test_what_an_image_does_at_its_edges_does_not_hide_the_rest():
+    """A slope jumps where the image is repeated: without a taper it reaches every frequency."""
+    slope = np.broadcast_to(np.arange(16.0)[:, None, None], (1, 16, 16, 1))
+    power = figures.spectrum(slope)[:, 8]
+    assert power[0] < 1e-4 * power.max()
+    untapered = np.abs(np.fft.fftshift(np.fft.fft(slope[0, :, 0, 0] - 7.5))) ** 2
+    assert untapered[0] > 0.03 * untapered.max()
