@@ -95,6 +95,12 @@ def _verdict(claim: str, source: str, theory: str, measured: str, seeds: int, ag
     return Verdict(HEADING, claim, source, theory, measured, seeds, judge(agrees))
 
 
+def _identity(name: str, error: float) -> Verdict:
+    measured = f"relative error {error:.1e}"
+    equal = f"equal to {TOLERANCE:g} in float64"
+    return _verdict(*IDENTITIES[name], equal, measured, 1, error <= TOLERANCE)
+
+
 def algebra_verdicts(
     errors: Mapping[str, float],
     conv_transpose: tuple[float, float],
@@ -113,13 +119,8 @@ def algebra_verdicts(
     correct, total = sizes
     ratios = {name: float(counts.max() / counts.min()) for name, counts in overlaps.items()}
     expected = {name: ratio for name, (_, ratio) in OVERLAPS.items()}
-    equal = f"equal to {TOLERANCE:g} in float64"
-    identities = [
-        _verdict(*claim, equal, f"relative error {errors[n]:.1e}", 1, errors[n] <= TOLERANCE)
-        for n, claim in IDENTITIES.items()
-    ]
     return [
-        *identities,
+        *(_identity(name, errors[name]) for name in IDENTITIES),
         _verdict(
             "jax.lax.conv_transpose is the gradient of a convolution only with "
             "transpose_kernel=True",
