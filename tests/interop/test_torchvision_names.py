@@ -156,7 +156,7 @@ def test_differences_are_listed_and_change_nothing():
 
 
 def test_nets_and_files_that_torchvision_does_not_have():
-    unet = models.UNet(classes=2, widths=(8,), rngs=nnx.Rngs(0))
+    unet = quick(lambda: models.UNet(classes=2, widths=(8,), rngs=nnx.Rngs(0)))
     with pytest.raises(ValueError, match="UNet has no counterpart in torchvision"):
         interop.to_torchvision(unet)
     drn = quick(lambda: models.FCN(classes=2, backbone=TINY_DRN_D, rngs=nnx.Rngs(0)))

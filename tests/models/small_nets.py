@@ -71,6 +71,12 @@ def abstract(make):
         return nnx.eval_shape(make)
 
 
+def initialized(make):
+    """The net that `make()` builds, with its own initial kernels, in one compilation."""
+    state = jax.jit(lambda: nnx.state(make()), compiler_options=QUICKLY)()
+    return nnx.merge(nnx.graphdef(abstract(make)), state)
+
+
 def quick(make, seed=0):
     """The net that `make()` builds, its kernels drawn by NumPy, without any compilation."""
     graphdef, state = nnx.split(abstract(make))

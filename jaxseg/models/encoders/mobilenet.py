@@ -203,16 +203,14 @@ class MobileNetV3(Encoder):
             train: Normalize by the batch's statistics, and update the running ones in place.
         """
         x = self.stem(self._to_compute_dtype(images), train=train)
-        after_first, after_last = [], []  # block of each stage
-        for layer in self.layers:
+        features, low = [], x
+        for number, layer in enumerate(self.layers):
             for place, block in enumerate(layer):
                 x = self._run(block, x, train)
-                if place == 0:
-                    after_first.append(x)
-            after_last.append(x)
-        after_last[-1] = self.last(x, train=train)
-        low = after_first[_LOW_STAGE]
-        return Features(*after_last, low=low, auxiliary=low)
+                low = x if (number, place) == (_LOW_STAGE, 0) else low
+            features.append(x)
+        features[-1] = self.last(x, train=train)
+        return Features(*features, low=low, auxiliary=low)
 
 
 class InvertedResidual(nnx.Module):
@@ -254,7 +252,7 @@ class InvertedResidual(nnx.Module):
             activation=activation,
         )
         self.squeeze = (
-            SqueezeExcitation(inner, squeeze_channels(inner), rngs=rngs) if block.squeeze else None
+            SqueezeExcitation(inner, _squeeze_channels(inner), rngs=rngs) if block.squeeze else None
         )
         self.project = unit(inner, block.features, 1, activation=None)
         self.residual = residual
@@ -268,17 +266,8 @@ class InvertedResidual(nnx.Module):
         return x + y if self.residual else y
 
 
-def squeeze_channels(features: int) -> int:
-    """Channels inside squeeze-and-excitation: a quarter, as a multiple of 8.
-
-    The multiple is the nearest one, but at least 8 and never less than 90 % of the quarter
-    (torchvision's `_make_divisible`).
-
-    Example:
-        >>> from jaxseg.models.encoders.mobilenet import squeeze_channels
-        >>> [squeeze_channels(n) for n in (16, 72, 672)]
-        [8, 24, 168]
-    """
+def _squeeze_channels(features: int) -> int:
+    """Round a quarter to a multiple of 8, at least 8 and 90 % of the quarter, as torchvision."""
     quarter = features // 4
     nearest = max(8, (quarter + 4) // 8 * 8)
     return nearest if nearest >= 0.9 * quarter else nearest + 8
