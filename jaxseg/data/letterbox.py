@@ -62,4 +62,4 @@ def _inner(image: tuple[int, int], size: tuple[int, int], keep_aspect: bool) -> 
         return width, height
     scale = min(width / image[0], height / image[1])
     inner_width, inner_height = (max(1, round(side * scale)) for side in image)
-    return min(inner_width, width), min(inner_height, height)
+    return inner_width, inner_height

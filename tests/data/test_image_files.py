@@ -76,7 +76,9 @@ def test_a_jpeg_or_transparent_mask_is_refused(tmp_path):
     path = save(tmp_path / "m.jpg", np.zeros((4, 4), np.uint8))
     with pytest.raises(ValueError, match=r"m\.jpg' is a JPEG"):
         image_files.read_values(path)
-    path = save(tmp_path / "m.png", np.zeros((4, 4, 4), np.uint8))
+    pixels = np.full((4, 4, 4), 255, np.uint8)
+    pixels[2, 1, 3] = 254  # a single one
+    path = save(tmp_path / "m.png", pixels)
     with pytest.raises(ValueError, match=r"m\.png' has transparent pixels"):
         image_files.read_values(path, colored=True)
 

@@ -1,6 +1,8 @@
 """What a run leaves behind can be read back, and is never half written nor silently replaced."""
 
 import json
+import re
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +88,35 @@ def test_damaged_lines_of_jsonl_are_dropped(tmp_path):
     path.write_bytes(b'{"i": 0}\n\xff\xfe\n5\n{"i": 1\n{"i": 2}\n')
     assert records.keep_jsonl(path, lambda record: True) == [{"i": 0}, {"i": 2}]
     assert path.read_text() == '{"i": 0}\n{"i": 2}\n'
+
+
+def test_lines_that_will_be_written_again_are_dropped(tmp_path):
+    path = tmp_path / "m.jsonl"
+    path.write_text("".join(json.dumps({"step": step}) + "\n" for step in range(4)))
+    assert records.keep_jsonl(path, lambda record: record["step"] < 2) == [{"step": 0}, {"step": 1}]
+    assert path.read_text().splitlines() == ['{"step": 0}', '{"step": 1}']
+    assert records.keep_jsonl(tmp_path / "none.jsonl", lambda record: True) == []
+
+
+def test_the_revision_says_whether_files_differ_from_it(tmp_path, monkeypatch):
+    assert records.revision(tmp_path / "nowhere") is None
+    for name in ("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"):
+        monkeypatch.setenv(name, "somebody")
+    for name in ("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"):
+        monkeypatch.setenv(name, "somebody@example.org")
+
+    def git(*words):
+        command = ["git", "-C", str(tmp_path), *words]
+        subprocess.run(command, check=True, capture_output=True)
+
+    git("init")
+    (tmp_path / "a.txt").write_text("1")
+    git("add", ".")
+    git("commit", "-m", "first")
+    commit = records.revision(tmp_path)
+    assert re.fullmatch("[0-9a-f]{40}", commit)
+    (tmp_path / "a.txt").write_text("2")
+    assert records.revision(tmp_path) == f"{commit}+"
 
 
 # --- open_run ------------------------------------------------------------------------------------

@@ -108,6 +108,15 @@ def test_a_gradient_that_is_not_finite_is_caught_though_the_loss_is():
     assert equal(dataclasses.replace(kept, alive=state.alive), state)
 
 
+def test_a_state_with_an_average_can_be_donated():
+    optimizer = optax.sgd(0.1)
+    state = init_state(start(optimizer).params, {"calls": jnp.zeros(())}, optimizer, average=True)
+    expected, _ = make_train_step(apply, optimizer)(state, batch())
+    donating = jax.jit(make_train_step(apply, optimizer), donate_argnums=0)
+    moved, _ = donating(state, batch())  # no buffer is given away twice
+    np.testing.assert_allclose(moved.average[0]["w"], expected.average[0]["w"], rtol=1e-6)
+
+
 def test_vmapped_steps_equal_single_ones():
     optimizer = adam(0.1)
     step = make_train_step(apply, optimizer)

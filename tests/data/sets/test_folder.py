@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from jaxseg import data
-from jaxseg.data import class_lists
+from jaxseg.data import class_lists, pairing
 from jaxseg.data.sets import folder
 
 RED, GREEN, VOID = (200, 0, 0), (0, 200, 0), (9, 9, 9)
@@ -107,6 +107,10 @@ def test_the_draw_is_fixed_by_names_and_seed(tmp_path):
         "validation": 3,
         "test": 3,
     }
+    listed = pairing.pair_files(*(sorted((root / k).iterdir()) for k in ("images", "masks")))
+    others, test = pairing.hold_out(listed, 3, seed=1)
+    assert drawn(seed=1)["test"] == stems(test)
+    assert drawn(seed=1)["validation"] == stems(pairing.hold_out(others, 3, seed=1)[1])
     write_pair(root / "images", root / "masks", "another", grid(0, 1))
     assert len(first["test"] & drawn()["test"]) >= 2
     with pytest.raises(ValueError, match=r"held_out=0\.5 is out of range"):
@@ -164,6 +168,66 @@ def test_what_values_mean(values, names, labels, remark):
     assert remark in found.remark
     assert bool(found.remark) == bool(remark)
     assert len(found.names) == len(set(found.palette)) == max(set(labels.values()) - {255}) + 1
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [({10, 20}, ("sky", "tree", "car")), ({0, 5}, ("sky", "tree", "car")), ({3}, ("sky", "tree"))],
+)
+def test_values_that_do_not_fit_the_list_are_refused(values, names):
+    listed = class_lists.check_classes(names, None)
+    with pytest.raises(ValueError, match=r"'m\.png' has the value \d+, expected 0\.\."):
+        class_lists.from_values(dict.fromkeys(values, "m.png"), listed)
+
+
+def test_classes_without_names_are_called_by_their_values():
+    classes = class_lists.from_values(dict.fromkeys((0, 7, 255), "m.png"), None)
+    assert classes.names == ("class 0", "class 7")
+
+
+def test_a_list_of_classes_in_every_way_of_writing_it(tmp_path):
+    path = tmp_path / "classes.txt"
+    path.write_text("# road, soil\n1, 2, 3: wet road\n\nsoil 4;5;6\nIgnored 9 9 9\n")
+    listed = class_lists.read_classes(path)
+    assert listed == (("wet road", "soil"), ((1, 2, 3), (4, 5, 6)), ((9, 9, 9),))
+    assert listed.by_color().labels == {0x010203: 0, 0x040506: 1, 0x090909: 255}
+    path.write_text("ignored\nsoil\n")  # without a color it is a class
+    assert class_lists.read_classes(path) == (("ignored", "soil"), None, ())
+    for count, fits in ((2, True), (254, True), (1, False), (255, False)):
+        path.write_text("\n".join(f"class {n}" for n in range(count)))
+        if fits:
+            assert len(class_lists.read_classes(path).names) == count
+        else:
+            with pytest.raises(ValueError, match=rf"lists {count} classes, expected 2 to 254"):
+                class_lists.read_classes(path)
+
+
+def test_a_stem_that_ends_as_masks_do_pairs_with_itself(tmp_path):
+    for stem in ("a_mask", "b_seg", "c"):
+        write_pair(tmp_path / "images", tmp_path / "masks", stem, grid(0, 1))
+    pairs = folder.find_pairs(tmp_path, held_out=0.15, seed=0)
+    assert set.union(*map(stems, pairs.values())) == {"a_mask", "b_seg", "c"}
+
+
+def test_a_colored_folder_is_opened_again_from_what_is_kept(tmp_path, monkeypatch):
+    root = flat(tmp_path / "f", RED, GREEN)
+    (root / "classes.txt").write_text("red 200 0 0\ngreen 0 200 0\n")
+    first = opened(root, tmp_path, (16, 24))
+    monkeypatch.setattr("jaxseg.data.statistics.read_pair", None)  # no file is read again
+    assert opened(root, tmp_path, (16, 24)) == first
+    monkeypatch.undo()
+    (root / "classes.txt").write_text("green 0 200 0\nred 200 0 0\n")
+    again = opened(root, tmp_path, (16, 24))
+    np.testing.assert_array_equal(again.source("train")[0]["label"], grid(1, 0))
+
+
+def test_a_list_of_colors_that_comes_later_is_obeyed(tmp_path):
+    root = flat(tmp_path / "f", (5, 5, 5), (9, 9, 9))
+    before = opened(root, tmp_path, (16, 24))
+    np.testing.assert_array_equal(before.source("train")[0]["label"], grid(0, 1))
+    (root / "classes.txt").write_text("nine 9 9 9\nfive 5 5 5\n")
+    after = opened(root, tmp_path, (16, 24))
+    np.testing.assert_array_equal(after.source("train")[0]["label"], grid(1, 0))
 
 
 @pytest.mark.parametrize(
