@@ -1,7 +1,7 @@
 """What is restored is what was saved, to the bit, or is refused by the name of the damaged file."""
 
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,7 @@ def tiny(value):
     return {"w": jnp.full(3, value, jnp.float32)}
 
 
+@cache
 def trained(seed):
     """A train state after two steps: the optimizer's moments and the average are not zero."""
     graph, params = nnx.split(nnx.Linear(3, 2, rngs=nnx.Rngs(seed)))
