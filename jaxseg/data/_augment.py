@@ -15,7 +15,7 @@ from jaxseg.data.normalization import Images, PerChannel, channel_values, to_bri
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """What `augment` does. Every quantity is drawn anew for each example.
+    """The random changes that `augment` makes. Each is drawn anew for each example.
 
     Zoom, crop, flip and rotation are one affine map, drawn and applied once.
 
@@ -237,7 +237,7 @@ def _adjust_colors(draws: _Draws, image, inside: Bool[Array, "h w"], config: Aug
 
 
 def _rectangle(draws: _Draws, size, share: float) -> Bool[Array, "h w"]:
-    """Which pixels are under the cutout."""
+    """A mask of the pixels under the cutout."""
 
     def interval(draw, n):
         side = round(share * n)

@@ -74,7 +74,7 @@ def write_cached(path: Path, text: str, root: Path) -> None:
 
 
 def is_complete(directory: Path) -> bool:
-    """Whether every file of the directory's manifest is there, with its size and its digest."""
+    """Checks that every file of the directory's manifest is there, of its size and its digest."""
     try:
         manifest = json.loads((directory / _MANIFEST).read_text())
         return bool(manifest) and all(

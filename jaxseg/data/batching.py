@@ -64,16 +64,8 @@ def batches(
     _check_processes(batch_size, process, processes)
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed={seed!r} is out of range, expected 0 to 2**32 - 1: pass another")
-    if not repeat and drop_remainder and batch_size > len(source):
-        raise ValueError(
-            f"batch_size={batch_size} leaves no batch of {len(source)} examples, expected at most "
-            f"{len(source)}: pass a smaller one, or drop_remainder=False, or repeat=True"
-        )
-    if processes > 1 and not repeat and not drop_remainder:
-        raise ValueError(
-            f"processes={processes} cannot share a last batch that is not full, expected "
-            "repeat=True or drop_remainder=True: pass one of them, or processes=1"
-        )
+    if not repeat:
+        _check_epoch(len(source), batch_size, drop_remainder, processes)
     examples = grain.MapDataset.source(source).seed(seed)
     if shuffle:
         examples = examples.shuffle()
@@ -142,6 +134,19 @@ def _check(source: Sequence[Example], batch_size: int) -> None:
         )
     if len(source) == 0:
         raise ValueError("source has 0 examples, expected at least one: choose another split")
+
+
+def _check_epoch(examples: int, batch_size: int, drop_remainder: bool, processes: int) -> None:
+    if drop_remainder and batch_size > examples:
+        raise ValueError(
+            f"batch_size={batch_size} leaves no batch of {examples} examples, expected at most "
+            f"{examples}: pass a smaller one, or drop_remainder=False, or repeat=True"
+        )
+    if not drop_remainder and processes > 1:
+        raise ValueError(
+            f"processes={processes} cannot share a last batch that is not full, expected "
+            "repeat=True or drop_remainder=True: pass one of them, or processes=1"
+        )
 
 
 def _check_processes(batch_size: int, process: int, processes: int) -> None:

@@ -18,7 +18,7 @@ _MOST_CLASSES = 254  # 255 is ignored
 
 
 class Classes(NamedTuple):
-    """What the values of masks mean.
+    """The meaning of the values of masks.
 
     Attributes:
         labels: The label of every value; where masks are colors, of every packed color.
@@ -73,7 +73,8 @@ def read_classes(path: Path) -> ClassList:
         path: The text file.
 
     Raises:
-        ValueError: Only some lines have colors, or the list is not valid: see `check_classes`.
+        ValueError: Only some lines have colors, or a name or color comes twice, is out of
+            range, or there are fewer than 2 or more than 254 classes.
     """
     lines = [line.strip() for line in path.read_text().splitlines()]
     entries = [_parse(line) for line in lines if line and not line.startswith("#")]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DownloadHint:
-    """What the folder of a public data set holds and how to get it, for error messages.
+    """The layout of a public data set's folder and the way to get it, for error messages.
 
     Attributes:
         name: The data set's name; the environment variable is JAXSEG_ and it in capitals.
@@ -29,7 +29,7 @@ class DownloadHint:
 
     @property
     def text(self) -> str:
-        """What to do where the folder is missing or incomplete."""
+        """The remedy where the folder is missing or incomplete."""
         return f"{self.layout}; to get it: {self.commands}"
 
 

@@ -61,7 +61,7 @@ class FilePairs:
         return prepare(self.recipe(size), data_dir=data_dir)
 
     def recipe(self, size: tuple[int, int]) -> Recipe:
-        """What the data set of this size is prepared from.
+        """The recipe of the data set of one size.
 
         Args:
             size: Height and width in pixels.

@@ -172,5 +172,5 @@ def _is_turned(path: Path) -> bool:
 
 
 def _turns(image: Image.Image) -> bool:
-    """Whether the image's EXIF orientation exchanges height and width."""
+    """Returns whether the image's EXIF orientation exchanges height and width."""
     return image.getexif().get(_ORIENTATION, 1) >= 5

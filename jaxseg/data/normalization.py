@@ -110,7 +110,7 @@ def channel_values(
 
 
 def _table(mean, std) -> Float32[Array | np.ndarray, "256 channels"]:
-    """What each of the 256 values of each channel becomes."""
+    """The normalized number of each of the 256 values, for each channel."""
     brightness = _BRIGHTNESS[:, None]
     if isinstance(mean, np.ndarray) and isinstance(std, np.ndarray):
         return (brightness - mean) / std

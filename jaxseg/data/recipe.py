@@ -1,4 +1,4 @@
-"""What a data set is prepared from."""
+"""Recipes: all that a data set is prepared from."""
 
 import dataclasses
 import hashlib
@@ -16,7 +16,7 @@ ImageAndLabel = tuple[np.ndarray, np.ndarray]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What a data set is prepared from.
+    """All that a data set is prepared from.
 
     Attributes:
         info: What the numbers of its images and labels mean.

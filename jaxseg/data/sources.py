@@ -28,7 +28,7 @@ class Pair(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class DatasetInfo:
-    """What the numbers of a data set's images and labels mean.
+    """The meaning of the numbers of a data set's images and labels.
 
     Attributes:
         name: Name of the data set, such as `"mosaic"` or `"camvid"`.

@@ -28,7 +28,7 @@ _LEAST_STD = 1 / 255
 
 @dataclasses.dataclass(frozen=True)
 class FolderStatistics:
-    """What the files of a folder hold.
+    """The values and the colors that the files of a folder hold.
 
     Attributes:
         values: For each value in the masks, the first file that has it, below the folder; empty
@@ -112,7 +112,7 @@ def _read_all(
 
 
 def _is_colored(mask: Path, classes: ClassList | None) -> bool:
-    """Whether masks are read as colors: they are stored so, and the classes have colors."""
+    """Masks are read as colors where they are stored so and the classes have colors."""
     if classes is None or classes.palette is None:
         return False
     try:

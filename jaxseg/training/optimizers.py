@@ -12,7 +12,7 @@ from jaxseg.numerics import safe_norm
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """What `make_optimizer` builds.
+    """The optimizer that `make_optimizer` builds.
 
     Attributes:
         name: "sgd" with momentum, or "adamw".
@@ -110,7 +110,7 @@ def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransfo
 
 
 def kernels(params: Any) -> Any:
-    """Whether each leaf is a kernel, by its name: true for those that weight decay is for.
+    """Marks the kernels, by their name: true for the leaves that weight decay is for.
 
     Args:
         params: A pytree of parameters.

@@ -23,7 +23,7 @@ class StopRequest:
         return self.by is not None
 
     def anywhere(self) -> bool:
-        """Whether any process was asked to stop: the same answer on each of them.
+        """Returns whether any process was asked to stop: the same answer on each of them.
 
         Several processes must stop after the same step, or those left wait forever. All of them
         call this at the same steps; with one process it is only the flag.

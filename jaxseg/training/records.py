@@ -1,4 +1,4 @@
-"""What a run leaves in its folder: configuration, versions, metrics, tables."""
+"""The records that a run leaves in its folder: configuration, versions, metrics, tables."""
 
 import csv
 import importlib.metadata

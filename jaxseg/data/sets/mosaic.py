@@ -27,7 +27,7 @@ GRAY_STD = 40.0  # of a cell with gain 1: 8 bits hold ± 3.2 of these
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MosaicConfig:
-    """What a texture mosaic is made from.
+    """All that a texture mosaic is made from.
 
     Attributes:
         size: Height and width of an image in pixels, at most 256 / `scale`.
@@ -80,7 +80,7 @@ class MosaicConfig:
                 )
 
     def recipe(self) -> Recipe:
-        """What the data set is prepared from."""
+        """The recipe of the data set."""
         info = DatasetInfo(
             name="mosaic",
             size=(self.size, self.size),

@@ -97,7 +97,7 @@ def from_arrays(like: Any, arrays: Mapping[str, Any]) -> Any:
 
 
 def differences(saved: Specs, current: Specs, *, shown: int = 3) -> str:
-    """How two sets of leaves differ, in words; empty if they do not.
+    """Describes in words how two sets of leaves differ; empty if they do not.
 
     Args:
         saved: The leaves of a checkpoint.

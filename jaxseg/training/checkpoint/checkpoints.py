@@ -41,7 +41,7 @@ from jaxseg.training.checkpoint.manifest import (
 
 
 class Restored(NamedTuple):
-    """What `Checkpoints.restore` returns.
+    """A checkpoint as `Checkpoints.restore` returns it.
 
     Attributes:
         step: Number of steps taken.

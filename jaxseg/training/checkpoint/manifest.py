@@ -28,7 +28,7 @@ class Damaged(ValueError):
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a checkpoint holds.
+    """The contents of a checkpoint.
 
     Attributes:
         step: Number of steps taken.
