@@ -1,4 +1,4 @@
-"""Which pixels a chain of dilated convolutions sees, and the rule that is meant to tell.
+"""The pixels that a chain of dilated convolutions sees, and the rule that is meant to tell them.
 
 Plain integers: nothing is rounded, and nothing needs JAX.
 """
@@ -35,7 +35,7 @@ class HybridDilation:
 
     @property
     def passes(self) -> bool:
-        """Whether M_2 <= K; a single layer passes at rate 1, where its taps are neighbors."""
+        """True if M_2 <= K; a single layer passes at rate 1, where its taps are neighbors."""
         return self.max_distance <= (self.kernel if len(self.rates) > 1 else 1)
 
     @property
@@ -45,22 +45,22 @@ class HybridDilation:
 
     @property
     def coverage(self) -> Bool[np.ndarray, "size"]:
-        """Which pixels of the field are seen, along one path or more."""
+        """Mask of the field's pixels that are seen, along one path or more."""
         return np.array([count > 0 for count in self.counts])
 
     @property
     def seen(self) -> int:
-        """How many pixels of the field are seen."""
+        """Number of the field's pixels that are seen."""
         return sum(count > 0 for count in self.counts)
 
     @property
     def full(self) -> bool:
-        """Whether the field has no holes."""
+        """True if the field has no holes."""
         return self.seen == self.size
 
     @property
     def agrees(self) -> bool:
-        """Whether the rule is right about the holes."""
+        """True if the rule is right about the holes."""
         return self.passes == self.full
 
 

@@ -1,4 +1,4 @@
-"""What a finite width adds to the theory of wide nets: a spread from seed to seed."""
+"""Corrections of a finite width to the theory of wide nets: a spread from seed to seed."""
 
 import math
 from typing import NamedTuple

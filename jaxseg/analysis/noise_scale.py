@@ -11,7 +11,7 @@ from jaxseg.analysis.per_example import Loss, layer_gradient_norms
 
 
 class NoiseScale(NamedTuple):
-    """What n examples tell about the distribution of their gradients.
+    """Estimates of the distribution of gradients, from those of n examples.
 
     Attributes:
         scale: Noise scale, a number of examples. A batch far below it is mostly noise, one far

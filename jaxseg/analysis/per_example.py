@@ -175,12 +175,12 @@ def _sharding(leaf: Any) -> Any:
 
 
 def _traced(leaf: Any) -> bool:
-    """Whether an array is a tracer, whose type alone has a sharding."""
+    """Tell tracers, whose type alone has a sharding, from other arrays."""
     return isinstance(leaf, jax.Array) and not hasattr(leaf, "sharding")
 
 
 def _may_be_sharded(tree: Any) -> bool:
-    """Whether XLA may still partition what is computed from these arrays."""
+    """Tell if XLA may still partition what is computed from these arrays."""
     if jax.device_count() == 1 or _inside_shard_map():
         return False
     shardings = [_sharding(a) for a in jax.tree.leaves(tree) if not _traced(a)]
@@ -189,7 +189,7 @@ def _may_be_sharded(tree: Any) -> bool:
 
 
 def _inside_shard_map() -> bool:
-    """Whether there is a mesh around, all of whose axes the caller handles."""
+    """Tell if there is a mesh around, all of whose axes the caller handles."""
     return set(jax.sharding.get_abstract_mesh().axis_types) == {AxisType.Manual}
 
 

@@ -426,17 +426,32 @@ def draw_regular(seed: int):
     return f, (480,), tuple(out), drawn.names
 
 
-def support(f, size, out, compiler_options=None):
-    """(*out, *size) booleans: where the gradient of each output pixel is not zero."""
-    x = jnp.asarray(np.random.default_rng(0).uniform(0.5, 1.0, (1, *size, CHANNELS)))
-    pixels = math.prod(size)
-    one_hot = np.zeros((pixels, 1, *size, CHANNELS))
-    one_hot.reshape(pixels, pixels, CHANNELS)[np.arange(pixels), np.arange(pixels)] = 1
+def supports(graphs, compiler_options=None):
+    """For each (f, size, out): (*out, *size) booleans, where a pixel's gradient is not zero.
+
+    All of them are compiled together, as the compiler takes longer to begin than to compile one.
+    """
+    inputs, one_hots = [], []
+    for _, size, _ in graphs:
+        x = np.random.default_rng(0).uniform(0.5, 1.0, (1, *size, CHANNELS))
+        pixels = math.prod(size)
+        one_hot = np.zeros((pixels, 1, *size, CHANNELS))
+        one_hot.reshape(pixels, pixels, CHANNELS)[np.arange(pixels), np.arange(pixels)] = 1
+        inputs.append(jnp.asarray(x))
+        one_hots.append(jnp.asarray(one_hot))
 
     # The sum over channels keeps every path: all weights are positive.
-    def derivatives(x, one_hot):
+    def derivatives(f, x, one_hot):
         return jax.vmap(lambda tangent: jax.jvp(f, (x,), (tangent,))[1][0].sum(-1))(one_hot)
 
-    by_input = jax.jit(derivatives, compiler_options=compiler_options)(x, one_hot)
-    seen = np.asarray(by_input != 0).reshape(pixels, *out)
-    return np.moveaxis(seen, 0, -1).reshape(*out, *size)
+    def all_derivatives(inputs, one_hots):
+        return [
+            derivatives(f, x, one_hot)
+            for (f, _, _), x, one_hot in zip(graphs, inputs, one_hots, strict=True)
+        ]
+
+    by_input = jax.jit(all_derivatives, compiler_options=compiler_options)(inputs, one_hots)
+    return [
+        np.moveaxis(np.asarray(derivative != 0), 0, -1).reshape(*out, *size)
+        for derivative, (_, size, out) in zip(by_input, graphs, strict=True)
+    ]

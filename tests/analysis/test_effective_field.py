@@ -99,7 +99,7 @@ def test_residual_chain_has_half_the_variance():
 def test_random_relu_nets_follow_the_same_law_in_their_energy(rates, residual, side, variance):
     init, fn = random_net(rates, 32, residual=residual)
     x = jax.random.normal(jax.random.key(1), (1, side, side, 1))
-    found = effective_receptive_field(fn, x, key=KEY, init=init, seeds=64)
+    found = field_of(fn, x, init=init, seeds=64)
     np.testing.assert_allclose(found.width**2, variance, rtol=0.07)
     np.testing.assert_allclose(found.center, side // 2, atol=0.1 * math.sqrt(variance))
 
@@ -127,14 +127,15 @@ def strided(x):
 
 def jacobian_energy(x, pixel):
     """Mean over images and channels of the squared Jacobian, summed over features."""
-    jacobian = np.asarray(jax.jit(jax.jacobian(lambda x: strided(x)[:, *pixel]))(x))
+    jacobian = jax.jacobian(lambda x: strided(x)[:, *pixel])
+    jacobian = np.asarray(jax.jit(jacobian, compiler_options=QUICK)(x))
     return np.mean(np.sum(jacobian**2, axis=(0, 1)), axis=(0, -1))
 
 
 def test_the_mean_over_projections_is_the_sum_over_features():
     x = jax.random.normal(jax.random.key(4), (2, 7, 6, 2))
     pixels = [(2, 1), (0, 2)]
-    found = effective_receptive_field(strided, x, key=KEY, positions=pixels, seeds=2000)
+    found = field_of(strided, x, positions=pixels, seeds=2000)
     for pixel, energy, total in zip(pixels, found.energy, found.log10_total, strict=True):
         wanted = jacobian_energy(x, pixel)
         assert 10**total == pytest.approx(wanted.sum(), rel=0.05)
@@ -216,7 +217,7 @@ def test_memory_is_that_of_a_chunk():
 def test_jit_changes_nothing():
     x = jax.random.normal(KEY, (2, 7, 6, 2))
     run = lambda x, key: effective_receptive_field(strided, x, key=key)  # noqa: E731
-    for a, b in zip(run(x, KEY), jax.jit(run)(x, KEY), strict=True):
+    for a, b in zip(run(x, KEY), jax.jit(run, compiler_options=QUICK)(x, KEY), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 

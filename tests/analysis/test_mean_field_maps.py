@@ -201,38 +201,47 @@ def test_bad_input_is_named():
 WIDTH = 512
 
 
+quickly = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+
 @functools.cache
-def measured(phi, weight_variance, bias_variance, branch_scale, correlation, *, layers, seed=0):
+def gaussians(*leading):
+    """Standard normal matrices (*leading, WIDTH, WIDTH), drawn once for all nets, by NumPy."""
+    return np.random.default_rng(0).standard_normal((*leading, WIDTH, WIDTH), np.float32)
+
+
+def measured(layer, phi, correlation, *, layers):
     """Variance, correlation and squared gradient by layer, means over seeds and pairs of inputs.
 
     All pairs of the inputs have the given correlation: many of them show one net's mean at once.
     """
     inputs, seeds = 16, 32
+    rng = np.random.default_rng(1)
+    # Gaussian features, with the inputs' Gram matrix exact.
+    basis = np.linalg.qr(rng.standard_normal((seeds, WIDTH, inputs + 1)))[0].transpose(0, 2, 1)
+    mix = math.sqrt(correlation) * basis[:, :1] + math.sqrt(1 - correlation) * basis[:, 1:]
+    starts = (mix * math.sqrt(WIDTH)).astype(np.float32)
+    biases = rng.standard_normal((seeds, layers, 1, WIDTH), np.float32)
+    cotangents = rng.standard_normal((seeds, layers, inputs, WIDTH), np.float32)
 
-    def net(key):
-        keys = jax.random.split(key, 3)
-        # Gaussian features, with the inputs' Gram matrix exact.
-        basis = jnp.linalg.qr(jax.random.normal(keys[0], (WIDTH, inputs + 1)))[0].T
-        mix = math.sqrt(correlation) * basis[:1] + math.sqrt(1 - correlation) * basis[1:]
-
-        def layer(x, key):
-            k_w, k_b = jax.random.split(key)
-            w = jax.random.normal(k_w, (WIDTH, WIDTH)) * math.sqrt(weight_variance / WIDTH)
-            b = jax.random.normal(k_b, (1, WIDTH)) * math.sqrt(bias_variance)
+    def net(x, weights, biases, cotangents):
+        def step(x, drawn):
+            w, b, cotangent = drawn
+            w = w * math.sqrt(layer.weight_variance / WIDTH)
+            b = b * math.sqrt(layer.bias_variance)
 
             def forward(x):
                 branch = phi(x) @ w + b
-                return branch if branch_scale is None else x + branch_scale * branch
+                return branch if layer.branch_scale is None else x + layer.branch_scale * branch
 
             y, pull = jax.vjp(forward, x)
-            cotangent = jax.random.normal(jax.random.fold_in(key, 1), x.shape)
             gain = jnp.sum(pull(cotangent)[0] ** 2) / jnp.sum(cotangent**2)
             return y, (y @ y.T / WIDTH, gain)
 
-        start = mix * math.sqrt(WIDTH)
-        return jax.lax.scan(layer, start, jax.random.split(keys[1], layers))[1]
+        return jax.lax.scan(step, x, (weights, biases, cotangents))[1]
 
-    grams, gains = jax.jit(jax.vmap(net))(jax.random.split(jax.random.key(seed), seeds))
+    weights = gaussians(seeds, layers)
+    grams, gains = quickly(jax.vmap(net))(starts, weights, biases, cotangents)
     grams = np.asarray(grams).mean(0)
     q = np.trace(grams, axis1=1, axis2=2) / inputs
     c = (grams.sum((1, 2)) - q * inputs) / (inputs * (inputs - 1)) / q
@@ -252,9 +261,7 @@ def measured(phi, weight_variance, bias_variance, branch_scale, correlation, *, 
 )
 def test_wide_nets_follow_the_maps(layer, phi):
     depth = 3
-    q, c, gains = measured(
-        phi, layer.weight_variance, layer.bias_variance, layer.branch_scale, 0.6, layers=depth
-    )
+    q, c, gains = measured(layer, phi, 0.6, layers=depth)
     expected = iterate(layer, depth, correlation=0.6)
     if layer != Layer(RELU, 2.0):
         # He's ReLU holds its variance nowhere: a log of variance 5 L / width (Hanin 2018).
@@ -263,20 +270,15 @@ def test_wide_nets_follow_the_maps(layer, phi):
     np.testing.assert_allclose(gains, expected.gradient_gains, rtol=0.03)
 
 
-def batch_norm_nets(phi, *, batch, layers, residual=False, seeds=6, seed=0):
+def batch_norm_nets(phi, *, batch, layers, residual=False, seeds=6):
     """(squared gradient's growth a layer, second moments) of random nets with batch norm."""
 
     def norm(h):
         return (h - h.mean(0, keepdims=True)) / h.std(0, keepdims=True)
 
-    def net(key):
-        keys = jax.random.split(key, layers + 2)
-        weights = jax.vmap(lambda k: jax.random.normal(k, (WIDTH, WIDTH)) / math.sqrt(WIDTH))(
-            keys[:layers]
-        )
-        x = jax.random.normal(keys[-1], (batch, WIDTH))
-
+    def net(weights, x, cotangent):
         def layer(x, w):
+            w = w / math.sqrt(WIDTH)
             if residual:
                 y = x + math.sqrt(2) * phi(norm(x)) @ w
                 return y, jnp.mean(y**2)
@@ -288,11 +290,14 @@ def batch_norm_nets(phi, *, batch, layers, residual=False, seeds=6, seed=0):
 
             return jax.lax.scan(step, x, (weights, perturbations))
 
-        y, pull, moments = jax.vjp(through, jnp.zeros((layers, batch, WIDTH)), has_aux=True)
-        (gradients,) = pull(jax.random.normal(keys[-2], y.shape))
+        _, pull, moments = jax.vjp(through, jnp.zeros((layers, batch, WIDTH)), has_aux=True)
+        (gradients,) = pull(cotangent)
         return jnp.log(jnp.sum(gradients**2, (1, 2))), moments
 
-    logs, moments = jax.jit(jax.vmap(net))(jax.random.split(jax.random.key(seed), seeds))
+    rng = np.random.default_rng(2)
+    x, cotangent = rng.standard_normal((2, seeds, batch, WIDTH), np.float32)
+    weights = gaussians(16, layers)[:seeds]
+    logs, moments = quickly(jax.vmap(net))(weights, x, cotangent)
     # The net's input is no layer's output, and its variance another.
     slope = np.asarray(logs)[:, 1] - np.asarray(logs)[:, -1]
     return math.exp(slope.mean() / (layers - 2)), np.asarray(moments).mean(0)

@@ -1,5 +1,6 @@
 """Gradients by path length against closed forms, all paths written out, and their polynomial."""
 
+import functools
 import itertools
 import math
 
@@ -19,6 +20,12 @@ from jaxseg.analysis import (
 )
 
 DEPTH, WIDTH = 5, 4
+quickly = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+
+def parts_of(branch, layers, x, loss, **options):
+    """`path_gradients`, compiled whole: operation by operation takes longer."""
+    return quickly(lambda layers, x: path_gradients(branch, layers, x, loss, **options))(layers, x)
 
 
 def scaled(a, x):
@@ -66,7 +73,7 @@ def by_length(paths, k):
 def test_linear_branches_have_binomial_coefficients():
     depth, a = 54, 0.25
     x = jnp.ones((3,))
-    found = path_gradients(scaled, jnp.full((depth,), a), x, jnp.sum)
+    found = parts_of(scaled, jnp.full((depth,), a), x, jnp.sum)
     wanted = [math.log(math.comb(depth, k)) + k * math.log(a) for k in range(depth + 1)]
     np.testing.assert_allclose(found.log_norms() - 0.5 * math.log(3), wanted, atol=2e-5)
     np.testing.assert_allclose(found.total(), (1 + a) ** depth, rtol=1e-5)
@@ -75,7 +82,7 @@ def test_linear_branches_have_binomial_coefficients():
 @pytest.mark.parametrize("a", [1e-9, 1e9])
 def test_parts_that_float32_cannot_hold(a):
     """All of them, where the whole gradient is inf, and where the longest paths give 1e-180."""
-    found = path_gradients(scaled, jnp.full((20,), a, jnp.float32), jnp.ones((1,)), jnp.sum)
+    found = parts_of(scaled, jnp.full((20,), a, jnp.float32), jnp.ones((1,)), jnp.sum)
     wanted = log_path_counts(20) + np.arange(21) * math.log(a)
     np.testing.assert_allclose(found.log_norms(), wanted, atol=1e-3)
     drawn = sampled_path_norms(
@@ -93,7 +100,7 @@ def test_parts_that_float32_cannot_hold(a):
 def test_parts_are_the_sums_over_all_paths(net):
     layers, x = net
     paths = all_paths(layers, x)
-    found = path_gradients(dense, layers, x, loss)
+    found = parts_of(dense, layers, x, loss)
     parts = jnp.ldexp(found.values, found.exponents[:, None, None])
     for k in range(DEPTH + 1):
         np.testing.assert_allclose(parts[k].ravel(), sum(by_length(paths, k)), rtol=1e-10)
@@ -121,7 +128,7 @@ def test_parts_are_the_coefficients_of_the_marked_polynomial(net):
     nodes = np.cos(np.pi * (np.arange(DEPTH + 1) + 0.5) / (DEPTH + 1))
     values = jax.vmap(marked)(jnp.asarray(nodes))
     coefficients = np.linalg.solve(np.vander(nodes, increasing=True), values)
-    found = path_gradients(dense, layers, x, loss)
+    found = parts_of(dense, layers, x, loss)
     np.testing.assert_allclose(
         found.log_norms(), np.log(np.linalg.norm(coefficients, axis=1)), rtol=1e-9
     )
@@ -129,10 +136,10 @@ def test_parts_are_the_coefficients_of_the_marked_polynomial(net):
 
 def test_truncated_and_in_chunks(net):
     layers, x = net
-    found = path_gradients(dense, layers, x, loss)
-    few = path_gradients(dense, layers, x, loss, longest=2, batch_size=1)
+    found = parts_of(dense, layers, x, loss)
+    few = parts_of(dense, layers, x, loss, longest=2, batch_size=1)
     np.testing.assert_allclose(few.log_norms(), found.log_norms()[:3], rtol=1e-12)
-    none = path_gradients(dense, layers, x, loss, longest=0)
+    none = parts_of(dense, layers, x, loss, longest=0)
     np.testing.assert_allclose(none.log_norms(), found.log_norms()[:1], rtol=1e-12)
 
 
@@ -141,12 +148,14 @@ def test_sampled_paths_are_those_of_their_length(net):
     layers, x = net
     paths = all_paths(layers, x)
     lengths = np.arange(DEPTH + 1)
-    drawn = np.exp(
-        sampled_path_norms(
-            dense, layers, x, loss, lengths, key=jax.random.key(0), samples=400, batch_size=900
+    key = jax.random.key(0)
+    sample = quickly(
+        lambda layers, x: sampled_path_norms(
+            dense, layers, x, loss, lengths, key=key, samples=400, batch_size=900
         )
     )
-    exact = path_gradients(dense, layers, x, loss)
+    drawn = np.exp(sample(layers, x))
+    exact = parts_of(dense, layers, x, loss)
     for k in lengths:
         norms = [np.linalg.norm(vector) for vector in by_length(paths, k)]
         nearest = np.abs(drawn[k][:, None] / np.array(norms) - 1).min(axis=1)
@@ -159,13 +168,13 @@ def test_sampled_paths_are_those_of_their_length(net):
 
 
 def test_an_empty_branch_leaves_only_the_shortcut():
-    found = path_gradients(scaled, jnp.zeros((3,)), jnp.ones((2,)), jnp.sum)
+    found = parts_of(scaled, jnp.zeros((3,)), jnp.ones((2,)), jnp.sum)
     np.testing.assert_array_equal(found.log_norms()[1:], -np.inf)
     np.testing.assert_array_equal(found.total(), 1)
 
 
 def test_not_a_number_is_no_absence():
-    found = path_gradients(scaled, jnp.full(3, jnp.nan), jnp.ones((1,)), jnp.sum)
+    found = parts_of(scaled, jnp.full(3, jnp.nan), jnp.ones((1,)), jnp.sum)
     np.testing.assert_array_equal(found.log_norms(), [0, np.nan, np.nan, np.nan])
 
 

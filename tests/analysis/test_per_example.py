@@ -24,7 +24,7 @@ OPS = {
     "depthwise": (functools.partial(ops.conv, groups=4), (3, 3, 1, 8)),
 }
 EXAMPLES = 6
-QUICK = {"xla_backend_optimization_level": 1}  # compiles in a third of the time
+QUICK = {"xla_backend_optimization_level": 0}  # compiles in a fraction of the time
 forms = pytest.mark.parametrize("form", ["auto", "direct"])
 
 
@@ -61,6 +61,14 @@ def looped(loss, params, batch):
     gradient = jax.jit(jax.grad(loss), compiler_options=QUICK)
     each = [gradient(params, jax.tree.map(lambda a: a[i], batch)) for i in range(count)]  # noqa: B023
     return jax.tree.map(lambda *leaves: np.stack(leaves), *each)
+
+
+@functools.cache
+def reference(*names, gain=1):
+    """Float64 gradients of `problem(*names)` by the definition, for all tests together."""
+    loss, params, batch = problem(*names)
+    with ops.lowering("direct"):
+        return looped(lambda params, example: gain * loss(params, example), params, batch)
 
 
 def both(loss, params, batch, **options):
@@ -103,22 +111,21 @@ def put(mesh, tree, *spec):
 @pytest.mark.parametrize("form", ["auto", "direct", "fast"])
 def test_equal_a_python_loop(x64, one_device, form):
     loss, params, batch = problem(*OPS)
-    with ops.lowering("direct"):
-        wanted = looped(loss, params, batch)
     with ops.lowering(form):
-        assert_right(under_jit(loss, params, batch, batch_size=4, mesh=one_device), wanted)
+        found = under_jit(loss, params, batch, batch_size=4, mesh=one_device)
+    assert_right(found, reference(*OPS))
 
 
 @pytest.mark.parametrize("batch_size", [None, 1, 3, 5, 100])
 def test_chunks_of_any_size(x64, one_device, batch_size):
     loss, params, batch = problem("strided")
     found = under_jit(loss, params, batch, batch_size=batch_size, mesh=one_device)
-    assert_right(found, looped(loss, params, batch))
+    assert_right(found, reference("strided"))
 
 
 def test_outside_jit(x64):
     loss, params, batch = problem("strided")
-    assert_right(both(loss, params, batch, batch_size=5), looped(loss, params, batch))
+    assert_right(both(loss, params, batch, batch_size=5), reference("strided"))
 
 
 @pytest.mark.parametrize("examples", [0, 1])
@@ -197,12 +204,11 @@ def test_a_batch_split_over_two_devices(x64, mesh, form, call):
     """`vmap(grad)` of the plain convolution is silently wrong here on the second device."""
     names = ("dilated", "upconv", "depthwise") if call == "as it is" else OPS
     loss, params, batch = problem(*names)
-    wanted = looped(loss, params, batch)
     split = put(mesh, batch, "data")
     options = {"batch_size": 2, **({"mesh": mesh} if call == "jit with mesh" else {})}
     with ops.lowering(form):
         found = (both if call == "as it is" else under_jit)(loss, params, split, **options)
-    assert_right(found, wanted)
+    assert_right(found, reference(*names))
     if call != "jit":
         assert {g.sharding.spec[0] for g in jax.tree.leaves(found)} == {"data"}
 
@@ -211,9 +217,9 @@ def test_the_trap_is_still_there(x64, mesh):
     """When this fails, jax is mended, and `vmap` may do what is done one after another."""
     loss, params, batch = problem("conv")
     with ops.lowering("direct"):
-        trap = jax.jit(jax.vmap(jax.grad(loss), (None, 0)))
+        trap = jax.jit(jax.vmap(jax.grad(loss), (None, 0)))  # compiled as users compile it
         got = trap(params, put(mesh, batch, "data"))["conv"]
-    wanted = looped(loss, params, batch)["conv"]
+    wanted = reference("conv")["conv"]
     wrong = [np.abs(a - b).max() > 1e-3 for a, b in zip(got, wanted, strict=True)]
     assert wrong == [False] * 3 + [True] * 3
 
@@ -222,7 +228,7 @@ def test_a_given_mesh_shares_out_what_lies_on_one_device(x64, mesh):
     loss, params, batch = problem("conv")
     params = jax.device_put(params, jax.devices()[1])
     found = both(loss, params, batch, mesh=mesh)
-    assert_right(found, looped(loss, params, jax.device_put(batch, jax.devices()[1])))
+    assert_right(found, reference("conv"))
     assert found[0]["conv"].sharding.spec[0] == "data"
 
 
@@ -234,7 +240,7 @@ def test_other_axes_split(x64, spec, call):
     loss, params, batch = problem("strided")
     split = {**batch, "image": put(mesh, batch["image"], *spec)}
     with ops.lowering("direct"):
-        assert_right(call(loss, params, split), looped(loss, params, batch))
+        assert_right(call(loss, params, split), reference("strided"))
 
 
 @forms
@@ -242,12 +248,11 @@ def test_other_axes_split(x64, spec, call):
 def test_an_explicit_mesh(x64, form, call):
     mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Explicit,))
     loss, params, batch = problem("dilated")
-    wanted = looped(loss, params, batch)
     # Labels may lie elsewhere than the images, parameters on the mesh or not.
     split = {"image": put(mesh, batch["image"], "data"), "target": put(mesh, batch["target"])}
     with ops.lowering(form):
         for parameters in (params, put(mesh, params)):
-            assert_right(call(loss, parameters, split), wanted)
+            assert_right(call(loss, parameters, split), reference("dilated"))
 
 
 @forms
@@ -262,7 +267,8 @@ def test_inside_a_shard_map_of_ones_own(x64, mesh, form, check_vma):
         check_vma=check_vma,
     )
     with ops.lowering(form):
-        assert_right(jax.jit(mapped)(params, batch), looped(loss, params, batch))
+        found = jax.jit(mapped, compiler_options=QUICK)(params, batch)
+    assert_right(found, reference("grouped"))
 
 
 def test_a_loss_that_scans_from_zeros(x64, mesh):
@@ -280,12 +286,12 @@ def test_a_loss_that_closes_over_what_all_examples_share(x64, mesh, given):
     loss, params, batch = problem("conv")
     options = {"mesh": mesh} if given else {}
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=QUICK)
     def found(params, batch, gain):
         return both(lambda p, e: loss(p, e) * gain, params, batch, **options)
 
-    wanted = looped(lambda p, e: loss(p, e) * 3, params, batch)
-    assert_right(found(params, put(mesh, batch, "data"), jnp.float64(3)), wanted)
+    found = found(params, put(mesh, batch, "data"), jnp.float64(3))
+    assert_right(found, reference("conv", gain=3))
 
 
 @pytest.mark.parametrize("call", ["as it is", "jit", "jit with mesh"])
@@ -303,8 +309,9 @@ def test_the_gradient_of_norms_over_two_devices(x64, mesh, call):
         each = jax.vmap(jax.grad(loss), (None, 0))(params, batch)["conv"]
         return jnp.sum(jnp.sqrt(jnp.sum(each**2, axis=(1, 2, 3, 4))) * weights)
 
-    gradient = jax.grad(total) if call == "as it is" else jax.jit(jax.grad(total))
-    wanted = jax.jit(jax.grad(by_hand))(params)
+    quickly = functools.partial(jax.jit, compiler_options=QUICK)
+    gradient = jax.grad(total) if call == "as it is" else quickly(jax.grad(total))
+    wanted = quickly(jax.grad(by_hand))(params)
     assert_close(gradient(params, put(mesh, batch, "data")), wanted, rtol=1e-5)
 
 

@@ -16,8 +16,19 @@ from jaxseg.analysis import receptive_field, summary
 IMAGE = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
 
 
+def of_zeros(abstract):
+    """Arrays in place of shapes: what they hold does not matter, and drawing it takes long."""
+    return jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), abstract)
+
+
+def deep_net(**options):
+    make = functools.partial(models.DeepNet, classes=4, features=8, **options)
+    graphdef, state = nnx.split(nnx.eval_shape(lambda: make(rngs=nnx.Rngs(0))))
+    return nnx.merge(graphdef, of_zeros(state))
+
+
 def test_a_module_and_its_layers():
-    net = models.DeepNet(classes=4, blocks=5, features=8, rngs=nnx.Rngs(0))
+    net = deep_net(blocks=5)
     field = receptive_field(net, IMAGE)
     assert field.size == (2 * 11 + 1,) * 2
     table = summary(net, IMAGE)
@@ -38,11 +49,11 @@ def test_a_module_and_its_layers():
     assert [layer.name for layer in top.layers] == ["stem", "stack", "norm", "head", ""]
     assert top["stack"].parameters == table["stack"].parameters
     assert type(net.stem) is nn.Conv  # the net itself is as it was
-    assert net(jnp.zeros((1, 8, 8, 3))).shape == (1, 8, 8, 4)
+    assert jax.eval_shape(net, jnp.zeros((1, 8, 8, 3))).shape == (1, 8, 8, 4)
 
 
 def test_a_module_that_updates_its_statistics():
-    net = models.DeepNet(classes=4, blocks=2, norm="batch", rngs=nnx.Rngs(0))
+    net = deep_net(blocks=2, norm="batch")
     before = jax.tree.map(np.asarray, nnx.state(net))
     train = functools.partial(net, train=True)
     assert receptive_field(train, IMAGE).window((3, 3)) == ((0, 63), (0, 63))
@@ -164,7 +175,7 @@ class Net(linen.Module):
 
 def test_a_net_of_linen():
     net = Net()
-    variables = net.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+    variables = of_zeros(jax.eval_shape(net.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3))))
     table = summary(lambda x: net.apply(variables, x), IMAGE)
     assert table["Net/stem"].field.size == (7, 7)
     assert [table[f"Net/Block_{i}"].field.size[0] for i in range(3)] == [27, 51, 99]

@@ -10,43 +10,51 @@ from jaxseg.analysis import receptive_field
 
 SEEDS = 320
 PART = 40
+TOGETHER = 8
 QUICK = {"xla_backend_optimization_level": 0}  # compiles in half the time
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, SEEDS, PART))
 def test_every_pixel_of_random_graphs(first, x64):
-    for seed in range(first, first + PART):
-        check_every_pixel(*random_graphs.draw(seed), f"seed {seed}")
+    check_every_pixel({seed: random_graphs.draw(seed) for seed in range(first, first + PART)})
 
 
 @pytest.mark.parametrize(
     "kind", ["dynamic_slice", "place", "scatter", "gather_windows", "take_along", "diagonal"]
 )
 def test_every_pixel_behind_indices(kind, x64):
-    """Two such layers in a row, or one behind a convolution."""
+    """Two such layers in a row, or one before or behind a convolution."""
+    size, graphs = (4, 5), {}
     for seed in range(5):
         drawn = random_graphs.Draw(seed, 2, kinds=(kind, "conv"))
-        size = (4, 5)
         fn, out = drawn.graph(size, 2)
-        check_every_pixel(fn, size, tuple(out), drawn.names, f"{kind} {seed}")
+        graphs[seed] = fn, size, tuple(out), drawn.names
+    check_every_pixel(graphs)
 
 
-def check_every_pixel(fn, size, out, names, label):
-    label = f"{label}, {size}: {names}"
+def check_every_pixel(drawn):
+    """Coverage, window and counts of each pixel of graphs by seed, eight of them at a time."""
+    graphs = list(drawn.items())
+    for part in (graphs[n : n + TOGETHER] for n in range(0, len(graphs), TOGETHER)):
+        expected = random_graphs.supports([graph[:3] for _, graph in part], QUICK)
+        for (seed, graph), support in zip(part, expected, strict=True):
+            check_graph(f"seed {seed}, {graph[1]}: {graph[3]}", *graph, support)
+
+
+def check_graph(label, fn, size, out, names, support):
     x = jax.ShapeDtypeStruct((1, *size, random_graphs.CHANNELS), jnp.float64)
     field = receptive_field(fn, x)
     assert field.output_size == out, label
     pixels = list(np.ndindex(*out))
     coverage = np.reshape([field.coverage(index) for index in pixels], (*out, *size))
-    true = random_graphs.support(fn, size, out, QUICK)
-    if not np.array_equal(coverage, true):
+    if not np.array_equal(coverage, support):
         # Compiled in haste, a weight of 0 may come out as one of 1e-17.
-        true = random_graphs.support(fn, size, out)
-    np.testing.assert_array_equal(coverage, true, label)
+        (support,) = random_graphs.supports([(fn, size, out)])
+    np.testing.assert_array_equal(coverage, support, label)
     for index in pixels:
-        np.testing.assert_array_equal(field.counts(index) > 0, true[index], label)
-        window, seen = field.window(index), true[index]
+        window, seen = field.window(index), support[index]
+        np.testing.assert_array_equal(field.counts(index) > 0, seen, label)
         assert window == (
             tuple((axis.min(), axis.max()) for axis in np.nonzero(seen)) if seen.any() else None
         ), label

@@ -44,7 +44,7 @@ class Layer:
 
 
 class Trajectory(NamedTuple):
-    """What goes through the layers of a net.
+    """Variances, correlations and gradients through the layers of a net.
 
     Attributes:
         variances: (depth + 1,) q of the input and behind every layer.

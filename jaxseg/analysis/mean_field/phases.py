@@ -1,4 +1,4 @@
-"""Where plain random nets end up: fixed points, order and chaos, and how deep signals reach."""
+"""Fixed points of plain random nets, order and chaos, and the depth that signals reach."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What the interpreter puts in place of a function's arrays.
+"""Stand-ins for a function's arrays, which the interpreter computes with.
 
 A `Value` depends on the input image, a `Constant` does not. Elementwise operations leave no trace:
 their result depends on what their operands depend on, position by position. So a `Value` is a sum
@@ -24,12 +24,12 @@ AxisGroups = tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
 
 @dataclass(frozen=True, eq=False)
 class Edge:
-    """What a node takes from a value.
+    """Connection of a node to a value that it is made from.
 
     Attributes:
-        value: operand.
-        links: link of each of the value's axes.
-        mixed: axes of the node along which every position takes the same from the value, such as
+        value: Operand.
+        links: Link of each of the value's axes.
+        mixed: Axes of the node along which every position takes the same from the value, such as
             the features of a convolution. Their positions are not separate paths.
     """
 
@@ -40,12 +40,12 @@ class Edge:
 
 @dataclass(frozen=True, eq=False)
 class Reshape:
-    """What a reshaped node takes from its value.
+    """Connection of a reshaped node to the value that it is made from.
 
     Attributes:
-        value: operand.
-        groups: which axes of the value become which axes of the node; every axis is in a group.
-        feature_axes: axes of the node whose positions are features or images of the batch, not
+        value: Operand.
+        groups: Which axes of the value become which axes of the node; every axis is in a group.
+        feature_axes: Axes of the node whose positions are features or images of the batch, not
             pixels.
     """
 
@@ -59,11 +59,11 @@ class Node:
     """An array made by something other than elementwise operations.
 
     Attributes:
-        number: place in the order in which the nodes of the graph were made.
-        shape: shape of the array.
-        edges: what the array is made from.
-        partitions: partition of each axis.
-        fields: for each spatial axis of the input, what is seen of it.
+        number: Place in the order in which the nodes of the graph were made.
+        shape: Shape of the array.
+        edges: What the array is made from.
+        partitions: Partition of each axis.
+        fields: For each spatial axis of the input, what is seen of it.
     """
 
     number: int
@@ -78,9 +78,9 @@ class Value:
     """An array that depends on the input: a sum of nodes of one shape, position by position.
 
     Attributes:
-        nodes: terms of the sum.
-        multiplicities: how often each node is in the sum.
-        input_size: spatial size of the input.
+        nodes: Terms of the sum.
+        multiplicities: How often each node is in the sum.
+        input_size: Spatial size of the input.
     """
 
     nodes: tuple[Node, ...]
@@ -117,10 +117,10 @@ class Parameter:
     """A parameter of a net, or one layer of a stack of parameters.
 
     Attributes:
-        key: what tells parameters apart.
-        size: number of entries, all layers together.
-        layers: length of the first axis, along which a scan takes layers.
-        layer: index of the one layer that is meant; None for all of them.
+        key: What tells parameters apart.
+        size: Number of entries, all layers together.
+        layers: Length of the first axis, along which a scan takes layers.
+        layer: Index of the one layer that is meant; None for all of them.
     """
 
     key: Any
@@ -134,10 +134,10 @@ class Constant:
     """An array that does not depend on the input; its entries are computed only where needed.
 
     Attributes:
-        shape: shape of the array.
-        make: computes the array.
-        parameter: the parameter that the array is, if it is one.
-        learned: whether it is made from parameters, so that its zeros may not stay zeros.
+        shape: Shape of the array.
+        make: Computes the array.
+        parameter: The parameter that the array is, if it is one.
+        learned: Whether it is made from parameters, so that its zeros may not stay zeros.
     """
 
     shape: tuple[int, ...]

@@ -12,7 +12,7 @@ from jaxseg.analysis.receptive.lattice import Lattice
 
 
 class Phase(NamedTuple):
-    """What the output pixels of one phase see along an axis, if the borders are ignored.
+    """The input pixels that the output pixels of one phase see along an axis, borders ignored.
 
     Output pixel q * period + phase sees the `size` input pixels from `first + q * jump` on, where
     the jump is the stride times the period.
@@ -47,7 +47,7 @@ class AxisField:
 
     @property
     def regular(self) -> bool:
-        """Whether the fields repeat with a period."""
+        """True if the fields repeat with a period."""
         return self.stride is not None
 
 
@@ -59,9 +59,9 @@ def axis_field(field: Lattice, extent: int, shape: Sequence[int]) -> AxisField:
     """The receptive field along one axis of the input.
 
     Args:
-        field: lattice of an array over that axis.
-        extent: length of the axis, in pixels.
-        shape: shape of the array.
+        field: Lattice of an array over that axis.
+        extent: Length of the axis, in pixels.
+        shape: Shape of the array.
     """
     # A jump of 0 is that of pixels that differ and yet do not move, as behind a broadcast.
     if len(field.axes) == 1 and field.jumps[0]:

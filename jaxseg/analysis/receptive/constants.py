@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import JaxprEqn
 
+from jaxseg.analysis.receptive import index_arithmetic
 from jaxseg.analysis.receptive.arrays import Constant, Operand, Parameter
 
 
@@ -16,9 +17,9 @@ def constant(array: Any, key: Any = None, *, learned: bool = False) -> Constant:
     """An array from outside of the jaxpr.
 
     Args:
-        array: array or abstract array.
-        key: what tells parameters apart; with a key, an array of floats is a parameter.
-        learned: whether it is a parameter whose zeros may not stay zeros.
+        array: Array or abstract array.
+        key: What tells parameters apart; with a key, an array of floats is a parameter.
+        learned: Whether it is a parameter whose zeros may not stay zeros.
     """
     shape = tuple(array.shape) if hasattr(array, "shape") else np.shape(array)
     parameter = None
@@ -33,8 +34,11 @@ def evaluate(equation: JaxprEqn, operands: Sequence[Operand]) -> list[Operand]:
 
     @functools.cache
     def results():
-        primitive = equation.primitive
-        out = primitive.bind(*(x.array for x in constants), **equation.params)
+        arrays, primitive = [x.array for x in constants], equation.primitive
+        integers = index_arithmetic.compute(equation, arrays)
+        if integers is not None:
+            return [integers]
+        out = primitive.bind(*arrays, **equation.params)
         return out if primitive.multiple_results else [out]
 
     avals: list[Any] = [var.aval for var in equation.outvars]

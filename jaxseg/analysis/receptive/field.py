@@ -21,7 +21,7 @@ from jaxseg.analysis.receptive.tracing import interpret
 
 
 class ReceptiveField:
-    """What the pixels of an array see of the input image, as `receptive_field` finds it.
+    """The input pixels that the pixels of an array see, as `receptive_field` finds them.
 
     Attributes:
         input_size: Size of the image, in pixels, by spatial axis.
@@ -98,7 +98,7 @@ class ReceptiveField:
         )
 
     def coverage(self, index: Sequence[int] = ()) -> np.ndarray:
-        """Which input pixels one output pixel sees.
+        """The input pixels that one output pixel sees, as a mask.
 
         Args:
             index: Output pixel, an integer for each spatial axis of the output; negative ones

@@ -52,10 +52,10 @@ class Graph:
         """Make an array from operands, of which constants are left out.
 
         Args:
-            shape: shape of the array.
-            edges: operands, at least one of which is a `Value`, each with a link for every axis.
-            mixed: axes along which all positions take the same, as features do (see `Edge`).
-            pixels: axes along which all positions take the same, but each is a pixel of its own.
+            shape: Shape of the array.
+            edges: Operands, at least one of which is a `Value`, each with a link for every axis.
+            mixed: Axes along which all positions take the same, as features do (see `Edge`).
+            pixels: Axes along which all positions take the same, but each is a pixel of its own.
 
         Raises:
             ValueError: Two axes of an operand are linked to the same axis of the array, or no
@@ -145,10 +145,10 @@ class Graph:
         """Reshape a value.
 
         Args:
-            value: operand.
-            shape: shape of the result.
-            groups: which axes become which; every axis, of length 1 too, is in a group.
-            feature_axes: axes of the result whose positions are not pixels (see `Reshape`).
+            value: Operand.
+            shape: Shape of the result.
+            groups: Which axes become which; every axis, of length 1 too, is in a group.
+            feature_axes: Axes of the result whose positions are not pixels (see `Reshape`).
         """
         parts = [partition.one()] * len(shape)
         for old, new in groups:
@@ -167,9 +167,9 @@ class Graph:
         """The result of an elementwise operation, at least one of whose operands is a `Value`.
 
         Args:
-            shape: shape of the result.
-            operands: arrays of that shape, scalars, or arrays with axes of length 1.
-            add: whether the paths of the operands add up. Otherwise a node that several operands
+            shape: Shape of the result.
+            operands: Arrays of that shape, scalars, or arrays with axes of length 1.
+            add: Whether the paths of the operands add up. Otherwise a node that several operands
                 hold counts as often as in the operand that holds it most.
         """
         values = [

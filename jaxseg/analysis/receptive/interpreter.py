@@ -16,7 +16,7 @@ from jaxseg.analysis.receptive.rules import CONTROL_FLOW, RULES
 
 
 class Scope:
-    """What was computed under one name: its last array, its parameters and its multiply-adds."""
+    """Record of one named scope: its last array, its parameters and its multiply-adds."""
 
     value: Value | None = None
     parameters: int = 0
@@ -27,9 +27,9 @@ class Interpreter:
     """Runs jaxprs, equation by equation, and notes what each named scope computes.
 
     Attributes:
-        graph: nodes that were made so far.
-        scopes: what was computed under each name; "" is the whole function.
-        counting: whether multiply-adds are counted; a rule that runs a jaxpr twice switches it off.
+        graph: Nodes that were made so far.
+        scopes: What was computed under each name; "" is the whole function.
+        counting: Whether multiply-adds are counted; a rule that runs a jaxpr twice switches it off.
     """
 
     def __init__(self, graph: Graph):
@@ -106,7 +106,7 @@ class Interpreter:
                 entry.multiply_adds += work
 
     def _first_use(self, parameter: Parameter) -> int:
-        """How many entries of a parameter are used for the first time, layer by layer."""
+        """Number of entries of a parameter that are used for the first time, layer by layer."""
         layers = {*range(parameter.layers)} if parameter.layer is None else {parameter.layer}
         used = self._used_layers.setdefault(parameter.key, set())
         new = layers - used

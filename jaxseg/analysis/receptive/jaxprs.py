@@ -15,7 +15,7 @@ def inner_jaxpr(params: dict[str, Any]) -> Any:
     """The closed jaxpr that a call, such as `jax.jit` or `jax.checkpoint`, runs.
 
     Args:
-        params: parameters of the equation.
+        params: Parameters of the equation.
 
     Raises:
         ValueError: There is no jaxpr among the parameters.
@@ -35,7 +35,7 @@ def closed(jaxpr: Any) -> Any:
 
 
 class ScanOperands(NamedTuple):
-    """How many operands of a scan are constants, carried, and scanned over, in that order."""
+    """Numbers of a scan's operands that are constant, carried and scanned over, in that order."""
 
     constants: int
     carried: int
@@ -43,7 +43,7 @@ class ScanOperands(NamedTuple):
 
 
 def scan_operands(equation: Any) -> ScanOperands:
-    """What the operands of a scan are.
+    """Count the operands of a scan by their use.
 
     What the body takes or returns at each step has one axis less inside than outside; what is
     constant or carried has the same shape.
@@ -63,7 +63,7 @@ def _changed_ranks(outside: Sequence[Any], inside: Sequence[Any]) -> int:
 
 
 class WhileOperands(NamedTuple):
-    """How many operands of a while loop only the condition, only the body, and both take."""
+    """Numbers of a while loop's operands for its condition, for its body, and carried by both."""
 
     of_condition: int
     of_body: int
@@ -71,7 +71,7 @@ class WhileOperands(NamedTuple):
 
 
 def while_operands(equation: Any) -> WhileOperands:
-    """What the operands of a while loop are, in the order of the equation."""
+    """Count the operands of a while loop by their use, in the order of the equation."""
     condition = closed(equation.params["cond_jaxpr"]).jaxpr
     body = closed(equation.params["body_jaxpr"]).jaxpr
     carried = len(equation.outvars)

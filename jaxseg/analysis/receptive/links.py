@@ -33,16 +33,16 @@ class Window:
 
     @property
     def is_shift(self) -> bool:
-        """Whether each result position copies one operand position, in the same order."""
+        """True if each result position copies one operand position, in the same order."""
         return self.taps == self.step == self.spread == 1
 
     def pairs(self, first: int, count: int, size: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Linked (result, operand) positions, tap by tap.
 
         Args:
-            first: first result position.
-            count: number of result positions; the pairs number them from 0.
-            size: length of the operand's axis.
+            first: First result position.
+            count: Number of result positions; the pairs number them from 0.
+            size: Length of the operand's axis.
 
         Returns:
             For each tap that links anything, two integer arrays of equal length.
@@ -69,10 +69,10 @@ class Table:
     """Explicit pairs: result position `rows[i]` depends on operand position `columns[i]`.
 
     Attributes:
-        axis: axis of the result.
-        rows: result position of each pair.
-        columns: operand position of each pair.
-        repeats: whether rows that repeat in steps, as those of an index array do, are taken to go
+        axis: Axis of the result.
+        rows: Result position of each pair.
+        columns: Operand position of each pair.
+        repeats: Whether rows that repeat in steps, as those of an index array do, are taken to go
             on beyond both ends; those of a resize are cut off at the borders.
     """
 
@@ -85,9 +85,9 @@ class Table:
         """Linked (result, operand) positions, in groups that hold no operand position twice.
 
         Args:
-            first: first result position.
-            count: number of result positions; the pairs number them from 0.
-            size: length of the operand's axis, which a table does not need.
+            first: First result position.
+            count: Number of result positions; the pairs number them from 0.
+            size: Length of the operand's axis, which a table does not need.
         """
         del size
         inside = (self.rows >= first) & (self.rows < first + count)

@@ -9,7 +9,7 @@ def multiply_adds(equation: Any) -> int:
     """Multiplications that a product or a convolution does, those of padding included; else 0.
 
     Args:
-        equation: equation of a jaxpr.
+        equation: Equation of a jaxpr.
     """
     count = _COUNTS.get(equation.primitive.name)
     if count is None:

@@ -35,10 +35,10 @@ def through_link(link: Link, runs: np.ndarray, size: int, result_size: int) -> n
     """The partition of a result's axis that a partition of the linked operand's axis leads to.
 
     Args:
-        link: link between the two axes.
-        runs: partition of the operand's axis.
-        size: length of the operand's axis.
-        result_size: length of the result's axis.
+        link: Link between the two axes.
+        runs: Partition of the operand's axis.
+        size: Length of the operand's axis.
+        result_size: Length of the result's axis.
     """
     if isinstance(link, Whole):
         return one()
@@ -59,7 +59,7 @@ def through_link(link: Link, runs: np.ndarray, size: int, result_size: int) -> n
 
 @functools.lru_cache(maxsize=4096)
 def _uniform(link: Window, size: int, result_size: int) -> bool:
-    """Whether all result positions depend on equally many operand positions."""
+    """Tell if all result positions depend on equally many operand positions."""
     counts = np.zeros(result_size, int)
     for rows, _ in link.pairs(0, result_size, size):
         counts[rows] += 1

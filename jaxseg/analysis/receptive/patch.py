@@ -12,7 +12,7 @@ class Patch:
     """Entries for a box of runs (see `partition`); the runs outside of the box are not seen.
 
     Attributes:
-        origin: index of the box's first run along each axis.
+        origin: Index of the box's first run along each axis.
         values: bool, whether each run is seen; or the number of paths to it, float64 or Python
             integers.
     """
@@ -58,7 +58,7 @@ class Patch:
         return Patch(origin, values.swapaxes(axis, 0))
 
     def __add__(self, other: "Patch") -> "Patch":
-        """What is seen along the paths of either patch."""
+        """The patch along the paths of either one."""
         patches = (self, other)
         begin = [min(firsts) for firsts in zip(self.origin, other.origin, strict=True)]
         end = [

@@ -103,7 +103,7 @@ class _Axis:
 
     @property
     def by_position(self) -> bool:
-        """Whether each position is a run of its own."""
+        """True if each position is a run of its own."""
         return len(self.runs) == self.size
 
     def to_positions(self, line: _Line) -> _Line:
@@ -143,7 +143,7 @@ class _AxisPair:
     operand: _Axis
 
     def is_copied_by(self, link: AxisLink) -> bool:
-        """Whether a link leaves the entries as they are."""
+        """Tell if a link leaves the entries as they are."""
         return (
             isinstance(link, Window)
             and link.is_shift

@@ -1,4 +1,4 @@
-"""What some positions of an array see of the input: the graph followed backwards, exactly."""
+"""From some positions of an array back to the input: the graph followed backwards, exactly."""
 
 from jaxseg.analysis.receptive.arrays import Value
 from jaxseg.analysis.receptive.graph import Graph
@@ -10,9 +10,9 @@ def pull_to_input(graph: Graph, value: Value, patch: Patch) -> tuple[Patch | Non
     """The patch of the input that a patch of a value sees.
 
     Args:
-        graph: graph that the value is in.
-        value: array whose positions ask.
-        patch: positions of it.
+        graph: Graph that the value is in.
+        value: Array whose positions ask.
+        patch: Positions of it.
 
     Returns:
         The patch of the input, None if nothing is seen of it, and the largest number of paths met

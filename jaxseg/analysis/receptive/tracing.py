@@ -25,10 +25,10 @@ def interpret(
     """Interpret a function of one image batch.
 
     Args:
-        fn: function or `flax.nnx` module, as in `receptive_field`.
-        x: image batch (batch, *space, channels), an array or a `jax.ShapeDtypeStruct`.
-        check_layout: refuse an `x` that looks like (batch, channels, *space).
-        prepare: what to do to a module, a copy made for this trace, before it is called.
+        fn: Function or `flax.nnx` module, as in `receptive_field`.
+        x: Image batch (batch, *space, channels), an array or a `jax.ShapeDtypeStruct`.
+        check_layout: Refuse an `x` that looks like (batch, channels, *space).
+        prepare: What to do to a module, a copy made for this trace, before it is called.
 
     Returns:
         The interpreter, the arrays that the function returns, and their abstract values, nested as
@@ -65,7 +65,7 @@ _COLOR_CHANNELS = (3, 4)
 
 
 def _looks_channels_first(shape: tuple[int, ...]) -> bool:
-    """Whether the second axis looks like channels, and the axes behind it like rows and columns.
+    """Tell if the second axis looks like channels, and those behind it like rows and columns.
 
     In two and three dimensions that is so if the axes behind the second are equal and longer than
     it, or if it has 3 or 4 entries, as colors do, and the others an aspect ratio of 2 at most. Of

@@ -21,7 +21,14 @@ that, all positions are given what any of them sees."""
 
 
 def union(a: Lattice, b: Lattice, shape: Sequence[int], extent: int) -> Lattice:
-    """What either of two operands sees, in an array of `shape` over an input axis of `extent`."""
+    """The union of the fields of two operands.
+
+    Args:
+        a: Lattice of one operand.
+        b: Lattice of the other.
+        shape: Shape of the array.
+        extent: Length of the input axis, in pixels.
+    """
     if a is b or a.equals(b):
         return a
     for field in (a, b):
@@ -53,8 +60,8 @@ def concatenate(
     Args:
         parts: (lattice, length) of each part, its axes numbered as in the result; a part whose
             lattice is None sees nothing.
-        axis: axis along which they are joined.
-        shape: shape of the result.
+        axis: Axis along which they are joined.
+        shape: Shape of the result.
     """
     fields = [field for field, _ in parts if field is not None]
     if all(fields[0].equals(field) for field in fields):
@@ -81,7 +88,7 @@ def _keep_range(field: Lattice, dimension: int, begin: int, end: int) -> Lattice
 
 
 def _hull(field: Lattice, shape: Sequence[int]) -> Lattice:
-    """What all positions together see."""
+    """The field of all positions together."""
     bounds = field.bounds
     for axis, jump in zip(field.axes, field.jumps, strict=True):
         bounds = expand(bounds, jump, shape[axis]).hull(0)
@@ -89,7 +96,7 @@ def _hull(field: Lattice, shape: Sequence[int]) -> Lattice:
 
 
 def _entrywise_union(a: Lattice, b: Lattice, shape: Sequence[int]) -> Lattice:
-    """What either sees, of two lattices over the same axes.
+    """The union of two lattices over the same axes, entry by entry.
 
     They are brought to common periods, or listed along an axis where there is none.
     """

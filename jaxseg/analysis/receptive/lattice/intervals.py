@@ -52,9 +52,9 @@ def expand(bounds: Intervals, jump: int | None, size: int) -> Intervals:
     """Intervals of `size` positions of the first axis, one by one.
 
     Args:
-        bounds: intervals whose first axis is one period, or lists all positions.
-        jump: input positions from one period to the next; None where all are listed already.
-        size: number of positions.
+        bounds: Intervals whose first axis is one period, or lists all positions.
+        jump: Input positions from one period to the next; None where all are listed already.
+        size: Number of positions.
     """
     if jump is None:
         return bounds

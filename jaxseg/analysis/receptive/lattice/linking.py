@@ -19,10 +19,10 @@ def through_links(
     """The lattice of a result whose operand is linked to it axis by axis.
 
     Args:
-        field: lattice of the operand.
-        links: link of each of the operand's axes.
-        sizes: shape of the operand.
-        result_sizes: shape of the result.
+        field: Lattice of the operand.
+        links: Link of each of the operand's axes.
+        sizes: Shape of the operand.
+        result_sizes: Shape of the result.
     """
     axes, jumps, bounds = [], [], field.bounds
     for axis, jump in zip(field.axes, field.jumps, strict=True):

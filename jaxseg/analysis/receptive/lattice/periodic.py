@@ -10,13 +10,13 @@ from jaxseg.analysis.receptive.lattice.intervals import Intervals, expand
 
 @dataclass(frozen=True, eq=False)
 class Lattice:
-    """What the positions of an array see along one axis of the input.
+    """The fields of an array's positions along one axis of the input.
 
     Attributes:
-        axes: axes of the array along which the intervals change, ascending.
-        jumps: for each of them, the input positions from one period to the next; None for an axis
+        axes: Axes of the array along which the intervals change, ascending.
+        jumps: For each of them, the input positions from one period to the next; None for an axis
             that is listed position by position.
-        bounds: intervals, with one dimension for each of `axes`.
+        bounds: Intervals, with one dimension for each of `axes`.
     """
 
     axes: tuple[int, ...]
@@ -24,7 +24,7 @@ class Lattice:
     bounds: Intervals
 
     def equals(self, other: "Lattice") -> bool:
-        """Whether two lattices are written the same way."""
+        """Compare two lattices in the form in which they are written."""
         return (
             (self.axes, self.jumps) == (other.axes, other.jumps)
             and np.array_equal(self.bounds.lo, other.bounds.lo)

@@ -24,11 +24,11 @@ def reshape(
     The other axes keep their numbers, which the caller has made those of the result already.
 
     Args:
-        field: lattice of the operand.
-        old: axes of the operand, ascending.
-        new: axes of the result, which hold the same positions.
-        sizes: length of each axis of the operand.
-        result_sizes: length of each axis of the result.
+        field: Lattice of the operand.
+        old: Axes of the operand, ascending.
+        new: Axes of the result, which hold the same positions.
+        sizes: Length of each axis of the operand.
+        result_sizes: Length of each axis of the result.
     """
     if not any(axis in field.axes for axis in old):
         return field

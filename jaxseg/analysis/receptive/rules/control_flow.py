@@ -140,7 +140,7 @@ def _same_nodes(a: Operand, b: Operand) -> bool:
 
 
 def _count_pixels(values: Sequence[Operand]) -> int:
-    """How many positions of the values may see different pixels."""
+    """Number of positions of the values that may see different pixels."""
     pixels = sum(math.prod(map(len, x.partitions)) for x in values if isinstance(x, Value))
     if pixels > _MOST_PIXELS:
         raise ValueError(

@@ -67,11 +67,11 @@ def _take(
     """Slices of an array, the axes of each relation merged on both sides.
 
     Args:
-        graph: graph of the value.
-        x: array, an axis for each relation that has array axes, in their order.
-        relations: relations between the array and the slices.
-        slice_groups: axes of the slices that are merged, in the order of the result.
-        shape: shape of the slices before their axes are merged.
+        graph: Graph of the value.
+        x: Array, an axis for each relation that has array axes, in their order.
+        relations: Relations between the array and the slices.
+        slice_groups: Axes of the slices that are merged, in the order of the result.
+        shape: Shape of the slices before their axes are merged.
     """
     sizes = [int(np.prod([shape[axis] for axis in group])) for group in slice_groups]
     ends = {0, len(shape) - 1}  # the batch and the features, which are no pixels

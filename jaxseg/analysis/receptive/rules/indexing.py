@@ -1,4 +1,4 @@
-"""Where gathers and scatters with constant indices read and write.
+"""The positions that gathers and scatters with constant indices read and write.
 
 Both relate an indexed array to an array of slices of it, which a gather takes and a scatter puts.
 Positions along some axes of the one determine positions along some axes of the other. `relate`
@@ -26,12 +26,12 @@ class Indexing:
     """The dimension numbers of a gather or a scatter, under one name each.
 
     Attributes:
-        window_axes: axes of the slices that run within one slice.
-        dropped_axes: axes of the array along which a slice has length 1 and that the slices lack.
-        start_axes: axis of the array that each entry of an index vector is about.
-        array_batch_axes: axes of the array that are indexed one entry at a time.
-        index_batch_axes: axes of the indices that run along with them.
-        clip: whether a slice that does not fit is moved until it does; otherwise it is left out.
+        window_axes: Axes of the slices that run within one slice.
+        dropped_axes: Axes of the array along which a slice has length 1 and that the slices lack.
+        start_axes: Axis of the array that each entry of an index vector is about.
+        array_batch_axes: Axes of the array that are indexed one entry at a time.
+        index_batch_axes: Axes of the indices that run along with them.
+        clip: Whether a slice that does not fit is moved until it does; otherwise it is left out.
     """
 
     window_axes: tuple[int, ...]
@@ -89,10 +89,10 @@ class Relation:
     """Axes of an array and axes of its slices whose positions determine each other.
 
     Attributes:
-        array_axes: axes of the array, ascending; none if the slices repeat along `slice_axes`.
-        slice_axes: axes of the slices, ascending; none if the position in the array is constant.
-        array_positions: position in the array of each pair, flat over `array_axes`.
-        slice_positions: position in the slices of each pair, flat over `slice_axes`.
+        array_axes: Axes of the array, ascending; none if the slices repeat along `slice_axes`.
+        slice_axes: Axes of the slices, ascending; none if the position in the array is constant.
+        array_positions: Position in the array of each pair, flat over `array_axes`.
+        slice_positions: Position in the slices of each pair, flat over `slice_axes`.
     """
 
     array_axes: tuple[int, ...]
@@ -107,9 +107,9 @@ def relate(
     """The relations between an array and its slices; a relation without pairs is out of bounds.
 
     Args:
-        indexing: dimension numbers.
-        array_shape: shape of the indexed array.
-        slices_shape: shape of the slices.
+        indexing: Dimension numbers.
+        array_shape: Shape of the indexed array.
+        slices_shape: Shape of the slices.
         indices: (..., vector) first positions of the slices.
 
     Raises:
@@ -139,10 +139,10 @@ class _AxisPositions:
     """Positions along one axis of the array, as a function of positions in the slices.
 
     Attributes:
-        slice_axes: axes of the slices that the position depends on.
-        position: positions, an array with an axis for each axis of the slices, of length 1 where
+        slice_axes: Axes of the slices that the position depends on.
+        position: Positions, an array with an axis for each axis of the slices, of length 1 where
             the position does not depend on it.
-        inside: whether the slice lies inside the array, likewise.
+        inside: Whether the slice lies inside the array, likewise.
     """
 
     slice_axes: tuple[int, ...]
@@ -267,11 +267,11 @@ def pair_link(
     """The link of pairs of positions: a shift where they are one, or else a table.
 
     Args:
-        axis: axis of the result.
-        pairs: positions along that axis, and positions along the operand's axis.
-        result: length of the result's axis.
-        size: length of the operand's axis.
-        merged: whether the operand's axis is several axes merged, so that steps along it are not
+        axis: Axis of the result.
+        pairs: Positions along that axis, and positions along the operand's axis.
+        result: Length of the result's axis.
+        size: Length of the operand's axis.
+        merged: Whether the operand's axis is several axes merged, so that steps along it are not
             steps along an axis of the image.
     """
     rows, columns = pairs

@@ -32,7 +32,7 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
     """Register a rule for primitives, by their names.
 
     Args:
-        names: names of the primitives; a rule that one of them has already is replaced.
+        names: Names of the primitives; a rule that one of them has already is replaced.
 
     Returns:
         A decorator that returns the rule as it is.

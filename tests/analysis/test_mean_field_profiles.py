@@ -81,7 +81,7 @@ def measured(make_block, blocks, *, features, size, batch=2, seeds=4):
     init, apply = functional(lambda rngs: Stack(make_block, blocks, rngs=rngs))
     shape = (batch, *size, features)
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
     def norms(key):
         keys = jax.random.split(key, 3)
         params, stats = init(keys[0])
