@@ -1,7 +1,6 @@
 """Arrays to matplotlib figures; nothing is computed here but where to draw it."""
 
 from jaxseg.plots.chains import chain
-from jaxseg.plots.costs import depth_cost, ratios
 from jaxseg.plots.exports import export_parity
 from jaxseg.plots.field_studies import output_phases, overlaps
 from jaxseg.plots.fields import effective_field, field_growth, path_counts, windows
@@ -18,7 +17,6 @@ __all__ = [
     "class_bars",
     "confusion_figure",
     "contact_sheet",
-    "depth_cost",
     "effective_field",
     "export_parity",
     "field_growth",
@@ -29,7 +27,6 @@ __all__ = [
     "overlay",
     "path_counts",
     "prediction_panel",
-    "ratios",
     "run_curves",
     "to_rgb",
     "windows",

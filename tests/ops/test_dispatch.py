@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from compiling import quick_jit
-from exactness import trilinear_reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from experiments.benchmarks.exactness import trilinear_reference
 from jaxseg import ops
 from jaxseg.ops import canonical, dispatch, rewrites
 from jaxseg.ops.geometry import conv_geometry, upconv_geometry

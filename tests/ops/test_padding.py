@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from compiling import quick_jit
-from exactness import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from experiments.benchmarks.exactness import reference
 from jaxseg import ops
 from jaxseg.ops.geometry import conv_geometry, upconv_geometry, without_excess
 
