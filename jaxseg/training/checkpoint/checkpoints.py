@@ -33,6 +33,7 @@ from jaxseg.training.checkpoint.iterator_state import (
 from jaxseg.training.checkpoint.manifest import (
     Damaged,
     Manifest,
+    damage_remedy,
     file_digests,
     read_manifest,
     verify_files,
@@ -229,7 +230,7 @@ class Checkpoints:
             manifest = read_manifest(folder)
             verify_files(folder, manifest)
         except Damaged as error:
-            raise ValueError(f"{error}: {_remedy(chosen, steps)}") from error
+            raise ValueError(f"{error}: {damage_remedy(chosen, steps)}") from error
         if differing := differences(manifest.leaves, leaf_specs(like)):
             raise ValueError(
                 f"{folder} holds another state ({differing}): resume with the configuration of the "
@@ -293,13 +294,3 @@ class Checkpoints:
         for step in self.steps()[: -self._keep]:
             if step not in best:
                 remove(self.folder, step)
-
-
-def _remedy(step: int, steps: list[int]) -> str:
-    earlier = [s for s in steps if s < step]
-    if not earlier:
-        return f"the checkpoint of step {step} is damaged, and there is no earlier one: start anew."
-    return (
-        f"the checkpoint of step {step} is damaged. Resume from step {earlier[-1]}, the one before "
-        f"it: restore(step={earlier[-1]}), then discard_after({earlier[-1]})."
-    )

@@ -102,5 +102,21 @@ def verify_files(folder: Path, manifest: Manifest) -> None:
             raise Damaged(folder / name, "does not have the SHA-256 that was saved")
 
 
+def damage_remedy(step: int, steps: list[int]) -> str:
+    """The way on from a damaged checkpoint, in words.
+
+    Args:
+        step: The step of the damaged checkpoint.
+        steps: The steps of all complete checkpoints, ascending.
+    """
+    earlier = [s for s in steps if s < step]
+    if not earlier:
+        return f"the checkpoint of step {step} is damaged, and there is no earlier one: start anew."
+    return (
+        f"the checkpoint of step {step} is damaged. Resume from step {earlier[-1]}, the one before "
+        f"it: restore(step={earlier[-1]}), then discard_after({earlier[-1]})."
+    )
+
+
 def _body_digest(body: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
