@@ -62,3 +62,12 @@ def test_ritz_values_of_a_matrix():
 def test_what_is_no_number_has_no_ritz_values():
     """A net that diverged is a row of NaN, not the end of a study."""
     assert np.isnan(ritz_values(lambda v: v * jnp.nan, jnp.ones(3), steps=2)).all()
+
+
+def test_many_eigenvalues_do_not_come_twice():
+    """Made orthogonal once only, the vectors lose what sets the largest two apart."""
+    values = np.concatenate([np.linspace(0, 1, 58), [10, 100]])
+    matrix = jnp.asarray(values, jnp.float32)
+    start = jnp.float32(np.random.default_rng(0).normal(size=60))
+    found = ritz_values(lambda v: matrix * v, start, steps=60)
+    np.testing.assert_allclose(found, values, atol=1e-4)

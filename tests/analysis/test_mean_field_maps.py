@@ -160,6 +160,14 @@ def test_tanh_without_bias():
     assert fixed_correlation(Layer(TANH, 2.0)) == 0
 
 
+def test_a_tiny_bias_correlates_a_little():
+    layer = Layer(TANH, 2.0, 1e-10)
+    found = fixed_correlation(layer)
+    assert 0 < found < 1e-8
+    after = correlation_map(layer, found, variance=fixed_variance(layer))
+    assert after == pytest.approx(found, rel=1e-3)
+
+
 def test_residual_nets_have_no_fixed_point_but_a_trajectory():
     # ReLU: the variance grows by 1 + alpha**2 a layer, and so does the squared gradient.
     found = iterate(Layer(RELU, 2.0, branch_scale=0.1), 100)

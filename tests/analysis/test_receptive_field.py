@@ -138,6 +138,17 @@ def test_counts_beyond_64_bits_are_exact():
     assert counts.sum() == 3**60
 
 
+def test_counts_between_53_and_63_bits_are_exact_and_int64():
+    def fn(x):
+        for _ in range(36):
+            x = ops.conv(x, jnp.ones((3, 1, 1)))
+        return x
+
+    counts = receptive_field(fn, jax.ShapeDtypeStruct((1, 81, 1), jnp.float32)).counts((40,))
+    assert counts.dtype == np.int64
+    assert 2**53 < int(counts.sum()) == 3**36
+
+
 def test_a_deep_sum_of_branches_counts_every_path():
     def fn(x):
         for _ in range(20):
@@ -186,6 +197,16 @@ def test_global_pooling_sees_everything():
     assert (no_space.output_size, no_space.stride) == ((), (0, 0))
     assert no_space.window() == ((0, 63), (0, 63))
     assert "the same for every output pixel" in repr(no_space)
+
+
+def test_all_but_one_pixel_is_not_everything():
+    field = receptive_field(lambda x: x + x[:, :-1].mean(1, keepdims=True), IMAGE)
+    assert field.size == (64, 1)
+    parts = [lambda x: x[:, :-1], lambda x: x, lambda x: x[:, :-1]]
+    joined = receptive_field(
+        lambda x: jnp.concatenate([part(x).mean(1, keepdims=True) for part in parts], 1), IMAGE
+    )
+    assert (joined.size[0], joined.stride[0]) == (64, None)
 
 
 def test_pooling_beside_convolutions_sees_everything_alike():
@@ -290,6 +311,8 @@ CHANNELS_LAST = [
     (1, 16, 64, 128),
     (1, 8, 8, 2048),
     (1, 3, 5, 64),
+    (1, 3, 16, 40),
+    (1, 128, 64, 64),
     (1, 4, 16, 256),
     (1, 3, 9, 9),
     (1, 1, 141, 64),

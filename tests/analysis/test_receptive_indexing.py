@@ -203,6 +203,14 @@ def test_features_and_repeats_count_once_and_again():
     assert applied.counts((2, 3)).sum() == applied.counts((2, 3))[2, 3] == 1
 
 
+def test_what_is_left_of_an_array_counts_once():
+    """Rows and columns of a pixel that stays may both be outside of what is replaced."""
+    field = receptive_field(lambda x: x.at[:, ::2, ::3].set(0.0), image(6, 7))
+    for row, column in np.ndindex(6, 7):
+        replaced = row % 2 == 0 and column % 3 == 0
+        assert field.counts((row, column)).sum() == (not replaced)
+
+
 def test_a_batch_in_which_the_index_differs(x64):
     index = jnp.asarray(RNG.permutation(12).reshape(2, 6, 1, 1) % 6)
     fn = lambda x: jnp.take_along_axis(x, index, 1)  # noqa: E731

@@ -238,6 +238,13 @@ def test_a_window_in_the_padding_sees_nothing():
             ),
             1,
         ),
+        (
+            lambda x: ops.conv(
+                ops.upconv(x.sum((1, 2), keepdims=True), jnp.ones((3, 3, 1, 1)), stride=3),
+                jnp.ones((3, 3, 1, 1)),
+            ),
+            1,
+        ),
         # Factors are no paths: in units of the least derivative.
         (lambda x: jnp.broadcast_to(jnp.mean(x, (1, 2), keepdims=True), x.shape), 1 / 30),
         (lambda x: 3 * jnp.tile(x, (1, 2, 1, 1)), 3),

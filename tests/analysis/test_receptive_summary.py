@@ -145,6 +145,26 @@ def test_the_work_of_a_loop_is_that_of_its_turns():
     assert table["all"].multiply_adds == 4 * 64 * 64 * 9
 
 
+def test_the_work_of_convolutions_of_lax():
+    """Each output meets each tap; upwards, each input does, but for what a stride leaves out."""
+
+    def work(**options):
+        def fn(x):
+            kernel = jnp.ones((3, 3, 3, 5))
+            numbers = ("NHWC", "HWIO", "NHWC")
+            options.setdefault("window_strides", (1, 1))
+            return lax.conv_general_dilated(
+                x, kernel, padding=[(1, 1), (1, 1)], dimension_numbers=numbers, **options
+            )
+
+        return summary(fn, jax.ShapeDtypeStruct((1, 9, 9, 3), jnp.float32))["all"].multiply_adds
+
+    assert work() == 9 * 9 * 27 * 5
+    assert work(window_strides=(2, 2)) == 5 * 5 * 27 * 5
+    assert work(lhs_dilation=(2, 2)) == 9 * 9 * 27 * 5
+    assert work(lhs_dilation=(4, 4), window_strides=(3, 3)) == 9 * 9 * 27 * 5 // 9
+
+
 class Block(linen.Module):
     """A residual block as flax's own examples write it."""
 

@@ -29,13 +29,10 @@ class Edge:
     Attributes:
         value: Operand.
         links: Link of each of the value's axes.
-        mixed: Axes of the node along which every position takes the same from the value, such as
-            the features of a convolution. Their positions are not separate paths.
     """
 
     value: "Value"
     links: tuple[Link, ...]
-    mixed: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)

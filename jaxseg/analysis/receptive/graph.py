@@ -46,7 +46,6 @@ class Graph:
         self,
         shape: Sequence[int],
         edges: Sequence[tuple[Operand, Sequence[Link]]],
-        mixed: Sequence[int] = (),
         pixels: Sequence[int] = (),
     ) -> Value:
         """Make an array from operands, of which constants are left out.
@@ -54,18 +53,14 @@ class Graph:
         Args:
             shape: Shape of the array.
             edges: Operands, at least one of which is a `Value`, each with a link for every axis.
-            mixed: Axes along which all positions take the same, as features do (see `Edge`).
-            pixels: Axes along which all positions take the same, but each is a pixel of its own.
+            pixels: Axes along which all positions take the same, but each is a pixel of its own,
+                not a feature.
 
         Raises:
             ValueError: Two axes of an operand are linked to the same axis of the array, or no
                 operand is a `Value`.
         """
-        kept = [
-            Edge(value, tuple(links), frozenset(mixed))
-            for value, links in edges
-            if isinstance(value, Value)
-        ]
+        kept = [Edge(value, tuple(links)) for value, links in edges if isinstance(value, Value)]
         if not kept:
             raise ValueError(
                 "receptive_field: a rule makes an array from constants alone, as a rule is called "

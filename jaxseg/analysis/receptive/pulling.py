@@ -19,8 +19,6 @@ def pull(edge: Edge | Reshape, node: Node, patch: Patch) -> Patch | None:
 def _pull_through_links(edge: Edge, node: Node, patch: Patch) -> Patch | None:
     linked = linked_axes(edge.links)
     values, origin = patch.values, dict(enumerate(patch.origin))
-    for axis in edge.mixed - linked.keys():
-        values = values.max(axis, keepdims=True)
     for axis in range(len(node.shape)):
         if axis not in linked and values.shape[axis] > 1:
             values = total(values, axis)

@@ -82,7 +82,7 @@ def _product(graph, params, operands, results):
         for i, x in enumerate(operands)
     ]
     first_free = [len(batch[0]), len(batch[0]) + len(free[0])]  # axes of the result
-    edges, mixed = [], set()
+    edges = []
     for i, x in enumerate(operands):
         links: list[Link] = [WHOLE] * len(x.shape)
         for n, axis in enumerate(batch[i]):
@@ -99,6 +99,4 @@ def _product(graph, params, operands, results):
             its_contracted = contracted[1 - i][0]
             rows, columns = nonzero[1 - its_contracted], nonzero[its_contracted]
             links[contracted[i][0]] = Table(first_free[1 - i], rows, columns)
-        else:
-            mixed |= {first_free[1 - i] + n for n in range(len(its_free))}
-    return [graph.node(results[0].shape, edges, mixed=sorted(mixed))]
+    return [graph.node(results[0].shape, edges)]

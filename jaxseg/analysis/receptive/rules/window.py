@@ -34,7 +34,7 @@ def _convolution(graph, params, operands, results):
             spread=params["lhs_dilation"][i],
         )
     edges = [(x, links), (kernel, [WHOLE] * len(kernel.shape))]
-    return [graph.node(shape, edges, mixed=[out_feature])]
+    return [graph.node(shape, edges)]
 
 
 @rule("jaxseg_trilinear")
@@ -60,7 +60,7 @@ def _trilinear(graph, params, operands, results):
         links.append(Blocks(features, shape[-1] // groups, a.shape[-1] // groups))
     else:
         links.append(WHOLE)
-    return [graph.node(shape, [(a, links), (b, ensemble_only)], mixed=[features])]
+    return [graph.node(shape, [(a, links), (b, ensemble_only)])]
 
 
 @rule("jaxseg_taps")
