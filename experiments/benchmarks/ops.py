@@ -123,7 +123,7 @@ def compare(case: Case, repeats: int, peak: float) -> Rows:
     Args:
         case: The convolution.
         repeats: Timed turns.
-        peak: See `matmul_peak`.
+        peak: The machine's GFLOP/s, from `matmul_peak`.
 
     Returns:
         A row a way, with the columns of `COLUMNS`.

@@ -130,7 +130,7 @@ def in_turns(
         repeats: Turns.
         slow: Ways that take part in the first turns only.
         slow_repeats: The number of these turns.
-        warm_up: See `timed`.
+        warm_up: Call each way before it is timed, every time.
         title: Shown beside the number of turns, between the calls: a clock that ticked during a
             call would disturb it.
     """
@@ -159,11 +159,11 @@ def time_ways(
 
     Args:
         title: What they all do.
-        ways: See `in_turns`, like the other arguments.
+        ways: What is timed; all of it has been called once.
         repeats: Turns.
         slow: Ways that take part in the first turns only.
         slow_repeats: The number of these turns.
-        warm_up: Call each way before it is timed.
+        warm_up: Call each way before it is timed, every time.
 
     Returns:
         A row a way, with the columns of `TIMES`.
