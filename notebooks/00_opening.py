@@ -1,27 +1,28 @@
 # %% [markdown]
 # # Why dense prediction works: an opening
 #
-# A segmentation net says of *every pixel* what it shows. It needs to see far, to keep every pixel,
-# and to be deep, and these wishes are at odds. A lecture on **dilation**, **upconvolution** and
-# **residual connections** is about how they are reconciled; these pages go through its headings, in
-# its order, with code to change and sliders to move.
+# A segmentation net classifies *every pixel* of an image. To do so it has to see a large part of
+# the image from each pixel, keep the full resolution, and be deep. These goals conflict. A lecture
+# on **dilation**, **upconvolution** and **residual connections** shows how nets meet all three.
+# These pages follow its headings in its order, with code to change and sliders to move.
 #
 # | page | heading | question |
 # |---|---|---|
-# | [01](01_receptive_field_striding.ipynb) | Receptive field – striding | what does one output pixel see? |
-# | [02](02_segmentation.ipynb) | Segmentation | what is lost with resolution? |
-# | [03](03_dilation.ipynb) | Dilation | how to see far and keep every pixel? |
-# | [04](04_upconvolution.ipynb) | Upconvolution | how to get pixels back? |
-# | [05](05_residual_connections.ipynb) | Residual connections | what does a shortcut change? |
-# | [06](06_deep_networks.ipynb) | Deep networks are hard to train | what goes wrong with depth? |
-# | [07](07_residual_gradient.ipynb) | Residual connections – gradient | why do shortcuts mend it? |
-# | [08](08_upconvolution_residual.ipynb) | Upconvolution – residual connections | what do long skips carry? |
-# | [09](09_gradient_norms.ipynb) | Gradient-norm studies with `vmap` | how to measure a thousand nets at once? |
+# | [01](01_receptive_field_striding.ipynb) | Receptive field – striding | What does one output pixel see? |
+# | [02](02_segmentation.ipynb) | Segmentation | What does a lower resolution cost? |
+# | [03](03_dilation.ipynb) | Dilation | How can a net see far and keep every pixel? |
+# | [04](04_upconvolution.ipynb) | Upconvolution | How does a net get its pixels back? |
+# | [05](05_residual_connections.ipynb) | Residual connections | What does a shortcut change? |
+# | [06](06_deep_networks.ipynb) | Deep networks are hard to train | What goes wrong with depth? |
+# | [07](07_residual_gradient.ipynb) | Residual connections – gradient | Why do shortcuts help? |
+# | [08](08_upconvolution_residual.ipynb) | Upconvolution – residual connections | What do long skips carry? |
+# | [09](09_gradient_norms.ipynb) | Gradient-norm studies with `vmap` | How do you measure a thousand nets at once? |
 #
-# **How to use them.** `make notebooks` sets up and executes every page. To move the sliders, open
-# the pages in Jupyter (`pip install jupyterlab`, then `jupyter lab notebooks/`) and run all cells;
-# without a kernel each slider shows its first figure. Each page takes under a minute on two cores.
-# Every number in the text is computed on the page, or cited as published.
+# **How to use these pages.** `make notebooks` installs what they need and executes them all. To
+# move the sliders, open a page in Jupyter (`pip install jupyterlab`, then `jupyter lab notebooks/`)
+# and run all cells; without a kernel you see the figure for the initial values. A page takes less
+# than a minute on two cores. Every number in the text is computed on the page, was measured with
+# the settings that stand beside it, or is cited.
 
 # %%
 import jax
@@ -34,36 +35,37 @@ from matplotlib.patches import Rectangle
 from pages import sliders
 
 from jaxseg import analysis, data, models, nn, ops, plots
+from jaxseg.data.sets.mosaic import CLASSES, PALETTE
 
 # %% [markdown]
-# ## The data: textures, and what they are
+# ## The data: a mosaic of textures
 #
-# Mosaics of three photographs: brick, grass and gravel. Real pixels, exact masks, no download. All
-# three have the same grey values, so one pixel alone says nothing of its class: a net has to look
-# *around* it. That is why the receptive field comes first.
+# The images are mosaics of three photographs: brick, grass and gravel. The pixels are real, the
+# masks are exact, and nothing is downloaded. The three photographs share one histogram of gray
+# values, so the value of a single pixel does not tell its class: a net has to look *around* the
+# pixel. That is why the receptive field comes first.
 
 # %%
 config = data.MosaicConfig(size=48, cells=5)
 examples = [data.mosaic_example(config, "train", index) for index in range(4)]
 images = np.stack([image for image, _ in examples])[..., None] / 255
 labels = np.stack([label for _, label in examples])
-
-PALETTE = ((200, 80, 60), (80, 170, 70), (120, 120, 180))
-plots.contact_sheet(images, labels, PALETTE, ("brick", "grass", "gravel"), columns=4)
+plots.contact_sheet(images, labels, PALETTE, CLASSES, columns=4)
 
 # %% [markdown]
 # ## The one operation
 #
-# Everything here is made of one operation, the convolution with stride $s$, dilation $d$ and
-# padding $p$ of a kernel of $k$ taps:
+# Everything here is built from one operation: the convolution of $n$ pixels with a kernel of $k$
+# taps, at stride $s$, dilation $d$ and padding $p$:
 #
 # $$ y_o = \sum_{t=0}^{k-1} x_{\,o s + t d - p}\; w_t ,
 # \qquad
 # \text{outputs} = \left\lfloor \frac{n + 2p - d(k-1) - 1}{s} \right\rfloor + 1 . $$
 #
-# Below, the taps that one output pixel (orange) reads, and the whole output. **Move the sliders**:
-# which of them make the output smaller, and which only make the pixel look farther? A window that
-# does not fit says so.
+# On the left, the pixels that one output pixel reads (orange); on the right, the whole output.
+# **Move the sliders**: which of them change the size of the output, and which change how far the
+# output pixel sees? **Keep 48 pixels**: with a 3 × 3 kernel at stride 1, which padding does it for
+# each dilation? (If the window does not fit into the padded image, a message says so.)
 
 
 # %%
@@ -73,14 +75,14 @@ def draw_convolution(kernel, stride, dilation, padding):
     output = ops.conv(image, mean, stride=stride, dilation=dilation, padding=padding)[0, ..., 0]
     figure = Figure(figsize=(8.2, 4.0), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for axes, picture in ((left, images[0, ..., 0]), (right, output)):
-        axes.imshow(picture, cmap="gray", vmin=0, vmax=1)
-        axes.set(xticks=[0, picture.shape[1] - 1], yticks=[0, picture.shape[0] - 1])
+    for axes, pixels in ((left, images[0, ..., 0]), (right, output)):
+        axes.imshow(pixels, cmap="gray", vmin=0, vmax=1)
+        axes.set(xticks=[0, pixels.shape[1] - 1], yticks=[0, pixels.shape[0] - 1])
     row, column = (n // 2 for n in output.shape)
     for t in range(kernel):
         for u in range(kernel):
-            at = (column * stride + u * dilation - padding, row * stride + t * dilation - padding)
-            left.add_patch(Rectangle((at[0] - 0.5, at[1] - 0.5), 1, 1, color="#e4572e"))
+            x, y = column * stride + u * dilation - padding, row * stride + t * dilation - padding
+            left.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, color="#e4572e"))
     right.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, color="#e4572e"))
     left.set_title(f"{images.shape[1]} × {images.shape[2]} pixels, and {kernel**2} taps")
     right.set_title(f"{output.shape[0]} × {output.shape[1]} pixels")
@@ -98,9 +100,9 @@ sliders(
 # %% [markdown]
 # ## Functions, modules, nets
 #
-# `jaxseg.ops` are pure functions of arrays, channels last. `jaxseg.nn` are modules that hold
-# kernels. `jaxseg.models` are nets: images in, one score a class and pixel out, **at the image's
-# own size**, whatever that is.
+# `jaxseg.ops` holds pure functions of arrays with channels last. `jaxseg.nn` holds modules, which
+# own the kernels. `jaxseg.models` holds nets. A net maps images to one score per class and pixel,
+# **at the size of the image**, whatever that is.
 
 
 # %%
@@ -113,9 +115,9 @@ for size in [(48, 48), (37, 20), (1, 1)]:
     print(f"image {size} -> logits {logits.shape[1:]}")
 
 # %% [markdown]
-# A module splits into a pair of pure functions, `init` and `apply`, so that `jit`, `grad` and
-# `vmap` take nets as they take numbers. Here are eight nets from eight seeds, and what they say at
-# once:
+# `nn.functional` turns a module into a pair of pure functions, `init` and `apply`, to which `jit`,
+# `grad` and `vmap` apply as to any function. Here eight nets from eight seeds score the same images
+# in one call:
 
 # %%
 init, apply = nn.functional(lambda rngs: models.DeepNet(classes=3, inputs=1, blocks=4, rngs=rngs))
@@ -125,12 +127,12 @@ logits, _ = jax.jit(jax.vmap(lambda p, s: apply(p, s, batch)))(params, stats)
 print("(nets, images, height, width, classes) =", logits.shape)
 
 # %% [markdown]
-# And `jaxseg.analysis` takes *any* function of images and asks what it does. Where does the pixel
-# in the middle of the image look, in nets of the same number of 3 × 3 convolutions?
+# `jaxseg.analysis` examines *any* function of images. How far does the middle pixel see in three
+# nets of four 3 × 3 convolutions?
 
 
 # %%
-def chain_of_convolutions(x, *, strides=(1, 1, 1, 1), dilations=(1, 1, 1, 1)):
+def convolutions(x, *, strides=(1, 1, 1, 1), dilations=(1, 1, 1, 1)):
     for stride, dilation in zip(strides, dilations, strict=True):
         x = ops.conv(x, jnp.ones((3, 3, 1, 1)), stride=stride, dilation=dilation)
     return x
@@ -143,7 +145,7 @@ NETS = {
 }
 fields = {
     name: analysis.receptive_field(
-        lambda x, options=options: chain_of_convolutions(x, **options), jnp.zeros((1, 48, 48, 1))
+        lambda x, options=options: convolutions(x, **options), jnp.zeros((1, 48, 48, 1))
     )
     for name, options in NETS.items()
 }
@@ -157,9 +159,12 @@ plots.windows(
 
 # %%
 for name, field in fields.items():
-    print(f"{name:>22}: sees {field.size[0]:2d} pixels an axis, has {field.output_size[0]} left")
+    print(
+        f"{name:>22}: the field is {field.size[0]:2d} × {field.size[1]:2d} pixels, the output "
+        f"{field.output_size[0]} × {field.output_size[1]}"
+    )
 
 # %% [markdown]
-# Plain convolutions see little. Strides see more and lose pixels. Dilation sees far and loses none.
-# The next pages take these apart, one after another:
+# Plain convolutions see little. Strides see farther but lose pixels. Dilation sees farthest and
+# keeps every pixel. The next pages take these up one by one, beginning with
 # [Receptive field – striding](01_receptive_field_striding.ipynb).

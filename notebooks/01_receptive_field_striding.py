@@ -1,17 +1,18 @@
 # %% [markdown]
 # # Receptive field – striding
 #
-# The **receptive field** of an output pixel is the part of the image that can change it. What lies
-# outside, the net cannot use: a field smaller than a brick will not tell a brick from gravel.
+# The **receptive field** of an output pixel is the part of the image that can change its value. The
+# net cannot use anything outside it: if the field is smaller than a brick, the net never sees a
+# whole brick.
 #
-# For a chain of layers with kernels $k_l$ and strides $s_l$ it has a closed form (Araujo, Norris &
-# Sim 2019):
+# For a chain of $L$ layers with kernels $k_l$ and strides $s_l$, the size $r$ of the field along
+# one axis has a closed form (Araujo, Norris & Sim 2019):
 #
 # $$ r = 1 + \sum_{l=1}^{L} (k_l - 1) \prod_{i<l} s_i . $$
 #
-# Each layer adds its reach $k_l - 1$, counted in the pixels of the image: and behind strides
-# $s_1 \cdots s_{l-1}$ a pixel of the map stands for so many of the image. Without strides the field
-# grows *linearly* with depth; with a stride in every layer it grows *exponentially*.
+# Layer $l$ adds $k_l - 1$ pixels of its own input, and one pixel of that input corresponds to
+# $s_1 \cdots s_{l-1}$ pixels of the image. Without strides the field grows *linearly* with depth;
+# with a stride in every layer it grows *exponentially*.
 
 # %%
 import math
@@ -21,17 +22,18 @@ import jax.numpy as jnp
 import numpy as np
 from ipywidgets import IntSlider
 from matplotlib.figure import Figure
-from pages import SMALL, rows, sliders
+from pages import SMALL, pixels_inside, rows, sliders
 
 from jaxseg import analysis, nn, ops, plots
 
 # %% [markdown]
-# ## Drawn: who sees whom
+# ## What one output pixel sees
 #
-# One axis of an image, and layers upon it. Blue is what the pixel at the top sees; the numbers
-# count the *paths* that lead to it. **Move depth and stride**: what grows faster? **Set the padding
-# to 0**: where do the pixels of the upper rows lie then? With kernel 2 and stride 2, how many paths
-# lead from each pixel?
+# The figure shows one axis of an image at the bottom and the layers above it. Blue marks what the
+# middle output pixel sees. The number below an image pixel counts the *paths* from it to that
+# output pixel. **Move depth and stride**: which of them makes the field grow faster? **Set the
+# padding to 0**: where do the pixels of the upper rows lie now? **Choose kernel 2, stride 2 and
+# padding 0**: how many paths lead from each pixel?
 
 # %%
 SIZE = 32
@@ -43,20 +45,23 @@ def layer(kernel, stride, padding):
 
 def field_by_formula(kernels, strides):
     """The formula above."""
-    before = [math.prod(strides[:number]) for number in range(len(strides))]
-    return 1 + sum((k - 1) * jump for k, jump in zip(kernels, before, strict=True))
+    steps = [math.prod(strides[:number]) for number in range(len(strides))]
+    return 1 + sum((k - 1) * step for k, step in zip(kernels, steps, strict=True))
 
 
 def draw_chain(depth, kernel, stride, padding):
     links, places = rows([layer(kernel, stride, padding)] * depth, SIZE)
+    index = len(places[-1]) // 2
     size = field_by_formula([kernel] * depth, [stride] * depth)
+    inside = pixels_inside(links, index)
+    clipped = f", {inside} of them inside the image" if inside < size else ""
     return plots.chain(
         links,
         places,
         ["image", *(f"layer {n + 1}" for n in range(depth))],
-        index=len(places[-1]) // 2,
+        index=index,
         title=f"r = 1 + {kernel - 1} · ({' + '.join(str(stride**n) for n in range(depth))})"
-        f" = {size} pixels (clipped where the image ends); {len(places[-1])} outputs",
+        f" = {size} pixels{clipped}; {len(places[-1])} outputs",
     )
 
 
@@ -69,10 +74,10 @@ sliders(
 )
 
 # %% [markdown]
-# ## Growth
+# ## Growth with depth
 #
-# The same, measured: `analysis.receptive_field` interprets the program that a net is, so it needs
-# no formula, and is asked here for chains of 3-tap layers.
+# `analysis.receptive_field` needs no formula: it reads the field off the program of the net. Here
+# it measures chains of layers with 3 taps.
 
 
 # %%
@@ -93,15 +98,15 @@ growth = {
 assert growth["plain"] == [2 * n + 1 for n in DEPTHS]
 assert growth["striding"] == [2 ** (n + 1) - 1 for n in DEPTHS]
 plots.field_growth(
-    list(DEPTHS), growth, title="kernel 3: 2n + 1 without strides, $2^{n+1}$ − 1 with stride 2"
+    list(DEPTHS), growth, title="kernel 3: $2L + 1$ without strides, $2^{L+1} - 1$ with stride 2"
 )
 
 # %% [markdown]
 # ## A real net, layer by layer
 #
-# VGG-16 (Simonyan & Zisserman 2015) is pairs and triples of 3 × 3 convolutions with 2 × 2 pooling
-# in between. **Change the list**: what if the pooling came two layers earlier? What if every kernel
-# had 5 taps?
+# VGG-16 (Simonyan & Zisserman 2015) consists of pairs and triples of 3 × 3 convolutions, each
+# followed by 2 × 2 pooling. **Change the list**: what happens if a pooling comes two layers
+# earlier? What if every convolution has 5 × 5 taps?
 
 # %%
 VGG16 = [
@@ -124,24 +129,25 @@ VGG16 = [
     (3, 1),
     (2, 2),
 ]
-"""(kernel, stride) of convolutions and poolings, from the image on."""
+"""(kernel, stride) of each convolution and pooling, the one next to the image first."""
 
 kernels, strides = zip(*VGG16, strict=True)
 sizes = [field_by_formula(kernels[:n], strides[:n]) for n in range(1, len(VGG16) + 1)]
 assert sizes[-1] == measured_field(kernels, strides)
-for number, ((_, stride), size) in enumerate(zip(VGG16, sizes, strict=True), 1):
-    kind = "pooling" if stride > 1 else "3 × 3"
+for number, ((kernel, stride), size) in enumerate(zip(VGG16, sizes, strict=True), 1):
+    kind = "pooling" if stride > 1 else "conv"
     print(
-        f"{number:2d} {kind:>8}: sees {size:3d} pixels, one output every "
+        f"{number:2d} {kind:>7} {kernel} × {kernel}: field {size:3d} pixels, one output every "
         f"{math.prod(strides[:number]):2d}"
     )
 
 # %% [markdown]
-# The published field of its last pooling is 212 (Araujo et al. 2019): the list gives the same.
+# The published field of the last pooling is 212 pixels (Araujo et al. 2019), as here.
 #
-# The position of a stride matters as much as its size. A bottleneck block of a ResNet is 1 × 1,
-# 3 × 3, 1 × 1; in the first publication its first layer strides (He et al. 2015), in most code
-# today the 3 × 3. "ResNet-50" therefore names two nets that see differently:
+# Where a stride stands matters as much as its size. A bottleneck block of a ResNet has three
+# convolutions, 1 × 1, 3 × 3 and 1 × 1. In the original publication the first one has the stride (He
+# et al. 2015); in most code today the 3 × 3 one has it. So there are two nets called "ResNet-50",
+# with different fields:
 
 
 # %%
@@ -158,31 +164,32 @@ def resnet50(stride_on):
 
 for where in ("1 × 1", "3 × 3"):
     size = field_by_formula(*zip(*resnet50(where), strict=True))
-    print(f"ResNet-50 with its strides on the {where}: {size}")
+    print(f"ResNet-50 with its strides on the {where} convolutions: {size} pixels")
 
 # %% [markdown]
-# ## What is in the field, and what is looked at
+# ## The effective receptive field
 #
-# All pixels of the field *can* move the output; they do not do so alike. The numbers of paths above
-# pile up in the middle: a chain of $n$ kernels of three equal taps is a random walk of $n$ steps of
-# −1, 0 or 1, so its paths are spread as a bell of variance $\tfrac{2}{3} n$. The field grows as
-# $n$, the bell as $\sqrt n$ (Luo et al. 2016).
+# Every pixel of the field *can* change the output, but not all of them do so equally. The path
+# counts above are largest in the middle. A path through $L$ kernels of three equal taps is a random
+# walk of $L$ steps of −1, 0 or 1, so the paths are distributed as a bell curve of variance
+# $\tfrac{2}{3} L$. The field grows as $L$, the bell curve only as $\sqrt L$ (Luo et al. 2016).
 #
-# **Move the depth**: which share of the field holds 95 % of the paths?
+# **Move the depth**: what share of the field holds 95 % of the paths?
 
 
 # %%
 def draw_paths(depth):
     counts = np.array(analysis.hybrid_dilation([1] * depth).counts, float)
-    shares, place = counts / counts.sum(), np.arange(len(counts)) - depth
+    shares, offsets = counts / counts.sum(), np.arange(len(counts)) - depth
     deviation = np.sqrt(2 * depth / 3)
-    within = int(np.floor(1.96 * deviation)) * 2 + 1
+    reach = int(np.floor(1.96 * deviation))
+    share_of_paths = shares[np.abs(offsets) <= reach].sum()
     along = np.linspace(-depth - 0.5, depth + 0.5, 400)
     bell = np.exp(-0.5 * (along / deviation) ** 2) / (deviation * np.sqrt(2 * np.pi))
     figure = Figure(figsize=(7.4, 3.2), layout="constrained")
     axes = figure.subplots()
     axes.bar(
-        place,
+        offsets,
         shares,
         width=1,
         color="#9ecae1",
@@ -190,11 +197,11 @@ def draw_paths(depth):
         linewidth=0.3,
         label="share of the paths",
     )
-    axes.plot(along, bell, "--", color="#e4572e", label=r"normal, $\sigma^2 = 2n/3$")
+    axes.plot(along, bell, "--", color="#e4572e", label=r"normal, $\sigma^2 = 2L/3$")
     axes.set(xlim=(-depth - 1, depth + 1), xlabel="pixels from the middle of the field", yticks=[])
     axes.set_title(
-        f"{depth} layers: the field has {2 * depth + 1} pixels, the middle {within} of "
-        f"them hold {shares[np.abs(place) <= within // 2].sum():.0%} of the paths",
+        f"{depth} layers: of the {2 * depth + 1} pixels of the field, the middle "
+        f"{2 * reach + 1} hold {share_of_paths:.0%} of the paths",
         fontsize=9,
     )
     axes.spines[["top", "right", "left"]].set_visible(False)
@@ -205,9 +212,9 @@ def draw_paths(depth):
 sliders(draw_paths, depth=IntSlider(20, 1, 100))
 
 # %% [markdown]
-# Do random ReLU nets, whose gradients have signs and gaps, look like this too?
-# `analysis.effective_receptive_field` averages the squared gradient of one output pixel over nets
-# (He initialisation) and random projections of their features.
+# Path counts ignore the weights and the ReLUs. Do random ReLU nets behave in the same way?
+# `analysis.effective_receptive_field` measures it: it averages the squared gradient of one output
+# pixel over random nets (He initialization) and random projections of their features.
 
 # %%
 LAYERS = (4, 8) if SMALL else (5, 10, 20)
@@ -215,7 +222,7 @@ FEATURES, NETS = 16, 4 if SMALL else 48
 
 
 def random_nets(depth):
-    """Widths of the effective field along rows and columns, beside theory."""
+    """The effective field of random nets of this depth."""
     size = 2 * depth + 9
 
     def make(key):
@@ -236,32 +243,32 @@ def random_nets(depth):
     )(image)
 
 
-found = {depth: random_nets(depth) for depth in LAYERS}
-for depth, field in found.items():
+effective_fields = {depth: random_nets(depth) for depth in LAYERS}
+for depth, field in effective_fields.items():
     rows_width, columns_width = field.width[0]
     print(
-        f"{depth:2d} layers: σ = {rows_width:.2f} and {columns_width:.2f} pixels, "
-        f"√(2n/3) = {np.sqrt(2 * depth / 3):.2f}; field {2 * depth + 1}"
+        f"{depth:2d} layers: σ = {rows_width:.2f} and {columns_width:.2f} pixels along rows and "
+        f"columns, √(2L/3) = {np.sqrt(2 * depth / 3):.2f}; field {2 * depth + 1}"
     )
 
 # %%
-reach = {
+extents = {
     depth: (field.energy.shape[1] // 2 - depth, field.energy.shape[1] // 2 + depth)
-    for depth, field in found.items()
+    for depth, field in effective_fields.items()
 }
 plots.effective_field(
-    [np.asarray(field.energy[0]) for field in found.values()],
-    [(reach[depth], reach[depth]) for depth in found],
-    [field.center[0] for field in found.values()],
-    [field.width[0] for field in found.values()],
-    labels=[f"{depth} layers" for depth in found],
-    title="where an output pixel of random ReLU nets looks",
+    [np.asarray(field.energy[0]) for field in effective_fields.values()],
+    [(extents[depth], extents[depth]) for depth in effective_fields],
+    [field.center[0] for field in effective_fields.values()],
+    [field.width[0] for field in effective_fields.values()],
+    labels=[f"{depth} layers" for depth in effective_fields],
+    title="effective field of one output pixel, over random ReLU nets",
 )
 
 # %% [markdown]
-# So depth alone is a slow way to see far: a net twice as deep looks $\sqrt2$ times as far. Striding
-# is the fast way, and its price is in the figure at the top: of 32 pixels four are left. What that
-# costs is the matter of [Segmentation](02_segmentation.ipynb).
+# So depth alone is a slow way to see far: a net twice as deep sees effectively $\sqrt2$ times as
+# far. Striding is fast, but it loses pixels: in the first figure, four outputs are left of 32
+# pixels. What that costs is the subject of [Segmentation](02_segmentation.ipynb).
 #
 # **Sources.** Araujo, Norris & Sim, *Computing receptive fields of convolutional neural networks*,
 # Distill 2019. Luo et al., *Understanding the effective receptive field in deep convolutional

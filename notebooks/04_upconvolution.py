@@ -1,14 +1,16 @@
 # %% [markdown]
 # # Upconvolution
 #
-# A strided convolution gives fewer pixels than it takes. The **upconvolution** gives more: put
-# $s - 1$ zeros between the pixels of the input, that is, *dilate the input*, and convolve.
+# A strided convolution has fewer outputs than inputs. The **upconvolution** has more: it puts
+# $s - 1$ zeros between neighboring pixels of the input, that is, it *dilates the input*, and then
+# convolves with stride 1:
 #
-# $$ y = \operatorname{conv}\big(\text{dilate}(x, s),\, w\big), \qquad
-# \text{outputs} = s\,(n - 1) + k - 2p + a , $$
+# $$ y = \operatorname{conv}\big(\operatorname{dilate}(x, s),\, w\big), \qquad
+# \text{outputs} = s\,(n - 1) + k - 2p + a . $$
 #
-# with $a$ the output padding. It is known as *transposed convolution*, *fractionally strided
-# convolution* and, wrongly, *deconvolution*. (Dumoulin & Visin 2016)
+# Here $n$ is the number of inputs, $k$ the number of taps, $p$ the padding and $a$ the output
+# padding. Other names are *transposed convolution*, *fractionally strided convolution* and,
+# wrongly, *deconvolution* (Dumoulin & Visin 2016).
 
 # %%
 import jax
@@ -23,11 +25,12 @@ from pages import rows, sliders
 from jaxseg import analysis, models, nn, ops, plots
 
 # %% [markdown]
-# ## Drawn: the dilated input
+# ## The dilated input
 #
-# The input's pixels in blue, the zeros between and around them in white; the kernel in orange at
-# its first place, and the output that it makes as it moves. **Move the stride**: how many of the
-# taps meet a pixel, and how many a zero? **Choose kernel and padding so that 4 pixels become 8.**
+# On the left, the pixels of the input (blue), the zeros between and around them (white), and the
+# kernel at its first position (orange). On the right, the output; each number says how many pixels
+# of the input its window contains. **Move the stride**: how many taps meet a pixel, and how many
+# meet a zero? **Choose kernel and padding at stride 2 so that 4 pixels become 8.**
 
 # %%
 PIXELS = 4
@@ -37,15 +40,16 @@ def draw_dilated(kernel, stride, padding, output_padding):
     outputs = ops.upconv_output_size(
         PIXELS, kernel, stride=stride, padding=padding, output_padding=output_padding
     )
-    around = kernel - 1 - padding  # zeros around the dilated input
-    inside = stride * (PIXELS - 1) + 1
+    margin = kernel - 1 - padding  # zeros on each side; pixels cut off if it is negative
+    dilated = stride * (PIXELS - 1) + 1
     figure = Figure(figsize=(8.0, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
-    whole = inside + 2 * around + output_padding
-    for row in range(max(whole, 0)):
-        for column in range(max(whole, 0)):
-            at = (row - around, column - around)
-            pixel = all(0 <= n < inside and n % stride == 0 for n in at)
+    side = dilated + 2 * margin + output_padding
+    for row in range(side):
+        for column in range(side):
+            pixel = all(
+                0 <= n - margin < dilated and (n - margin) % stride == 0 for n in (row, column)
+            )
             left.add_patch(
                 Rectangle(
                     (column, row),
@@ -57,20 +61,22 @@ def draw_dilated(kernel, stride, padding, output_padding):
                 )
             )
     left.add_patch(Rectangle((0, 0), kernel, kernel, fill=False, edgecolor="#e4572e", linewidth=2))
-    left.set(xlim=(-0.3, max(whole, kernel) + 0.3), ylim=(max(whole, kernel) + 0.3, -0.3))
-    left.set_title(f"{PIXELS} pixels, dilated by {stride}, {around} zeros around", fontsize=9)
-    taps = np.asarray(overlaps(PIXELS, kernel, stride, padding, output_padding))
-    right.imshow(taps, cmap="Blues", vmin=0, vmax=max(1.3 * taps.max(), 1))
-    for (row, column), number in np.ndenumerate(taps):
-        right.text(column, row, f"{number:.0f}", ha="center", va="center", fontsize=7)
-    right.set_title(f"{outputs} outputs; how many pixels each meets", fontsize=9)
+    left.set(xlim=(-0.3, side + 0.3), ylim=(side + 0.3, -0.3))
+    frame = f"{margin} zeros on each side" if margin >= 0 else f"{-margin} cut off on each side"
+    left.set_title(f"{PIXELS} pixels, dilated by {stride}, {frame}", fontsize=9)
+    counts = np.asarray(overlaps(PIXELS, kernel, stride, padding, output_padding))
+    right.imshow(counts, cmap="Blues", vmin=0, vmax=max(1.3 * counts.max(), 1))
+    for (row, column), number in np.ndenumerate(counts):
+        color = "white" if number > 0.7 * counts.max() else "black"
+        right.text(column, row, f"{number:.0f}", ha="center", va="center", fontsize=8, color=color)
+    right.set_title(f"{outputs} × {outputs} outputs: pixels in the window of each", fontsize=9)
     for axes in (left, right):
         axes.set(aspect="equal", xticks=[], yticks=[])
     return figure
 
 
 def overlaps(pixels, kernel, stride, padding, output_padding=0):
-    """How many products each output sums: the upconvolution of ones by ones."""
+    """How many pixels of the input each output sums: an upconvolution of ones with ones."""
     row = ops.upconv(
         jnp.ones((1, pixels, 1)),
         jnp.ones((kernel, 1, 1)),
@@ -90,68 +96,73 @@ sliders(
 )
 
 # %% [markdown]
-# ## It is the transpose
+# ## The upconvolution is a transpose
 #
-# A convolution is linear, $y = A x$. Its gradient with respect to $x$ takes a gradient of $y$'s
-# size to one of $x$'s: that is $A^\top$, and it *is* the upconvolution with the same stride and
-# padding, and the kernel turned around. So
+# A convolution is linear: $y = A x$ with a matrix $A$. Its backward pass maps a gradient of the
+# size of $y$ to a gradient of the size of $x$, which is multiplication by $A^\top$. This *is* the
+# upconvolution with the same stride and padding and with the kernel flipped. Hence
 #
 # $$ \langle A x,\, y \rangle = \langle x,\, A^\top y \rangle \quad \text{for all } x, y . $$
 
 # %%
 x = jax.random.normal(jax.random.key(0), (1, 9, 9, 2))
 kernel = jax.random.normal(jax.random.key(1), (3, 3, 2, 4))
-down, pull = jax.vjp(lambda x: ops.conv(x, kernel, stride=2, padding=1), x)
+down, backward = jax.vjp(lambda x: ops.conv(x, kernel, stride=2, padding=1), x)
 y = jax.random.normal(jax.random.key(2), down.shape)
 
-turned = jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
-up = ops.upconv(y, turned, stride=2, padding=1)
-(gradient,) = pull(y)
+flipped = jnp.swapaxes(kernel[::-1, ::-1], 2, 3)  # input and output channels change places too
+up = ops.upconv(y, flipped, stride=2, padding=1)
+(gradient,) = backward(y)
 print(f"{x.shape[1:3]} -> {down.shape[1:3]} -> {up.shape[1:3]}")
-print(f"upconvolution against gradient: largest difference {jnp.abs(up - gradient).max():.1e}")
-print(f"<Ax, y> = {jnp.vdot(down, y):.4f}, <x, A'y> = {jnp.vdot(x, up):.4f}")
+print(f"upconvolution and gradient: largest difference {jnp.abs(up - gradient).max():.1e}")
+print(f"⟨Ax, y⟩ = {jnp.vdot(down, y):.4f}, ⟨x, Aᵀy⟩ = {jnp.vdot(x, up):.4f}")
 
 # %% [markdown]
-# Not an inverse: $A^\top A x \ne x$. It brings the *size* back, and learns the rest. Several sizes
-# shrink to one (9 and 10 pixels both become 5), and `output_padding` says which is meant.
+# The transpose is not an inverse: $A^\top A x \ne x$. It restores the *size* only; what the pixels
+# contain has to be learned. A strided convolution maps several sizes to the same one (9 and 10
+# pixels both become 5), so `output_padding` says which of them to return to.
 #
 # ## Uneven overlap: checkerboards
 #
-# Where the stride does not divide the kernel, some outputs sum more products than others, in a
-# pattern that repeats with the stride (Odena, Dumoulin & Olah 2016). **Find the kernels that are
-# even** for stride 2 and for stride 3.
+# If the stride does not divide the kernel size, some outputs sum more products than others, in a
+# pattern that repeats with the stride (Odena, Dumoulin & Olah 2016). A kernel that is smaller than
+# the stride leaves outputs that sum none. **Find the kernels with even overlap** for stride 2 and
+# for stride 3.
 
 
 # %%
+def overlap_pattern(kernel, stride):
+    """Three periods of the overlap, away from the border."""
+    counts = np.asarray(overlaps(12, kernel, stride, 0), int)
+    start = len(counts) // 2 // stride * stride
+    return counts[start : start + 3 * stride, start : start + 3 * stride]
+
+
 def draw_overlap(kernel, stride):
-    inner = np.asarray(overlaps(12, kernel, stride, 0), int)
-    middle = len(inner) // 2 // stride * stride
-    cell = inner[middle : middle + 3 * stride, middle : middle + 3 * stride]
-    figure = plots.overlaps({f"kernel {kernel}, stride {stride}": cell})
-    figure.axes[0].set_xlabel(f"most / fewest = {cell.max() / max(cell.min(), 1):.2f}", fontsize=9)
-    return figure
+    return plots.overlaps({f"kernel {kernel}, stride {stride}": overlap_pattern(kernel, stride)})
 
 
 sliders(draw_overlap, kernel=IntSlider(3, 2, 8), stride=IntSlider(2, 2, 4))
 
 # %% [markdown]
-# ## What one output pixel sees depends on its place
+# ## What an output pixel sees depends on its position
 #
-# Behind a stride-2 upconvolution, even and odd pixels meet *different taps*. Where that makes their
-# windows differ in size, "the" receptive field does not exist: it has **phases**. **Move the output
-# pixel** from one to the next.
+# Behind an upconvolution with stride 2, even and odd pixels meet *different taps*. If their windows
+# differ in size, there is no single receptive field; there is one for each **phase** of the output
+# pixel. **Move the output pixel** step by step: how does the number of pixels that it sees change?
 
 
 # %%
 def draw_phases(kernel, depth, output_pixel):
-    up = [lambda x: ops.upconv(x, jnp.ones((kernel, 1, 1)), stride=2)] * depth
-    links, places = rows(up, 5)
+    layers = [lambda x: ops.upconv(x, jnp.ones((kernel, 1, 1)), stride=2)] * depth
+    links, places = rows(layers, 5)
+    index = min(output_pixel, len(places[-1]) - 1)
     return plots.chain(
         links,
         places,
         ["image", *(f"upconv {n + 1}" for n in range(depth))],
-        index=min(output_pixel, len(places[-1]) - 1),
-        title=f"{len(places[-1])} outputs of 5 pixels",
+        index=index,
+        title=f"output pixel {index} of 0 to {len(places[-1]) - 1}, from 5 pixels",
     )
 
 
@@ -159,12 +170,13 @@ sliders(
     draw_phases,
     kernel=IntSlider(3, 2, 5),
     depth=IntSlider(2, 1, 3),
-    output_pixel=IntSlider(9, 0, 19),
+    output_pixel=IntSlider(9, 0, 39),
 )
 
 # %% [markdown]
-# A whole net shows it too. In a U-Net of four scales (Ronneberger et al. 2015) the field of a pixel
-# goes by its phase with respect to the coarsest map, which has a pixel for sixteen of the image:
+# The same happens in a whole net. In a U-Net of five levels (Ronneberger et al. 2015) the coarsest
+# map has one pixel for every sixteen of the image along each axis. The field of an output pixel
+# depends on its position within these sixteen:
 
 
 # %%
@@ -174,14 +186,14 @@ def unet(images):
 
 field = analysis.receptive_field(unet, jax.ShapeDtypeStruct((1, 512, 512, 1), jnp.float32))
 intervals = np.array([(p.first - p.phase, p.first - p.phase + p.size - 1) for p in field.phases[0]])
-plots.output_phases(intervals, title="a U-Net with 2 × 2 upconvolutions: fields by phase")
+plots.output_phases(intervals, title="fields of a U-Net with 2 × 2 upconvolutions, by phase")
 
 # %% [markdown]
-# ## Three upconvolutions to start from
+# ## Three ways to initialize an upconvolution
 #
-# **Bilinear.** With the kernel of a tent of $k = 2s - (s \bmod 2)$ taps an upconvolution *is*
-# bilinear interpolation; FCN starts from it (Long et al. 2015). Constants stay constant, away from
-# the border:
+# **Bilinear.** With a tent-shaped kernel of $k = 2s - (s \bmod 2)$ taps, an upconvolution *is*
+# bilinear interpolation. FCN starts from it (Long et al. 2015). Away from the border it maps
+# constants to constants:
 
 # %%
 for stride in (2, 3, 4):
@@ -190,20 +202,21 @@ for stride in (2, 3, 4):
     line = ops.upconv(jnp.ones((1, 8, 1)), tent, stride=stride)[0, :, 0]
     inner = line[stride:-stride]
     print(
-        f"stride {stride}: kernel {np.asarray(tent[:, 0, 0]).round(3).tolist()}, "
-        f"inner values {inner.min():.4f} to {inner.max():.4f}"
+        f"stride {stride}: kernel {', '.join(f'{tap:.3g}' for tap in tent[:, 0, 0])}; "
+        f"a constant 1 becomes {inner.min():.4f} to {inner.max():.4f}"
     )
 
 # %% [markdown]
-# **Sub-pixel.** An upconvolution with kernel 4, stride 2 is four convolutions of 2 × 2, one for
-# each place in a cell of 2 × 2 outputs, *shuffled* together (Shi et al. 2016). Exactly:
+# **Sub-pixel.** An upconvolution with kernel 4 and stride 2 equals four convolutions with 2 × 2
+# kernels, one for each position in a cell of 2 × 2 outputs, whose results are *shuffled* together
+# (Shi et al. 2016):
 
 # %%
 kernel = jax.random.normal(jax.random.key(3), (4, 4, 1, 1))
 image = jax.random.normal(jax.random.key(4), (1, 6, 6, 1))
 whole = ops.upconv(image, kernel, stride=2, padding=1)
 
-# Output (2h + i, 2w + j) meets the taps whose place is that of i (and j) modulo the stride.
+# Output (2h + i, 2w + j) meets the taps whose row is i and whose column is j modulo the stride.
 cells = [kernel[i::2, j::2] for i in range(2) for j in range(2)]
 parts = [
     ops.conv(image, cell, padding=((1 - i, i), (1 - j, j)))
@@ -213,9 +226,10 @@ shuffled = ops.pixel_shuffle(jnp.concatenate(parts, axis=-1), 2)
 print(f"largest difference {jnp.abs(whole - shuffled).max():.1e}")
 
 # %% [markdown]
-# **ICNR.** Drawn at random, those four convolutions disagree, and the first output is a
-# checkerboard. Drawn *equal*, the upconvolution starts as nearest-neighbour upsampling (Aitken et
-# al. 2017). Below, the same image through a random and an ICNR kernel:
+# **ICNR.** If these four kernels are drawn independently, neighboring outputs differ from the
+# start, and the first output is a checkerboard. If they are initialized *equal*, the upconvolution
+# starts as a convolution followed by nearest-neighbor upsampling (Aitken et al. 2017). The figure
+# shows the same features through a random and an ICNR kernel:
 
 # %%
 features = jax.random.normal(jax.random.key(5), (1, 10, 10, 8))
@@ -236,12 +250,12 @@ for axes, (name, draw) in zip(
 figure
 
 # %% [markdown]
-# Even overlap and a good start do not keep training from learning a checkerboard: they only do not
-# begin with one.
+# Even overlap and a good initialization only avoid a checkerboard at the start. Training can still
+# learn one.
 #
-# Pixels come back, and the *edges* that striding lost do not: the upconvolution can only guess
-# them. They have to be carried around: first along single layers,
-# [Residual connections](05_residual_connections.ipynb), and in the end along
+# The upconvolution brings the pixels back, but not the *edges* that striding lost: it can only
+# guess them. The information has to bypass the layers that lose it, first around single blocks,
+# [Residual connections](05_residual_connections.ipynb), and later around
 # [the whole net](08_upconvolution_residual.ipynb).
 #
 # **Sources.** Dumoulin & Visin 2016, arXiv:1603.07285. Odena, Dumoulin & Olah, *Deconvolution and

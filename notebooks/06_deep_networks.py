@@ -1,19 +1,21 @@
 # %% [markdown]
 # # Deep networks are hard to train
 #
-# As a rule of thumb, plain techniques train ten to fifteen layers, and normalisation twenty to
-# thirty. Beyond, *deeper is worse*: not on unseen images alone, which would be overfitting, but on
-# the training images. This **degradation** was published by He et al. (2015); their errors on
-# ImageNet (top-1, in %):
+# As a rule of thumb, plain nets can be trained with ten to fifteen layers, and nets with
+# normalization with twenty to thirty. Beyond that, a *deeper net is worse*. It is worse on the
+# training images too, so the reason is not overfitting. He et al. (2015) described this
+# **degradation** for nets that already had batch norm: their plain net of 34 layers had a higher
+# training error than the one of 18 layers throughout. On the validation images of ImageNet the
+# errors were (top-1, in %, averaged over 10 crops of each image):
 #
 # | layers | plain | residual |
 # |---|---|---|
 # | 18 | 27.94 | 27.88 |
 # | 34 | 28.54 | 25.03 |
 #
-# A deeper net could copy the shallower one and be silent in the rest; that it does not is a failure
-# of *training*. What goes wrong? Three suspects: the signal's **size**, its **content**, and the
-# gradient's (next page).
+# A deeper net could copy the shallower one and let its other layers be the identity. It does not,
+# so it is the *training* that fails. What goes wrong? This page looks at the **size** of the signal
+# and at its **content**, the next one at the gradient.
 
 # %%
 import math
@@ -24,28 +26,32 @@ import numpy as np
 import optax
 from ipywidgets import Dropdown, FloatSlider, IntSlider
 from matplotlib.figure import Figure
-from pages import SMALL, sliders
+from pages import SMALL, decimal_ticks, sliders
 
 from jaxseg import data, losses, models, nn, plots, training
 from jaxseg.analysis import mean_field
 
 # %% [markdown]
-# ## Suspect one: the signal's size. Suspect two: its content
+# ## The signal: its size and its content
 #
-# Mean-field theory follows two inputs through a wide random net, $h_{l+1} = W \phi(h_l) + b$ with
-# weights of variance $\sigma_w^2$ / width and biases of variance $\sigma_b^2$ (Poole et al. 2016,
-# Schoenholz et al. 2017). Their **variance** $q_l$ is their size, their **correlation** $c_l$ what
-# tells them apart:
+# Mean-field theory follows two inputs through a wide random net, $h_{l+1} = W \phi(h_l) + b$, whose
+# weights have variance $\sigma_w^2$ / width and whose biases have variance $\sigma_b^2$ (Poole et
+# al. 2016, Schoenholz et al. 2017). Their common **variance** $q_l$ measures the size of the
+# signal. Their **correlation** $c_l$ measures how well the net tells them apart:
 #
 # $$ q_{l+1} = \sigma_w^2\, \mathbb{E}\,\phi(\sqrt{q_l} z)^2 + \sigma_b^2, \qquad
 # c_{l+1} = \frac{\sigma_w^2\, \mathbb{E}\,\phi(u)\phi(v) + \sigma_b^2}{q_{l+1}} , $$
 #
-# with $u, v$ normal, of variance $q_l$ and correlation $c_l$. Where $c_l \to 1$ the net says the
-# same of every image; where it falls, it treats alike images as strangers. Either way the last
-# layer knows nothing of the first. Dashed: theory. Points: one random net of width 400.
+# where $z$ is standard normal, and $u$ and $v$ are normal with variance $q_l$ and correlation
+# $c_l$. If $c_l \to 1$, the net gives the same output for every image. If $c_l$ falls to a lower
+# value from any start, images that are nearly equal get unrelated outputs. Either way the last
+# layer no longer depends on the image in a useful way. The dashed line is the theory, the points
+# are one random net of width 400.
 #
-# **Move the weight variance** of tanh through 1.76: order on one side, chaos on the other. **Choose
-# ReLU**: its critical variance is 2 (He et al. 2015b). Is all well there?
+# **Move the weight variance** of tanh through its critical value, 1.76 at a bias variance of 0.05.
+# Below it, $c_l \to 1$ (order); above it, $c_l$ settles below 1 (chaos). **Choose ReLU with weight
+# variance 2 and bias variance 0**, its critical values (He et al. 2015b): the variance stays the
+# same. And the correlation?
 
 # %%
 ACTIVATIONS = {
@@ -55,11 +61,11 @@ ACTIVATIONS = {
 WIDTH, START = 400, 0.3
 
 
-def drawn_signals(phi, weight_variance, bias_variance, depth, branch_scale=None, seed=0):
+def simulated_signals(phi, weight_variance, bias_variance, depth, branch_scale=None, seed=0):
     """Variance and correlation of two inputs, layer by layer, in one random net."""
     rng = np.random.default_rng(seed)
-    first, other = np.linalg.qr(rng.normal(size=(WIDTH, 2)))[0].T * np.sqrt(WIDTH)
-    h = np.stack([first, START * first + np.sqrt(1 - START**2) * other])
+    first, orthogonal = np.linalg.qr(rng.normal(size=(WIDTH, 2)))[0].T * np.sqrt(WIDTH)
+    h = np.stack([first, START * first + np.sqrt(1 - START**2) * orthogonal])
     variances, correlations = [], []
     for _ in range(depth + 1):
         variances.append(np.mean(h**2))
@@ -75,16 +81,17 @@ def draw_signals(activation, weight_variance, bias_variance, depth, shortcut):
     scale = 1 / math.sqrt(depth) if shortcut == "yes, α = 1/√L" else None
     layer = mean_field.Layer(theory, weight_variance, bias_variance, branch_scale=scale)
     path = mean_field.iterate(layer, depth, correlation=START)
-    variances, correlations = drawn_signals(phi, weight_variance, bias_variance, depth, scale)
+    variances, correlations = simulated_signals(phi, weight_variance, bias_variance, depth, scale)
     figure = Figure(figsize=(8.4, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     layers = np.arange(depth + 1)
     left.plot(layers, variances, ".", color="#0b5fa5")
     left.plot(layers, path.variances, "--", color="#e4572e")
-    left.set(yscale="log", xlabel="layer", title="variance (size)")
+    left.set(yscale="log", xlabel="layer", title="variance $q_l$ (size)")
+    decimal_ticks(left.yaxis)
     right.plot(layers, correlations, ".", color="#0b5fa5", label="a random net")
     right.plot(layers, path.correlations, "--", color="#e4572e", label="theory")
-    right.set(ylim=(-0.1, 1.05), xlabel="layer", title="correlation of two images")
+    right.set(ylim=(-0.1, 1.05), xlabel="layer", title="correlation $c_l$ of two images")
     right.legend(fontsize=8, frameon=False)
     for axes in (left, right):
         axes.title.set_fontsize(9)
@@ -102,9 +109,9 @@ sliders(
 )
 
 # %% [markdown]
-# Not only *whether* but *how fast*: near its end the correlation settles as $e^{-l/\xi}$, and a net
-# deeper than some six of these **depth scales** $\xi$ cannot be trained (Schoenholz et al. 2017).
-# At the critical line $\xi$ is infinite. For tanh with $\sigma_b^2 = 0.05$:
+# It also matters *how fast* the correlation settles. Near its limit it does so as $e^{-l/\xi}$, and
+# a net that is deeper than about six of these **depth scales** $\xi$ cannot be trained (Schoenholz
+# et al. 2017). On the critical line $\xi$ is infinite. For tanh with $\sigma_b^2 = 0.05$:
 
 # %%
 critical = mean_field.critical_weight_variance(0.05)
@@ -112,12 +119,16 @@ print(f"critical weight variance {critical:.4f}")
 for weight_variance in (1.3, 1.5, 1.7, 2.0, 2.5):
     layer = mean_field.Layer(mean_field.TANH, weight_variance, 0.05)
     scales = mean_field.depth_scales(layer)
-    settles = mean_field.fixed_correlation(layer)
-    print(f"{weight_variance}: correlation ends at {settles:.3f}, ξ = {scales.correlation:.1f}")
+    limit = mean_field.fixed_correlation(layer)
+    print(
+        f"weight variance {weight_variance}: c_l tends to {limit:.3f}, "
+        f"ξ = {scales.correlation:.1f} layers"
+    )
 
 # %% [markdown]
-# And ReLU at its critical variance keeps the size of the signal, but not what tells images apart:
-# uncorrelated ones have correlation $1/\pi$ behind one layer, and $1 - c_l \to 9\pi^2 / 2 l^2$:
+# ReLU at its critical variance keeps the size of the signal but loses its content: two uncorrelated
+# inputs have correlation $1/\pi$ after one layer, and in deep nets
+# $1 - c_l \approx 9\pi^2 / (2 l^2)$:
 
 # %%
 path = mean_field.iterate(mean_field.Layer(mean_field.RELU, 2.0), 4000)
@@ -129,18 +140,18 @@ print(f"9π²/2 = {9 * np.pi**2 / 2:.2f}")
 # %% [markdown]
 # ## The experiment
 #
-# Nets of 3 × 3 convolutions at full resolution, plain and residual, with the same number of
-# parameters, on the same mosaics. Each arm is shown at *its own best* learning rate, and judged by
-# its **training** loss, the median of two seeds. All seeds and rates of an arm are trained at once,
-# by `vmap`.
+# The cell below trains nets of 3 × 3 convolutions at full resolution: plain, plain with batch norm,
+# and residual. All have equally many kernels and see the same mosaics. Each kind of net is shown at
+# *its own best* learning rate and judged by its **training** loss, as the median of two seeds.
+# `vmap` trains all seeds and rates of a kind at once.
 #
-# **Change** `ARMS`, `DEPTHS`, `RATES`. (`experiments/depth_scaling.py` is the same question with
-# more seeds, rates and steps.)
+# **Change** `NETS`, `DEPTHS`, `RATES`. (`python -m experiments.depth_scaling` asks the same
+# question with more seeds, rates and steps.)
 
 # %%
-ARMS = {
+NETS = {
     "plain": {"residual": False},
-    "plain_norm": {"residual": False, "norm": "batch"},
+    "plain, batch norm": {"residual": False, "norm": "batch"},
     "residual": {"residual": True},
 }
 DEPTHS = (8,) if SMALL else (8, 24)
@@ -154,61 +165,61 @@ labels = jnp.asarray(np.stack([p[1] for p in pairs]), jnp.int32)
 order = np.random.default_rng(0).integers(len(images), size=(STEPS, BATCH))
 
 
-def make_net(arm, depth):
+def make_net(kind, depth):
     """A net of `depth` convolutions as a pair of functions."""
-    fields = {"classes": 3, "inputs": 1, "features": FEATURES, "blocks": depth // 2 - 1}
-    return nn.functional(lambda rngs: models.DeepNet(**fields, **ARMS[arm], rngs=rngs))
+    options = {"classes": 3, "inputs": 1, "features": FEATURES, "blocks": depth // 2 - 1}
+    return nn.functional(lambda rngs: models.DeepNet(**options, **NETS[kind], rngs=rngs))
 
 
-def train(arm, depth):
+def train(kind, depth):
     """Training losses, (seeds, rates, steps)."""
-    init, apply = make_net(arm, depth)
+    init, apply = make_net(kind, depth)
 
     def run(key, rate):
         optimizer = optax.chain(training.clip_by_norm(1.0), optax.adam(rate))
         step = training.make_train_step(apply, optimizer, losses.mean_cross_entropy)
         state = training.init_state(*init(key), optimizer)
 
-        def batch(state, pick):
-            state, found = step(state, {"image": images[pick], "label": labels[pick]})
-            return state, found["loss"]
+        def train_batch(state, batch):
+            state, results = step(state, {"image": images[batch], "label": labels[batch]})
+            return state, results["loss"]
 
-        return jax.lax.scan(batch, state, order)[1]
+        return jax.lax.scan(train_batch, state, order)[1]
 
     keys = jax.random.split(jax.random.key(1), SEEDS)
-    many = jax.vmap(jax.vmap(run, (None, 0)), (0, None))
-    # To compile in full takes longer than to train.
-    quickly = {"xla_backend_optimization_level": 1}
-    return np.asarray(jax.jit(many, compiler_options=quickly)(keys, RATES))
+    run_all = jax.vmap(jax.vmap(run, (None, 0)), (0, None))
+    # With all optimizations, compiling would take longer than training.
+    options = {"xla_backend_optimization_level": 1}
+    return np.asarray(jax.jit(run_all, compiler_options=options)(keys, RATES))
 
 
 curves = {}
 for depth in DEPTHS:
-    for arm in ARMS:
-        found = train(arm, depth)
-        final = found[..., -STEPS // 10 :].mean(-1)
+    for kind in NETS:
+        histories = train(kind, depth)
+        final = histories[..., -STEPS // 10 :].mean(-1)
         best = np.argmin(np.where(np.isfinite(final), final, np.inf).mean(0))
-        curves[arm, depth] = found[:, best]
+        curves[kind, depth] = histories[:, best]
         print(
-            f"{arm:>11} {depth:3d} convolutions: loss {np.median(final[:, best]):.3f} "
+            f"{kind:>17}, {depth:2d} convolutions: training loss {np.median(final[:, best]):.3f} "
             f"at rate {float(RATES[best]):g}"
         )
 
 
 # %%
-def smooth(line, reach=12):
-    """Mean over the last `reach` steps."""
-    total = np.convolve(line, np.ones(reach))[: len(line)]
-    return total / np.minimum(np.arange(1, len(line) + 1), reach)
+def smooth(line, steps=12):
+    """Mean over the last `steps` steps."""
+    total = np.convolve(line, np.ones(steps))[: len(line)]
+    return total / np.minimum(np.arange(1, len(line) + 1), steps)
 
 
 figure = Figure(figsize=(8.4, 3.2), layout="constrained")
 for axes, depth in zip(
     figure.subplots(1, len(DEPTHS), sharey=True, squeeze=False)[0], DEPTHS, strict=True
 ):
-    for arm, color in zip(ARMS, plots.CYCLE, strict=False):
-        for number, line in enumerate(curves[arm, depth]):
-            axes.plot(smooth(line), color=color, linewidth=1.3, label=None if number else arm)
+    for kind, color in zip(NETS, plots.CYCLE, strict=False):
+        for number, line in enumerate(curves[kind, depth]):
+            axes.plot(smooth(line), color=color, linewidth=1.3, label=None if number else kind)
     axes.axhline(np.log(3), color="black", linestyle=":", linewidth=1, label="chance, ln 3")
     axes.set(xlabel="step", ylim=(0.5, 1.3))
     axes.set_title(f"{depth} convolutions", fontsize=9)
@@ -218,13 +229,26 @@ figure.axes[0].set_ylabel("training loss (nats)")
 figure
 
 # %% [markdown]
-# ln 3 = 1.099 is what a net has that knows nothing. Deeper is worse for all three in so few steps,
-# and worst for the plain net; what normalisation and shortcuts do at 64 convolutions and more is
-# beyond this page (`python -m experiments.depth_scaling`).
+# A net that knows nothing has a loss of ln 3 = 1.099. Both plain kinds lose with depth, the one
+# without norm most. But so does the residual net: 110 steps and two seeds are too few to show what
+# shortcuts are good for. `python -m experiments.depth_scaling` trains deeper nets, with three seeds
+# and 150 steps on slightly larger images. Its training losses, each kind at its best rate:
 #
-# "Plain nets cannot be trained deep" would be too strong: tanh with orthogonal kernels at the
-# critical line was trained at 10,000 layers (Xiao et al. 2018). Shortcuts need no such care. Why is
-# in their gradient: [Residual connections – gradient](07_residual_gradient.ipynb).
+# | convolutions | plain | plain, batch norm | residual |
+# |---|---|---|---|
+# | 8 | 0.445 | 0.486 | 0.432 |
+# | 16 | 0.718 | 0.527 | 0.396 |
+# | 32 | 0.881 | 0.763 | 0.390 |
+# | 64 | 1.099 | 0.999 | 0.424 |
+#
+# The loss of both plain kinds rises with depth, and the plain net with 64 convolutions learns
+# nothing at all. The loss of the residual net does not rise:
+#
+# ![How deep can a segmentation net be trained?](../experiments/figures/depth_scaling.png)
+#
+# "Plain nets cannot be trained deep" would be too strong: tanh nets with orthogonal kernels on the
+# critical line were trained with 10,000 layers (Xiao et al. 2018). Shortcuts need no such care. The
+# reason is in their gradient: [Residual connections – gradient](07_residual_gradient.ipynb).
 #
 # **Sources.** He et al. 2015, arXiv:1512.03385; 2015b, arXiv:1502.01852. Poole et al. 2016,
 # arXiv:1606.05340. Schoenholz et al. 2017, arXiv:1611.01232. Xiao et al. 2018, arXiv:1806.05393.

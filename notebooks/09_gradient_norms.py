@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Gradient-norm studies with `vmap`
 #
-# The gradient of *one* net on *one* batch is an anecdote. `jax.vmap` turns a function of one thing
-# into a function of many, compiled once: of many **seeds**, many **examples**, many **learning
-# rates**. This page measures over each of them.
+# The gradient of *one* net on *one* batch says little about nets in general. `jax.vmap` turns a
+# function of one input into a function of many, which is compiled once. This page maps over many
+# **seeds**, many **examples** and many **learning rates**.
 
 # %%
 import jax
@@ -19,15 +19,16 @@ from jaxseg import analysis, data, nn, ops
 # %% [markdown]
 # ## Over seeds: a thousand nets
 #
-# A He-initialised ReLU net of width $n$ and depth $L$ keeps the squared gradient **on average over
-# nets**. A single net does not: each layer multiplies it by a random factor near 1, so its
-# logarithm is a sum of $L$ small terms, about normal, with (Hanin 2018)
+# A ReLU net of width $n$ and depth $L$ with He initialization keeps the squared gradient **on
+# average over nets**. A single net does not: each layer multiplies the squared gradient by a random
+# factor near 1. So the logarithm of the total gain $q$ is a sum of $L$ small random terms. It is
+# approximately normal, with (Hanin 2018)
 #
 # $$ \mathbb{E} \ln q \approx -\frac{5L}{2n}, \qquad \operatorname{Var} \ln q \approx \frac{5L}{n} ,
 # \qquad q = \frac{\|\partial E / \partial x_0\|^2}{\|\partial E / \partial x_L\|^2} . $$
 #
-# The typical net loses gradient; a few huge ones make up the average. What counts is $L/n$: depth
-# *over width*.
+# The gradient shrinks in the typical net; a few nets with a very large gradient make up the
+# average. What counts is the ratio $L/n$ of depth *to width*.
 
 # %%
 WIDTH, DEPTH, SEEDS = (16, 4, 32) if SMALL else (64, 16, 1000)
@@ -47,8 +48,8 @@ def log_gradient(key):
     return 2 * jnp.log(jnp.linalg.norm(jax.grad(loss)(x)) / jnp.linalg.norm(readout))
 
 
-many = jax.jit(jax.vmap(log_gradient))
-logs = np.asarray(many(jax.random.split(jax.random.key(0), SEEDS)))
+log_gradients = jax.jit(jax.vmap(log_gradient))
+logs = np.asarray(log_gradients(jax.random.split(jax.random.key(0), SEEDS)))
 print(f"{SEEDS} nets, width {WIDTH}, depth {DEPTH}")
 print(
     f"mean of ln q     {logs.mean():+.3f} ± {logs.std() / SEEDS**0.5:.3f}, "
@@ -61,35 +62,39 @@ print(
 print(f"mean of q {np.exp(logs).mean():.2f}, median of q {np.exp(np.median(logs)):.2f}")
 
 # %% [markdown]
-# `log_gradient` knows of one net; `vmap` made it a function of a thousand keys. **Move width and
-# depth** (400 nets each time, in NumPy, so that nothing is compiled anew):
+# `log_gradient` is written for one net; `vmap` made it a function of a thousand keys. **Double
+# width and depth** together: the distribution stays. **Increase the depth** alone: it moves to the
+# left and gets wider. (The figure shows 400 nets, computed with NumPy so that nothing is compiled
+# again.)
 
 
 # %%
-def drawn_logs(width, depth, nets=400):
+def simulated_logs(width, depth, nets=400):
+    """ln q of random nets."""
     rng = np.random.default_rng(0)
-    g = rng.normal(size=(nets, 1, width)).astype(np.float32)
+    g = rng.standard_normal((nets, 1, width), np.float32)
     logs = np.zeros(nets)
-    for _ in range(depth):  # backwards: fresh weights, and slopes that are a coin each
-        weights = rng.normal(size=(nets, width, width)).astype(np.float32)
+    for _ in range(depth):  # backward: new weights, and slopes 0 or 1 with equal probability
+        weights = rng.standard_normal((nets, width, width), np.float32)
         new = (g @ weights) * (rng.random((nets, 1, width)) < 0.5) * np.sqrt(2 / width)
-        before, after = np.linalg.norm(g, axis=(1, 2)), np.linalg.norm(new, axis=(1, 2))
-        logs += 2 * np.log(np.maximum(after, 1e-30) / before)
-        g = new / np.maximum(after, 1e-30)[:, None, None]
+        old_norm = np.linalg.norm(g, axis=(1, 2))
+        norm = np.maximum(np.linalg.norm(new, axis=(1, 2)), 1e-30)
+        logs += 2 * np.log(norm / old_norm)
+        g = new / norm[:, None, None]
     return logs
 
 
 def draw_spread(width, depth):
-    logs = drawn_logs(width, depth)
+    logs = simulated_logs(width, depth)
     mean, deviation = -2.5 * depth / width, np.sqrt(5 * depth / width)
     along = np.linspace(mean - 4 * deviation, mean + 4 * deviation, 300)
     bell = np.exp(-0.5 * ((along - mean) / deviation) ** 2) / deviation / np.sqrt(2 * np.pi)
     figure = Figure(figsize=(7.2, 3.2), layout="constrained")
     axes = figure.subplots()
     axes.hist(logs, bins=30, density=True, color="#9ecae1", label="400 random nets")
-    axes.plot(along, bell, "--", color="#e4572e", label="normal, −5L/2n and 5L/n")
-    axes.axvline(0, color="black", linewidth=0.8, label="gradient kept")
-    axes.set(xlabel="ln q: log of the squared gradient's gain", yticks=[])
+    axes.plot(along, bell, "--", color="#e4572e", label="theory: normal, −5L/2n and 5L/n")
+    axes.axvline(0, color="black", linewidth=0.8, label="q = 1: gradient kept")
+    axes.set(xlabel="ln q, the logarithm of the gain of the squared gradient", yticks=[])
     axes.set_title(
         f"L/n = {depth / width:.2f}: mean {logs.mean():.2f} (theory {mean:.2f}), "
         f"variance {logs.var():.2f} (theory {deviation**2:.2f})",
@@ -103,14 +108,15 @@ def draw_spread(width, depth):
 sliders(draw_spread, width=IntSlider(48, 8, 96, step=8), depth=IntSlider(12, 1, 40))
 
 # %% [markdown]
-# ## Over examples: whose gradient is it?
+# ## Over examples: per-example gradients
 #
-# A batch's gradient is the mean of its examples' gradients. `analysis.per_example_gradients` gives
-# each its own, `analysis.layer_gradient_norms` their norms, without ever holding all of them. Their
-# mean must be the gradient of the mean:
+# The gradient of a batch is the mean of the gradients of its examples.
+# `analysis.per_example_gradients` returns the gradient of every example.
+# `analysis.layer_gradient_norms` returns their norms, and never holds all gradients in memory. A
+# check: the mean of the examples' gradients must be the gradient of the mean loss.
 
 # %%
-CONFIG = data.MosaicConfig(size=24, cells=4)
+CONFIG = data.MosaicConfig(size=24, cells=4, equal=False)
 pairs = [data.mosaic_example(CONFIG, "train", i) for i in range(8 if SMALL else 64)]
 images = jnp.asarray((np.stack([p[0] for p in pairs])[..., None] - 128.0) / 40, jnp.float32)
 labels = jnp.asarray(np.stack([p[1] for p in pairs]), jnp.int32)
@@ -135,18 +141,20 @@ def net_loss(params, example):
 
 
 params = make(jax.random.key(0))
-own = jax.jit(lambda p, b: analysis.per_example_gradients(net_loss, p, b))(params, (images, labels))
+per_example = jax.jit(lambda p, b: analysis.per_example_gradients(net_loss, p, b))(
+    params, (images, labels)
+)
 
 
-def batch_loss(params):
+def mean_loss(params, images, labels):
     return jnp.mean(jax.vmap(lambda i, t: net_loss(params, (i, t)))(images, labels))
 
 
-together = jax.jit(jax.grad(batch_loss))(params)
-gaps = jax.tree.map(lambda a, b: float(jnp.abs(a.mean(0) - b).max()), own, together)
+of_mean = jax.jit(jax.grad(mean_loss))(params, images, labels)
+differences = jax.tree.map(lambda a, b: float(jnp.abs(a.mean(0) - b).max()), per_example, of_mean)
 print(
-    "mean of the examples' gradients - gradient of the mean, at most",
-    f"{max(jax.tree.leaves(gaps)):.1e}",
+    "mean of the gradients and gradient of the mean: largest difference "
+    f"{max(jax.tree.leaves(differences)):.1e}"
 )
 
 # %%
@@ -157,31 +165,34 @@ layers = [*norms["kernels"], norms["head"]]
 figure = Figure(figsize=(7.2, 3.0), layout="constrained")
 axes = figure.subplots()
 for number, layer in enumerate(layers, 1):
-    spread = np.random.default_rng(number).uniform(-0.2, 0.2, len(layer))
-    axes.plot(number + spread, layer, ".", color="#0b5fa5", alpha=0.6, markersize=4)
+    jitter = np.random.default_rng(number).uniform(-0.2, 0.2, len(layer))
+    axes.plot(number + jitter, layer, ".", color="#0b5fa5", alpha=0.6, markersize=4)
     axes.hlines(np.median(layer), number - 0.3, number + 0.3, color="#e4572e")
 axes.set_xticks(range(1, len(layers) + 1), [*(f"conv {n + 1}" for n in range(3)), "head"])
-axes.set(yscale="log", ylabel="norm of the gradient")
-axes.set_title(f"{len(images)} images, each with its own gradient; median in orange", fontsize=9)
+axes.set(yscale="log", ylabel="gradient norm")
+axes.set_title(f"per-example gradients of {len(images)} images; median in orange", fontsize=9)
 axes.spines[["top", "right"]].set_visible(False)
 figure
 
 # %% [markdown]
-# **A trap.** With batch norm over the batch's own statistics the examples are coupled: none has a
-# gradient of its own, and a `vmap` over single examples computes something else without a word. Use
-# group norm, or running statistics.
+# **A trap.** Batch norm in training mode uses the statistics of the batch, which couples its
+# examples. Then no example has a gradient of its own, and a `vmap` over single examples silently
+# computes something else. Use group norm, or batch norm with running statistics.
 #
 # ## The gradient noise scale
 #
-# How large should a batch be? The examples' gradients scatter about their mean $G$ with covariance
-# $\Sigma$. A batch much smaller than
+# How large should a batch be? The gradients of the examples scatter about their mean $G$ with a
+# covariance $\Sigma$. The *gradient noise scale* is
 #
-# $$ B = \operatorname{tr} \Sigma / \|G\|^2 $$
+# $$ B = \operatorname{tr} \Sigma / \|G\|^2 . $$
 #
-# is mostly noise, a much larger one wasteful (McCandlish et al. 2018). First a case that is known
-# in closed form: linear regression, $y = w^\ast \cdot x + \sigma\epsilon$ with standard normal $x$,
-# at distance $\delta = \|w - w^\ast\|$ of the solution, in $n$ dimensions. There
-# $G = w - w^\ast$ and $\operatorname{tr} \Sigma = (n + 1)\,\delta^2 + n \sigma^2$.
+# The gradient of a batch that is much smaller than $B$ is mostly noise; a much larger batch wastes
+# computation (McCandlish et al. 2018).
+#
+# Linear regression is a case with a closed form. Let $y = w^\ast \cdot x + \sigma\epsilon$ with
+# standard normal $x \in \mathbb{R}^D$ and $\epsilon$, and let $\delta = \|w - w^\ast\|$ be the
+# distance to the solution. Then $G = w - w^\ast$ and
+# $\operatorname{tr} \Sigma = (D + 1)\,\delta^2 + D \sigma^2$.
 
 # %%
 DIMENSIONS, EXAMPLES, NOISE = 10, 400 if SMALL else 20_000, 0.5
@@ -199,50 +210,63 @@ estimate = jax.jit(
 )
 for distance in (1.0, 0.5, 0.25):
     w = jnp.full(DIMENSIONS, distance / DIMENSIONS**0.5)  # the solution is 0
-    found = estimate(w, (points, noise))
+    estimated = float(estimate(w, (points, noise)).scale)
     theory = (DIMENSIONS + 1) + DIMENSIONS * NOISE**2 / distance**2
-    print(f"distance {distance:4}: B = {float(found.scale):6.2f}, theory {theory:6.2f}")
+    print(f"distance {distance:4}: B = {estimated:6.2f}, theory {theory:6.2f}")
 
 # %% [markdown]
-# Nearer to the solution the mean gets small and the noise stays: *batches should grow while one
-# trains*. The same for the net above:
+# Close to the solution the mean gradient becomes small while the noise stays, so *the batch should
+# grow during training*. The same holds for the net above, before and after ten steps of training on
+# all 64 images:
+
 
 # %%
-found = jax.jit(lambda p, b: analysis.gradient_noise_scale(net_loss, p, b))(
-    params, (images, labels)
-)
-print(f"at initialisation: B = {float(found.scale):.1f} images, from {len(images)}")
+def trained(params, rate, order):
+    """Parameters after a step of Adam for each row of `order`, the indices of a batch."""
+    optimizer = optax.adam(rate)
 
-# %% [markdown]
-# ## Over learning rates: a sweep as one program
-#
-# `vmap` over rates *and* seeds: every combination is trained at once, and one compilation does for
-# all. **Change** `RATES`, or the optimiser.
-
-# %%
-RATES = jnp.geomspace(1e-3, 1.0, 3 if SMALL else 10)
-STEPS, STARTS = (2, 2) if SMALL else (60, 3)
-
-
-def trained(key, rate):
-    """Loss over all images after `STEPS` steps of gradient descent with momentum."""
-    optimizer = optax.sgd(rate, momentum=0.9)
-    params = make(key)
-
-    def step(carry, pick):
+    def step(carry, batch):
         params, state = carry
-        batch = images[pick], labels[pick]
-        gradient = jax.grad(lambda p: jnp.mean(jax.vmap(lambda i, t: net_loss(p, (i, t)))(*batch)))
-        updates, state = optimizer.update(gradient(params), state)
+        gradient = jax.grad(mean_loss)(params, images[batch], labels[batch])
+        updates, state = optimizer.update(gradient, state)
         return (optax.apply_updates(params, updates), state), None
 
-    order = np.random.default_rng(0).integers(len(images), size=(STEPS, 4))
     (params, _), _ = jax.lax.scan(step, (params, optimizer.init(params)), order)
-    return jnp.mean(jax.vmap(lambda i, t: net_loss(params, (i, t)))(images, labels))
+    return params
 
 
-sweep = jax.jit(jax.vmap(jax.vmap(trained, (None, 0)), (0, None)))
-final = np.asarray(sweep(jax.random.split(jax.random.key(3), STARTS), RATES))
+noise_scale = jax.jit(lambda p, b: analysis.gradient_noise_scale(net_loss, p, b))
+all_images = np.tile(np.arange(len(images)), (10, 1))
+for name, p in {
+    "at initialization": params,
+    "after 10 steps": jax.jit(trained)(params, 0.015, all_images),
+}.items():
+    estimated = float(noise_scale(p, (images, labels)).scale)
+    print(f"{name:>17}: loss {mean_loss(p, images, labels):.2f}, B = {estimated:.1f} images")
+
+# %% [markdown]
+# At initialization $B$ is close to 1: the loss is far above ln 3 = 1.099, because the random scores
+# are too large, and every image asks for the same correction. So the gradients agree, and a small
+# batch is enough. After a few steps this correction is done, and the images disagree.
+#
+# ## Over learning rates: a sweep as one program
+#
+# `vmap` over rates *and* seeds trains all combinations at once, after a single compilation.
+# **Change** `RATES`, or the optimizer.
+
+# %%
+RATES = jnp.geomspace(3e-4, 0.1, 3 if SMALL else 10)
+STEPS, SWEEP_SEEDS = (2, 2) if SMALL else (120, 3)
+order = np.random.default_rng(0).integers(len(images), size=(STEPS, 4))
+
+
+def final_loss(key, rate):
+    """Loss over all images after `STEPS` steps of Adam with batches of 4."""
+    return mean_loss(trained(make(key), rate, order), images, labels)
+
+
+sweep = jax.jit(jax.vmap(jax.vmap(final_loss, (None, 0)), (0, None)))
+final = np.asarray(sweep(jax.random.split(jax.random.key(3), SWEEP_SEEDS), RATES))
 figure = Figure(figsize=(6.4, 3.2), layout="constrained")
 axes = figure.subplots()
 for line in final:
@@ -252,15 +276,15 @@ for line in final:
 axes.axhline(np.log(3), color="black", linestyle=":", linewidth=1, label="chance, ln 3")
 axes.set(xscale="log", xlabel="learning rate", ylabel="training loss")
 axes.set_ylim(top=min(2.0, axes.get_ylim()[1]))
-axes.set_title(
-    f"{final.size} runs of {STEPS} steps at once; diverged ones are left out", fontsize=9
-)
+axes.set_title(f"{final.size} runs of {STEPS} steps in one program; one line per seed", fontsize=9)
 axes.legend(fontsize=8, frameon=False)
 axes.spines[["top", "right"]].set_visible(False)
 figure
 
 # %% [markdown]
-# That is how the studies of this laboratory work: one pure function of a seed and a setting, mapped
-# over all of them (`jaxseg.training.over_members` shares them out among all cores besides).
+# The loss falls well below chance at rates near 0.02. At smaller rates it is still on its way; at
+# larger ones the net learns nothing. The studies of this laboratory work in the same way: a pure
+# function of a seed and a setting is mapped over all seeds and settings
+# (`jaxseg.training.over_members` also distributes them over all cores).
 #
 # **Sources.** Hanin 2018, arXiv:1801.03744. McCandlish et al. 2018, arXiv:1812.06162.

@@ -1,10 +1,9 @@
-"""Execute every page into the .ipynb beside it: `make notebooks`.
+"""Execute the pages into the .ipynb files beside them: `make notebooks`.
 
     python notebooks/build_notebooks.py             # all pages
-    python notebooks/build_notebooks.py 03 07       # those whose names begin so
+    python notebooks/build_notebooks.py 03 07       # the pages whose names begin with 03 or 07
 
-What differs from run to run although the page does not (times, versions, widgets' numbers) is left
-out, so that a page that has not changed gives the same file.
+Times, versions and the ids of widgets are left out, so that an unchanged page gives the same file.
 """
 
 import sys
@@ -21,12 +20,12 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 def sources() -> list[Path]:
-    """The pages, in order."""
+    """List the pages in order."""
     return sorted(HERE.glob("[0-9][0-9]_*.py"))
 
 
 def unexecuted(source: Path) -> nbformat.NotebookNode:
-    """A page as a notebook without outputs."""
+    """Read a page as a notebook without outputs."""
     notebook = jupytext.read(source, fmt="py:percent")
     notebook.metadata = nbformat.from_dict(
         {"kernelspec": KERNEL, "language_info": {"name": "python"}}
@@ -37,11 +36,15 @@ def unexecuted(source: Path) -> nbformat.NotebookNode:
 
 
 def executed(source: Path, *, timeout: int = 300) -> nbformat.NotebookNode:
-    """A page with its outputs, as it is kept in git.
+    """Execute a page, and keep of its outputs what is committed.
+
+    Args:
+        source: The page's `.py` file.
+        timeout: Most seconds that a cell may take.
 
     Raises:
-        nbclient.exceptions.CellExecutionError: a cell that fails.
-        ValueError: a cell that writes to stderr, as warnings do.
+        nbclient.exceptions.CellExecutionError: A cell fails.
+        ValueError: A cell writes to stderr, as warnings do.
     """
     notebook = unexecuted(source)
     client = NotebookClient(notebook, timeout=timeout, resources={"metadata": {"path": str(HERE)}})
@@ -55,23 +58,23 @@ def executed(source: Path, *, timeout: int = 300) -> nbformat.NotebookNode:
         for output in cell.get("outputs", ()):
             if output.get("name") == "stderr":
                 raise ValueError(f"{source.name} writes to stderr: {output.text}")
-            output.get("data", {}).pop(WIDGET, None)  # it is of the kernel that is gone
+            output.get("data", {}).pop(WIDGET, None)  # its kernel has ended
             if "image/png" in output.get("data", {}):
                 output.metadata = nbformat.NotebookNode()
     return notebook
 
 
-def main(beginnings: list[str]) -> None:
-    """Execute the pages asked for, all of them by default."""
+def main(prefixes: list[str]) -> None:
+    """Execute the pages whose names begin with a prefix, or all pages."""
     for source in sources():
-        if beginnings and not source.name.startswith(tuple(beginnings)):
+        if prefixes and not source.name.startswith(tuple(prefixes)):
             continue
-        began = time.perf_counter()
+        start = time.perf_counter()
         notebook = executed(source)
         target = source.with_suffix(".ipynb")
         nbformat.write(notebook, target)
         kilobytes = target.stat().st_size / 1024
-        print(f"{target.name}: {time.perf_counter() - began:.1f} s, {kilobytes:.0f} kB", flush=True)
+        print(f"{target.name}: {time.perf_counter() - start:.1f} s, {kilobytes:.0f} kB", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What every page shares: figures as small PNGs, and sliders that draw them anew.
+"""What all pages share: sliders that redraw a figure, figures as small PNGs, legends and ticks.
 
-A page is a `.py` file in cells (jupytext's py:percent); `make notebooks` executes it into the
+A page is a `.py` file in cells (jupytext's py:percent). `make notebooks` executes it into the
 `.ipynb` beside it.
 """
 
@@ -15,26 +15,30 @@ import jax.numpy as jnp
 import numpy as np
 from IPython import get_ipython
 from IPython.display import display
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, NullLocator
 from PIL import Image
 
 from jaxseg import analysis
+from jaxseg.data.sets import mosaic
 
 SMALL = bool(os.environ.get("JAXSEG_SMALL"))
-"""Whether the pages run at the size of the tests: the same code, and numbers that say little."""
+"""Whether the pages run at the small size of the tests, with the same code."""
 _DPI = 88
-_COLOURS = 255
+_COLORS = 255
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG of few colours, half of the usual size."""
+    """Render a figure as a PNG with a palette of 255 colors, half as large as a full one."""
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=_DPI, facecolor="white")
-    # Of the ways to choose few colours, this one keeps the rare ones.
+    # MAXCOVERAGE keeps rare colors, such as those of a few orange pixels.
     image = (
         Image.open(buffer)
         .convert("RGB")
-        .quantize(_COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        .quantize(_COLORS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     )
     buffer = io.BytesIO()
     image.save(buffer, "png", optimize=True)
@@ -42,22 +46,23 @@ def png(figure: Figure) -> bytes:
 
 
 def sliders(draw: Callable[..., Figure], **controls: Any) -> None:
-    """Show `draw(**values)` below its controls, and draw it anew whenever one of them moves.
+    """Show `draw(**values)` below its controls, and redraw it when one of them moves.
 
-    Without a kernel, as on a web page, the first figure is what is seen. Values that `draw` refuses
-    with a `ValueError` leave the last figure, with what is wrong above it.
+    Without a kernel, as on a web page, the figure for the initial values is shown. If `draw` raises
+    a `ValueError`, the last figure stays and the message is shown above it.
 
     Args:
-        draw: from the controls' values to a figure, in a fraction of a second.
-        controls: the argument's name -> its widget.
+        draw: Function from the values of the controls to a figure; it should take a fraction of a
+            second.
+        controls: Widgets by the name of the argument that they set.
     """
-    shown = panel(draw, controls)
-    live = {"model_id": shown.model_id, "version_major": 2, "version_minor": 0}
+    box = panel(draw, controls)
+    view = {"model_id": box.model_id, "version_major": 2, "version_minor": 0}
     settings = ", ".join(f"{c.description} = {c.value}" for c in controls.values())
     display(
         {
-            "application/vnd.jupyter.widget-view+json": live,
-            "image/png": base64.b64encode(shown.children[-1].value).decode(),
+            "application/vnd.jupyter.widget-view+json": view,
+            "image/png": base64.b64encode(box.children[-1].value).decode(),
             "text/plain": f"Sliders, when this page runs: {settings}",
         },
         raw=True,
@@ -65,38 +70,47 @@ def sliders(draw: Callable[..., Figure], **controls: Any) -> None:
 
 
 def panel(draw: Callable[..., Figure], controls: Mapping[str, Any]) -> widgets.VBox:
-    """The controls, a line for what is wrong, and the picture; see `sliders`."""
+    """Make the box of `sliders`.
+
+    Args:
+        draw: Function from the values of the controls to a figure.
+        controls: Widgets by the name of the argument that they set. Their descriptions are set to
+            these names if they have none.
+
+    Returns:
+        A box with the controls, a label for error messages, and the image.
+    """
     for name, control in controls.items():
         control.description = control.description or name.replace("_", " ")
         control.style.description_width = "9em"
         control.layout.width = "30em"
 
-    def drawn() -> bytes:
+    def render() -> bytes:
         return png(draw(**{name: control.value for name, control in controls.items()}))
 
     def redraw(_change: Any) -> None:
         try:
-            picture.value = drawn()
-            wrong.value = ""
+            image.value = render()
+            message.value = ""
         except ValueError as error:
-            wrong.value = str(error)
+            message.value = str(error)
 
-    picture, wrong = widgets.Image(value=drawn(), format="png"), widgets.Label()
-    picture.layout.align_self, picture.layout.max_width = "flex-start", "100%"  # not stretched
+    image, message = widgets.Image(value=render(), format="png"), widgets.Label()
+    image.layout.align_self, image.layout.max_width = "flex-start", "100%"  # not stretched
     for control in controls.values():
         control.observe(redraw, names="value")
-    return widgets.VBox([*controls.values(), wrong, picture])
+    return widgets.VBox([*controls.values(), message, image])
 
 
 def rows(layers: Sequence[Callable], size: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Who sees whom in a chain of layers along one axis, and where its pixels lie.
+    """Compute what each pixel of a chain of layers sees of the row below it, along one axis.
 
     Args:
-        layers: functions of (1, n, 1) arrays, the one next to the image first.
-        size: pixels of the image.
+        layers: Functions of (1, n, 1) arrays, the one next to the image first.
+        size: Number of pixels of the image.
 
     Returns:
-        the `links` and `places` of `plots.chain`.
+        The `links` and `places` that `plots.chain` draws.
     """
     links, places = [], [np.arange(size, dtype=float)]
     for layer in layers:
@@ -105,12 +119,50 @@ def rows(layers: Sequence[Callable], size: int) -> tuple[list[np.ndarray], list[
         (pixels,), (axis,) = field.output_size, field.axes
         links.append(np.stack([field.coverage((i,)) for i in range(pixels)]))
         phases = [phase for phase in axis.phases if phase.size]
-        centres = [p.first + (p.size - 1) / 2 - p.phase * axis.stride for p in phases]
+        centers = [p.first + (p.size - 1) / 2 - p.phase * axis.stride for p in phases]
         jump = below[1] - below[0] if len(below) > 1 else 1.0
-        steps = float(np.mean(centres)) + float(axis.stride) * np.arange(pixels)
+        steps = float(np.mean(centers)) + float(axis.stride) * np.arange(pixels)
         places.append(below[0] + jump * steps)
     return links, places
 
 
-if get_ipython() is not None:  # a figure that ends a cell is shown
+def pixels_inside(links: Sequence[np.ndarray], index: int) -> int:
+    """Count the pixels from the first to the last one of the image that an output pixel sees.
+
+    Args:
+        links: One matrix a layer, (outputs, inputs), as `rows` returns them.
+        index: Index of the output pixel.
+    """
+    sees = np.arange(len(links[-1])) == index
+    for matrix in reversed(links):
+        sees = sees @ matrix
+    pixels = np.flatnonzero(sees)
+    return int(pixels[-1] - pixels[0] + 1) if len(pixels) else 0
+
+
+def class_legend(figure: Figure) -> None:
+    """Add the names and colors of the mosaic's classes below a figure of constrained layout."""
+    patches = [
+        Patch(color=np.array(color) / 255, label=name)
+        for name, color in zip(mosaic.CLASSES, mosaic.PALETTE, strict=True)
+    ]
+    figure.legend(
+        handles=patches, loc="outside lower center", ncols=len(patches), fontsize=9, frameon=False
+    )
+
+
+def decimal_ticks(axis: Axis) -> None:
+    """Label a log axis with decimals (0.5, 1, 2) where it spans less than two powers of ten.
+
+    Args:
+        axis: `axes.xaxis` or `axes.yaxis`, with everything plotted.
+    """
+    low, high = axis.get_view_interval()
+    if high < 100 * low:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if high > 3 * low else range(1, 10)))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter("{x:g}")
+
+
+if get_ipython() is not None:  # a figure at the end of a cell is shown
     get_ipython().display_formatter.formatters["image/png"].for_type(Figure, png)

@@ -24,8 +24,9 @@ def chain(
 ) -> Figure:
     """Draw the rows of pixels of a chain, the input lowest, and what one output pixel sees of each.
 
-    The more paths lead from a pixel to the output, the darker it is. The numbers of paths from the
-    pixels of the input are written below; a pixel inside the field without a path is a hole.
+    The more paths lead from a pixel to the output, the darker it is, on one scale for all rows. The
+    numbers of paths from the pixels of the input are written below; a pixel inside the field
+    without a path is a hole.
 
     Args:
         links: One matrix a layer, (outputs, inputs), true where the output sees the input.
@@ -47,8 +48,9 @@ def chain(
     axes = figure.subplots()
     for row, matrix in enumerate(links):
         _lines(axes, matrix, counts[row + 1] > 0, places[row], places[row + 1], row)
+    most = max(count.max(initial=1) for count in counts)
     for row, (place, count) in enumerate(zip(places, counts, strict=True)):
-        shade = np.where(count > 0, 0.35 + 0.65 * count / max(count.max(), 1), 0)
+        shade = np.where(count > 0, 0.35 + 0.65 * count / most, 0)
         colors = np.where((count > 0)[:, None], colormaps["Blues"](shade), colormaps["Greys"](0.1))
         edges = [_SEEN if seen else "#bbbbbb" for seen in count > 0]
         axes.scatter(
@@ -112,6 +114,9 @@ def _field(axes: Axes, place: np.ndarray, count: np.ndarray) -> None:
     holes = first + np.flatnonzero(count[first : last + 1] == 0)
     axes.scatter(place[holes], np.zeros(len(holes)), marker="x", s=22, color=HOLE, zorder=4)
     if len(place) <= 48:
+        # A digit is about 0.65 of the font size wide, and the axes are about 7.2 inches.
+        digits = len(f"{count.max():g}")
+        largest = 7.2 * 72 / (np.ptp(place) + 1) / (0.65 * digits)
         for p, n in zip(place[seen], count[seen], strict=True):
             axes.annotate(
                 f"{n:g}",
@@ -120,7 +125,7 @@ def _field(axes: Axes, place: np.ndarray, count: np.ndarray) -> None:
                 textcoords="offset points",
                 ha="center",
                 va="top",
-                fontsize=6,
+                fontsize=min(8.0, largest),
             )
 
 

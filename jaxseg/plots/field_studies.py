@@ -107,7 +107,8 @@ def overlaps(counts: Mapping[str, np.ndarray], *, title: str = "") -> Figure:
     """Write into each of some output pixels how many paths lead to it.
 
     Args:
-        counts: Name -> (height, width) positive integers; each map is shaded from 0 to its largest.
+        counts: Name -> (height, width) integers, none negative; each map is shaded from 0 to its
+            largest.
         title: Title of the figure.
     """
     figure = Figure(figsize=(0.4 + 2.6 * len(counts), 3.3), layout="constrained")
@@ -121,5 +122,7 @@ def overlaps(counts: Mapping[str, np.ndarray], *, title: str = "") -> Figure:
             axes.text(j, i, f"{number}", ha="center", va="center", fontsize=7, color=color)
         axes.set(xticks=[], yticks=[])
         axes.set_title(name, fontsize=9)
-        axes.set_xlabel(rf"most over fewest: {paths.max() / paths.min():g}", fontsize=8)
+        fewest, most = paths.min(), paths.max()
+        ratio = f"{most / fewest:g}" if fewest else f"{most} / 0, some outputs have none"
+        axes.set_xlabel(f"most over fewest: {ratio}", fontsize=8)
     return figure

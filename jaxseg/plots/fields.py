@@ -277,8 +277,8 @@ def field_growth(
 
     Args:
         depths: Numbers of layers, the same for every line.
-        sizes: Name -> pixels an axis, one entry a depth; "plain", "striding" and "dilation" have
-            line styles of their own.
+        sizes: Name -> pixels along an axis, one entry a depth; "plain", "striding" and "dilation"
+            have line styles of their own.
         layers: What depth counts.
         title: Title of the figure.
     """
@@ -302,7 +302,7 @@ def field_growth(
     axes.margins(x=0.1)
     axes.grid(axis="y", linewidth=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set(xlabel=f"depth ({layers})", ylabel="receptive field (pixels an axis)")
+    axes.set(xlabel=f"depth ({layers})", ylabel="receptive field (pixels)")
     axes.set_title(title, fontsize=9)
     axes.legend(fontsize=8, frameon=False, loc="upper left")
     return figure

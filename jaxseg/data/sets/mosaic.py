@@ -20,7 +20,8 @@ from jaxseg.data.recipe import ImageAndLabel, Recipe
 from jaxseg.data.sources import Dataset, DatasetInfo
 
 CLASSES = textures.NAMES
-PALETTE = ((200, 80, 60), (80, 170, 70), (120, 120, 180))
+# Red, green and blue that differ in lightness too, so that the color-blind can tell them apart.
+PALETTE = ((168, 54, 36), (176, 212, 100), (96, 124, 206))
 GRAY_MEAN = 128.0
 GRAY_STD = 40.0  # of a cell with gain 1: 8 bits hold ± 3.2 of these
 
