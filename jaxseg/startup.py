@@ -3,12 +3,15 @@
 Only the standard library and tqdm are imported here, and nothing of the rest of jaxseg.
 """
 
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from importlib import import_module
+from typing import Any
 
 from jaxseg.progress import busy
 
@@ -38,7 +41,8 @@ def launch(
     """Import a command and run it; the process exits as the command says.
 
     A `ValueError` or an `OSError` becomes one line on standard error and exit status 1. Ctrl-C and
-    SIGTERM become one line and 128 plus the signal's number (130, 143).
+    SIGTERM become one line and 128 plus the signal's number (130, 143); the process then ends at
+    once, without the libraries' clean-up, which crashes after XLA has been interrupted.
 
     Args:
         name: The command's name, which begins every message.
@@ -46,16 +50,21 @@ def launch(
         args: The command line without the program's name; None reads `sys.argv`.
 
     Raises:
-        SystemExit: Always, with the exit status.
+        SystemExit: Always, with the exit status, unless a signal stopped the command.
     """
     try:
         with interruptible():
-            with busy(f"{name}: loading"):
-                command = load()
-            status = command(args)
-            raise_if_stopped()
+            try:
+                with busy(f"{name}: loading"):
+                    command = load()
+                status = command(args)
+                raise_if_stopped()
+            except Exception:
+                raise_if_stopped()  # the error is what a library made of it
+                raise
     except Stopped as stop:
-        raise SystemExit(_farewell(name, stop)) from None
+        _farewell(name, stop)
+        os._exit(128 + stop.signal)
     except (ValueError, OSError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         raise SystemExit(1) from error
@@ -95,6 +104,8 @@ def interruptible() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    report = sys.unraisablehook
+    sys.unraisablehook = partial(_report_all_but_stopped, report)
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
@@ -102,10 +113,20 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     finally:
+        sys.unraisablehook = report
         _received.clear()
         for number, handler in before.items():
             # None is a handler that was not installed from Python: it cannot be put back.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def _report_all_but_stopped(report: Callable[[Any], object], unraisable: Any) -> None:
+    """Say nothing of a `Stopped` where Python swallows exceptions, as in callbacks of JAX.
+
+    `raise_if_stopped` raises it again.
+    """
+    if unraisable.exc_type is not Stopped:
+        report(unraisable)
 
 
 def raise_if_stopped() -> None:
@@ -124,8 +145,9 @@ def _stop(number: int, frame: object) -> None:
     raise Stopped(_received[-1])
 
 
-def _farewell(name: str, stop: Stopped) -> int:
-    """Print the last line and return the exit status."""
+def _farewell(name: str, stop: Stopped) -> None:
+    """Print the last line."""
     cause = "Ctrl-C" if stop.signal is signal.SIGINT else stop.signal.name
-    print(f"\n{name}: stopped by {cause}. {stop.advice}".rstrip(), file=sys.stderr)
-    return 128 + stop.signal
+    with suppress(OSError):  # whoever read the output may be gone
+        sys.stdout.flush()
+        print(f"\n{name}: stopped by {cause}. {stop.advice}".rstrip(), file=sys.stderr, flush=True)

@@ -6,7 +6,6 @@ import warnings
 from pathlib import Path
 
 import jax
-import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -32,11 +31,9 @@ def test_examples_of(name, tmp_path, monkeypatch, capsys):
     tests = examples(name)
     assert tests, f"{name} holds '>>>', but in no docstring that can be found"
     runner = doctest.DocTestRunner(optionflags=FLAGS)
-    # A reader's session: JAX's defaults rather than the strictness of these tests, and arrays
-    # printed to the same number of digits everywhere.
-    printing = np.printoptions(precision=4, suppress=True)
+    # A reader's session: JAX's and NumPy's defaults rather than the strictness of these tests.
     promotion = jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow")
-    with printing, promotion[0], promotion[1], warnings.catch_warnings():
+    with promotion[0], promotion[1], warnings.catch_warnings():
         warnings.simplefilter("error")
         failed = sum(runner.run(test, clear_globs=True).failed for test in tests)
     assert not failed, capsys.readouterr().out

@@ -14,10 +14,20 @@ from jaxseg.progress import alive, busy
 from jaxseg.startup import SIGNALS, Stopped, interruptible, launch, raise_if_stopped
 
 
+class Ended(BaseException):
+    """Stands for the end of the process."""
+
+
 def exit_status(command):
-    with pytest.raises(SystemExit) as caught:
+    """The status that a command ends with, as the process does behind a signal."""
+
+    def end(status):
+        raise Ended(status)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises((SystemExit, Ended)) as caught:
+        patch.setattr(os, "_exit", end)
         launch("dig", lambda: command, ["deep"])
-    return caught.value.code
+    return caught.value.args[0]
 
 
 def test_a_command_is_given_its_words():
@@ -58,6 +68,28 @@ def test_signals_end_a_command_in_one_line(number, status, capsys):
     cause = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last == f"dig: stopped by {cause}. Dig on tomorrow."
+
+
+def test_a_signal_that_a_library_made_an_error_of_is_a_signal(capsys):
+    def command(words):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except Stopped as stop:
+            raise RuntimeError("INTERNAL: callback failed") from stop
+
+    assert exit_status(command) == 143
+    assert "INTERNAL" not in capsys.readouterr().err
+
+
+def test_a_signal_where_nothing_can_be_raised_is_not_reported_and_not_lost(capsys):
+    class Deleted:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+
+    assert exit_status(lambda words: Deleted() and None) == 130
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_a_signal_that_a_library_swallowed_is_not_lost():

@@ -25,7 +25,7 @@ or rates too.
 
 Each arm is shown at its own best rate, by its training loss. An order is said to hold only where
 the seeds' ranges are apart; three seeds show large differences alone, and with other rates and
-steps some orders of IoU came out otherwise. `gridding_energy` compares with neighbouring
+steps some orders of IoU came out otherwise. `gridding_energy` compares with neighboring
 frequencies, which `degridded` damps as well: in its spectra far less of all power is at the period
 than in those of `cascade`, whatever that ratio says.
 

@@ -199,7 +199,7 @@ def _gridding(best: Best, fields: Sequence[Row]) -> list[Verdict]:
                 DILATION,
                 f"Equal rates leave more of their period in the trained logits than {arm}",
                 source,
-                "power at 1/2 cycle a pixel over its neighbours'",
+                "power at 1/2 cycle a pixel over its neighbors'",
                 {name: field_values(fields, best, "gridding_2", name) for name in ("cascade", arm)},
                 digits=2,
             )

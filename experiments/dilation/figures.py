@@ -88,11 +88,11 @@ def outcomes(
         axes.set(xlabel="arm (multiply-adds an image, in millions)", ylabel=label)
     rows = np.arange(len(arms))
     for arm, row in zip(arms, rows, strict=True):
-        for values, colour, mark, shift in zip(
+        for values, color, mark, shift in zip(
             widths[arm], (BEFORE, AFTER), ("s", "o"), (-0.14, 0.14), strict=True
         ):
-            right.plot([min(values), max(values)], [row + shift] * 2, color=colour, linewidth=2)
-            right.plot(np.median(values), row + shift, mark, color=colour, markersize=6)
+            right.plot([min(values), max(values)], [row + shift] * 2, color=color, linewidth=2)
+            right.plot(np.median(values), row + shift, mark, color=color, markersize=6)
         right.plot(
             [ARMS[arm].walk] * 2, [row - 0.36, row + 0.36], "--", color=THEORY, linewidth=1.4
         )
@@ -223,13 +223,13 @@ def gridding(sweep: Sweep, arms: Sequence[str], *, title: str) -> Figure:
 
 def _spectrum(axes: Axes, before: np.ndarray, after: np.ndarray) -> None:
     """Draw spectra relative to the whole power: the mean over the seeds and their range."""
-    for lines, colour in ((before, BEFORE), (after, AFTER)):
+    for lines, color in ((before, BEFORE), (after, AFTER)):
         shares = lines / lines.sum(axis=1, keepdims=True)
         frequency = np.linspace(0, 0.5, lines.shape[1])
         axes.fill_between(
-            frequency, shares.min(0), shares.max(0), color=colour, alpha=0.2, linewidth=0
+            frequency, shares.min(0), shares.max(0), color=color, alpha=0.2, linewidth=0
         )
-        axes.plot(frequency, shares.mean(0), color=colour, linewidth=1.4)
+        axes.plot(frequency, shares.mean(0), color=color, linewidth=1.4)
     axes.axvline(1 / GRIDDING_PERIOD, color=THEORY, linestyle="--", linewidth=1)
     axes.set_yscale("log")
     axes.yaxis.set_minor_formatter("")

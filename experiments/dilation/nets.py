@@ -45,7 +45,7 @@ class Arm:
 
     @property
     def jumps(self) -> tuple[int, ...]:
-        """Pixels of the image between neighbouring pixels of each layer's input."""
+        """Pixels of the image between neighboring pixels of each layer's input."""
         return tuple(int(n) for n in np.cumprod((1, *self.steps))[:-1])
 
     @property
@@ -55,7 +55,7 @@ class Arm:
 
     @property
     def output_stride(self) -> int:
-        """Pixels of the image between neighbouring scores."""
+        """Pixels of the image between neighboring scores."""
         return int(np.prod(self.steps))
 
     @property

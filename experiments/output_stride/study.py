@@ -17,7 +17,6 @@ from jaxseg.commands import evaluate, train
 from jaxseg.commands.data import DataConfig, load
 from jaxseg.commands.model import ModelConfig, build
 from jaxseg.data import Augmentation
-from jaxseg.progress import busy
 from jaxseg.startup import raise_if_stopped
 from jaxseg.studies import Findings, Results, Row
 from jaxseg.training import OptimizerConfig, records
@@ -81,8 +80,7 @@ def run_arm(config: Config, arm: str, seed: int) -> tuple[Row, list[Row]]:
     folder = config.out / f"{arm.replace(' ', '')}-{seed}"
     training = train_config(config, arm, seed, folder)
     train.main(training)
-    # The evaluation's text is in its own summary.md.
-    with busy(f"{arm}, seed {seed}: evaluating"), redirect_stdout(io.StringIO()):
+    with redirect_stdout(io.StringIO()):  # the evaluation's text is in its own summary.md
         evaluate.main(evaluate.Config(run=folder, split=config.split, data=training.data))
     table = records.read_csv(folder / config.split / "results.csv", evaluate.RESULTS)
     by_name = {row["class"]: row for row in table}

@@ -289,7 +289,7 @@ def effective_field(net: RandomNet, *, seeds: int, seed: int) -> dict[str, np.nd
     field = jax.device_get(
         jax.jit(lambda key: measure(jnp.zeros(net.shape), key=key))(jax.random.key(seed))
     )
-    return {"energy": field.energy[0], "center": field.centre[0], "width": field.width[0]}
+    return {"energy": field.energy[0], "center": field.center[0], "width": field.width[0]}
 
 
 def mean_width(width: np.ndarray) -> float:

@@ -171,8 +171,8 @@ def write(run, config, path: Path, image, predictions, uncertainty) -> None:
     overlay = Image.fromarray(mixed.round().astype(np.uint8))
     overlay.save(path.with_name(f"{path.name}_overlay.jpg"), quality=92)
     if config.uncertainty:
-        grey = Image.fromarray((255 * np.clip(uncertainty, 0, 1)).round().astype(np.uint8))
-        grey.save(path.with_name(f"{path.name}_uncertainty.png"))
+        gray = Image.fromarray((255 * np.clip(uncertainty, 0, 1)).round().astype(np.uint8))
+        gray.save(path.with_name(f"{path.name}_uncertainty.png"))
 
 
 def command(args: Sequence[str]) -> int:

@@ -5,11 +5,13 @@ net is therefore rewritten first (`plain_lax`), as convolutions, slices, gathers
 stay channels-last.
 """
 
+import contextlib
 import importlib
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -120,9 +122,24 @@ def _convert(fn: Callable, images: jax.ShapeDtypeStruct) -> Any:
     level = log.level
     try:
         log.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _functions_kept(jnp, jax.lax, jax.nn):
             warnings.simplefilter("ignore")  # those of the packages that jax2onnx imports
             convert = importlib.import_module("jax2onnx").to_onnx
             return convert(plain, [images], input_names=[IMAGES], output_names=[LOGITS])
     finally:
         log.setLevel(level)
+
+
+@contextlib.contextmanager
+def _functions_kept(*modules: ModuleType) -> Iterator[None]:
+    """Give modules back the functions that they had.
+
+    jax2onnx replaces `jax.numpy.cumsum` as it is imported, by one that takes its axis by name only,
+    and leaves it there.
+    """
+    functions = [dict(vars(module)) for module in modules]
+    try:
+        yield
+    finally:
+        for module, names in zip(modules, functions, strict=True):
+            vars(module).update(names)

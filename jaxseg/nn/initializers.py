@@ -32,10 +32,10 @@ def he_normal(gain: float = 2.0) -> Initializer:
 
 
 def delta_orthogonal(gain: float = 1.0) -> Initializer:
-    """Make kernels with an orthogonal matrix at the window's centre and zeros elsewhere.
+    """Make kernels with an orthogonal matrix at the window's center and zeros elsewhere.
 
     The matrix is multiplied by the root of `gain`, which every singular value of the layer then is
-    ("dynamical isometry"). The centre of an even window is the tap in front of its middle, the
+    ("dynamical isometry"). The center of an even window is the tap in front of its middle, the
     one that "same" padding puts on the output's own pixel. Kernels need out >= in, and one group.
 
     Args:
@@ -65,8 +65,8 @@ def delta_orthogonal(gain: float = 1.0) -> Initializer:
                 "give out >= in."
             )
         matrix = math.sqrt(gain) * _orthonormal_rows(key, inputs, features)
-        centre = tuple((k - 1) // 2 for k in window)
-        return jnp.zeros(shape, dtype).at[centre].set(matrix.astype(dtype))
+        center = tuple((k - 1) // 2 for k in window)
+        return jnp.zeros(shape, dtype).at[center].set(matrix.astype(dtype))
 
     return init
 
@@ -147,8 +147,8 @@ def bilinear() -> Initializer:
         taps = jnp.ones((), dtype)
         for k in window:
             factor = (k + 1) // 2
-            centre = factor - 1 if k % 2 else factor - 0.5
-            tent = 1 - jnp.abs(jnp.arange(k, dtype=dtype) - centre) / factor
+            center = factor - 1 if k % 2 else factor - 0.5
+            tent = 1 - jnp.abs(jnp.arange(k, dtype=dtype) - center) / factor
             taps = jnp.multiply.outer(taps, tent)
         channels = jnp.eye(features, dtype=dtype) if inputs > 1 else jnp.ones((1, features), dtype)
         return jnp.einsum("t,io->tio", taps.ravel(), channels).reshape(shape)

@@ -47,7 +47,7 @@ def conv(
         (arXiv:1511.07122); Dumoulin & Visin, 2016 (arXiv:1603.07285).
 
     Example:
-        A difference of neighbours, at a distance of two pixels:
+        A difference of neighbors, at a distance of two pixels:
 
         >>> import jax.numpy as jnp
         >>> from jaxseg import ops

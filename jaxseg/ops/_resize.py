@@ -48,7 +48,7 @@ def resize(
             "bilinear", of any dtype otherwise (label maps: `resize(labels[..., None], ...)`).
         size: size of the output, in pixels; one integer or one per axis.
         method: "bilinear", "nearest-exact" or "nearest".
-        align_corners: keep the centres of the corner pixels where they are ("bilinear" only).
+        align_corners: keep the centers of the corner pixels where they are ("bilinear" only).
 
     Returns:
         (batch, *size, channels), of the dtype of `x`; 16-bit images are summed in float32.

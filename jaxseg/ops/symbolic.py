@@ -191,7 +191,7 @@ def resize_axis(
         axis: axis to resize.
         size: size of the output along it, in pixels.
         method: "bilinear", "nearest-exact" or "nearest".
-        align_corners: keep the centres of the corner pixels where they are ("bilinear" only).
+        align_corners: keep the centers of the corner pixels where they are ("bilinear" only).
     """
     inputs, outputs = _runtime_value(x.shape[axis]), _runtime_value(size)
     pixel = jnp.arange(size, dtype=jnp.int32)

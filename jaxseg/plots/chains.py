@@ -102,7 +102,7 @@ def _field(axes: Axes, place: np.ndarray, count: np.ndarray) -> None:
     first, last = seen[0], seen[-1]
     axes.hlines(-0.62, place[first] - 0.4, place[last] + 0.4, color=WINDOW, linewidth=2.5)
     axes.annotate(
-        f"{last - first + 1} pixels",
+        f"{last - first + 1} pixel{'s' if last > first else ''}",
         ((place[first] + place[last]) / 2, -0.62),
         xytext=(0, -4),
         textcoords="offset points",

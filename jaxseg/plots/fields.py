@@ -160,7 +160,7 @@ def path_counts(counts: Mapping[str, np.ndarray], *, title: str = "") -> Figure:
 def effective_field(
     energy: Sequence[np.ndarray],
     windows: Sequence[Window],
-    centre: Sequence[np.ndarray],
+    center: Sequence[np.ndarray],
     width: Sequence[np.ndarray],
     *,
     labels: Sequence[str],
@@ -174,7 +174,7 @@ def effective_field(
     Args:
         energy: (rows, columns) shares of each panel, such as `EffectiveField.energy`.
         windows: The theoretical field of each panel.
-        centre: (row, column) of each fitted Gaussian, in pixels.
+        center: (row, column) of each fitted Gaussian, in pixels.
         width: Its standard deviation along rows and columns, in pixels.
         labels: One name a panel.
         title: Title of the figure.
@@ -192,7 +192,7 @@ def effective_field(
                 f"The energy of {label!r} has shape {map_.shape}, but only (rows, columns) can be "
                 "drawn: sum over the other axes, or take an entry of them."
             )
-        gaussian = np.asarray(centre[n], float), np.asarray(width[n], float)
+        gaussian = np.asarray(center[n], float), np.asarray(width[n], float)
         _heat(upper[n], map_, windows[n], *gaussian)
         _profile(lower[n], map_.sum(axis=0), windows[n], *gaussian)
         upper[n].set_title(label, fontsize=9)
@@ -215,7 +215,7 @@ def effective_field(
 
 
 def _heat(
-    axes: Axes, map_: np.ndarray, window: Window, centre: np.ndarray, width: np.ndarray
+    axes: Axes, map_: np.ndarray, window: Window, center: np.ndarray, width: np.ndarray
 ) -> None:
     """Draw a map of energy, the window, and ellipses of one and two standard deviations."""
     axes.set_facecolor(PAPER)
@@ -225,7 +225,7 @@ def _heat(
         rows, columns = 2 * deviations * width
         axes.add_patch(
             Ellipse(
-                (centre[1], centre[0]),
+                (center[1], center[0]),
                 columns,
                 rows,
                 fill=False,
@@ -239,7 +239,7 @@ def _heat(
 
 
 def _profile(
-    axes: Axes, shares: np.ndarray, window: Window, centre: np.ndarray, width: np.ndarray
+    axes: Axes, shares: np.ndarray, window: Window, center: np.ndarray, width: np.ndarray
 ) -> None:
     """Draw the map's share of each column, and the Gaussian's."""
     columns = np.arange(len(shares))
@@ -248,7 +248,7 @@ def _profile(
     left, right = window[1]
     if width[1] > 0:
         along = np.linspace(left - 0.5, right + 0.5, 400)
-        bell = np.exp(-0.5 * ((along - centre[1]) / width[1]) ** 2) / width[1] / np.sqrt(2 * np.pi)
+        bell = np.exp(-0.5 * ((along - center[1]) / width[1]) ** 2) / width[1] / np.sqrt(2 * np.pi)
         axes.plot(along, bell, color=GAUSSIAN, linewidth=1.4)
         axes.text(
             0.06,

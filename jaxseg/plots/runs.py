@@ -140,7 +140,7 @@ def _legend(figure: Figure, palette, class_names) -> None:
 
 
 def _smooth(values: np.ndarray, reach: int = 4) -> np.ndarray:
-    """The mean of each value and its neighbours up to `reach` away, fewer at both ends."""
+    """The mean of each value and its neighbors up to `reach` away, fewer at both ends."""
     window = np.ones(2 * reach + 1)
     total, count = (
         np.convolve(np.pad(v, reach), window, "valid") for v in (values, np.ones(len(values)))

@@ -16,7 +16,7 @@ def easy_mosaic(
 ) -> data.Dataset:
     """Open mosaics of textures that are learned within a hundred steps.
 
-    Large cells keep the photographs' own grey values, shrunk so that a stone or a blade of grass
+    Large cells keep the photographs' own gray values, shrunk so that a stone or a blade of grass
     is a few pixels wide: a net that fails on them fails by its depth, not by the task.
 
     Args:

@@ -165,7 +165,7 @@ def order(
 ) -> Verdict:
     """Judge an order of arms: "agrees" where each arm is beyond the next one's spread.
 
-    "disagrees" where any two neighbours are the other way round by more than their spread; else
+    "disagrees" where any two neighbors are the other way round by more than their spread; else
     "not shown". See `is_above` for when two arms are apart.
 
     Args:

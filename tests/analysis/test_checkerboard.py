@@ -93,9 +93,9 @@ def test_what_does_not_divide_is_refused(shape, stride):
 
 
 @pytest.mark.parametrize("grey", [0.1, 0.3, 100.7, 1e-30])
-def test_one_grey_value_has_no_pattern(grey):
+def test_one_gray_value_has_no_pattern(gray):
     """Nothing of a rounded mean is left, which would be a pattern of period s and no more."""
-    assert float(energy_of(jnp.full((2, 8, 6, 3), grey), 2)) == 0
+    assert float(energy_of(jnp.full((2, 8, 6, 3), gray), 2)) == 0
 
 
 @pytest.mark.parametrize("size", [1e-25, 1e25])

@@ -151,9 +151,9 @@ def test_moments_are_those_of_the_map():
     for n in range(2):
         energy = np.float64(found.energy[n])
         for axis, places in enumerate((rows, columns)):
-            centre = np.sum(energy * places)
-            second, fourth = (np.sum(energy * (places - centre) ** k) for k in (2, 4))
-            assert found.center[n, axis] == pytest.approx(centre, rel=1e-5)
+            center = np.sum(energy * places)
+            second, fourth = (np.sum(energy * (places - center) ** k) for k in (2, 4))
+            assert found.center[n, axis] == pytest.approx(center, rel=1e-5)
             assert found.width[n, axis] == pytest.approx(math.sqrt(second), rel=1e-5)
             assert found.kurtosis[n, axis] == pytest.approx(fourth / second**2, rel=1e-5)
 

@@ -8,7 +8,7 @@ import pytest
 from jaxseg import analysis, ops
 
 HANN = np.array([1 / 16, 1 / 4, 1 / 16])
-"""What the window's square spreads of a frequency to its neighbours, over n**2."""
+"""What the window's square spreads of a frequency to its neighbors, over n**2."""
 
 
 def noise(shape, seed=0):
@@ -37,7 +37,7 @@ def test_a_wave_of_the_period_is_in_its_bins():
 
 
 def test_steps_that_repeat_nothing_have_no_period():
-    """Regions of one grey value: their spectrum falls as a power."""
+    """Regions of one gray value: their spectrum falls as a power."""
     edges = jnp.sort(jax.random.randint(jax.random.key(1), (400, 5), 0, 48), axis=1)
     maps = jnp.sum(jnp.arange(48)[None, :, None] > edges[:, None, :], axis=2) % 3
     for period in (2, 3, 4):
@@ -97,9 +97,9 @@ def test_what_cannot_be_measured_is_refused():
 
 
 @pytest.mark.parametrize("grey", [0.1, 1 / 3, 100.7])
-def test_constant_maps_have_no_ratio(grey):
+def test_constant_maps_have_no_ratio(gray):
     """Nothing of a rounded mean is left."""
-    assert np.isnan(analysis.gridding_energy(jnp.full((2, 31, 31, 3), grey), 2))
+    assert np.isnan(analysis.gridding_energy(jnp.full((2, 31, 31, 3), gray), 2))
 
 
 @pytest.mark.parametrize(("size", "dtype"), [(1e-25, "float32"), (1e25, "float32"), (1, "float16")])

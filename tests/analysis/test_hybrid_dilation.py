@@ -110,12 +110,12 @@ def test_counts_are_the_gradient_of_a_chain_of_ones(rates):
     found = hybrid_dilation(rates)
     x = jnp.zeros((1, found.size, found.size, 1))
 
-    def centre(x):
+    def center(x):
         for rate in rates:
             x = ops.conv(x, jnp.ones((3, 3, 1, 1)), dilation=rate, padding="valid")
         return x.sum()
 
-    gradient = jax.grad(centre)(x)[0, :, :, 0]
+    gradient = jax.grad(center)(x)[0, :, :, 0]
     np.testing.assert_array_equal(gradient, np.outer(found.counts, found.counts))
 
 

@@ -30,7 +30,7 @@ def noise(batch=4, size=(6, 9), channels=3, seed=0):
 
 
 def coded(size=(16, 20)):
-    """Images in red, green and blue, whose colour is the label: rectangles, and then noise."""
+    """Images in red, green and blue, whose color is the label: rectangles, and then noise."""
     rng = np.random.default_rng(1)
     coarse = rng.integers(0, 3, (2, 4, 4))
     rectangles = np.repeat(np.repeat(coarse, size[0] // 4, 1), size[1] // 4, 2)
@@ -145,7 +145,7 @@ def test_images_and_labels_stay_aligned(scale, crop, flip, rotate, cutout, seed)
     ignored = labels == 255
     np.testing.assert_array_equal(found[ignored], np.tile(np.float32(FILL), (ignored.sum(), 1)))
     # Bilinear interpolation gives the nearest of the four pixels a quarter at least, so its class
-    # is seen in every single pixel, and where a colour has more than the rest it is the label.
+    # is seen in every single pixel, and where a color has more than the rest it is the label.
     shown = np.asarray(found)[~ignored]
     assert np.isin(labels[~ignored], [0, 1, 2]).all()
     own = np.take_along_axis(shown, np.asarray(labels[~ignored])[:, None], 1)
@@ -276,7 +276,7 @@ def test_another_label_may_be_the_ignored_one():
     assert (found == -1).sum() == 20 * 20 - labels.size
 
 
-def test_colours_change_within_their_range_and_labels_do_not():
+def test_colors_change_within_their_range_and_labels_do_not():
     images, labels = noise(batch=32)
     images = 0.25 + images / 8  # nothing is cut off
     found, found_labels = augment(jax.random.key(0), images, labels, still(brightness=0.4))
@@ -362,10 +362,10 @@ def test_images_of_8_bits_are_taken_by_their_brightness():
 def test_bad_arguments_are_named():
     images, labels = noise()
     key = jax.random.key(0)
-    grey = images[..., :1]
+    gray = images[..., :1]
     for config in (still(hue=0.1), still(saturation=0.1)):
         with pytest.raises(ValueError, match="needs red, green and blue, and the images have 1"):
-            data.augment(key, grey, labels, config)
+            data.augment(key, gray, labels, config)
     with pytest.raises(ValueError, match="dtype int32, expected uint8, or floats"):
         data.augment(key, (images * 255).astype(jnp.int32), labels, STILL)
     with pytest.raises(ValueError, match="labels have dtype float32"):

@@ -30,7 +30,7 @@ def photograph():
 def test_colors_are_those_of_pillow(ours, theirs, factor):
     stored, image = photograph()
     expected = np.asarray(theirs(Image.fromarray(stored)).enhance(factor), np.float32) / 255
-    # Pillow rounds the grey image, its mean and the result to whole numbers.
+    # Pillow rounds the gray image, its mean and the result to whole numbers.
     found = ours(image, jnp.float32(factor))
     np.testing.assert_allclose(found, expected, rtol=0, atol=2.5 / 255)
 
@@ -38,7 +38,7 @@ def test_colors_are_those_of_pillow(ours, theirs, factor):
 @pytest.mark.parametrize("turns", [-0.5, -0.13, 0.0, 0.08, 0.5])
 def test_hue_is_that_of_scikit_image(turns):
     _, image = photograph()
-    image = image.at[0].set(0.5).at[1, :, 0].set(image[1, :, 1])  # grey; two channels equal
+    image = image.at[0].set(0.5).at[1, :, 0].set(image[1, :, 1])  # gray; two channels equal
     hsv = color.rgb2hsv(np.asarray(image, np.float64))
     hsv[..., 0] = (hsv[..., 0] + turns) % 1
     found = adjust_hue(image, jnp.float32(turns))

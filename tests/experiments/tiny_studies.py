@@ -16,7 +16,7 @@ from jaxseg.training import records
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(path.parent.name for path in ROOT.glob("experiments/*/study.py"))
-TIMES = {"compile_seconds", "step_milliseconds", "seconds"}
+TIMES = {"compile_seconds", "step_milliseconds", "seconds", "images_per_second"}
 """Columns that differ from run to run."""
 
 

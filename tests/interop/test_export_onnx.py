@@ -64,6 +64,16 @@ def test_refusals(tmp_path):
         load_onnx(path)
 
 
+def test_jax_is_left_as_it_was(tmp_path):
+    """jax2onnx, when it is imported, puts a `cumsum` of its own into `jax.numpy`."""
+    modules = (jnp, jax.lax, jax.nn)
+    functions = [dict(vars(module)) for module in modules]
+    export_onnx(lambda x: jnp.cumsum(x, axis=1), tmp_path / "net.onnx", shape=(1, 4, 4, 3))
+    for module, names in zip(modules, functions, strict=True):
+        assert [name for name in names if getattr(module, name) is not names[name]] == []
+    np.testing.assert_array_equal(jnp.cumsum(jnp.arange(4.0), 0), [0, 1, 3, 6])
+
+
 def test_a_missing_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"jax2onnx.*pip install 'jaxseg\[export\]'"):

@@ -47,8 +47,8 @@ def test_the_message_lists_all_arguments():
         "UNet() has no argument 'widht': did you mean widths? Its arguments are classes, inputs, "
         "widths, up, padding, skips, residual, norm, dropout, dtype, remat, rngs."
     )
-    with pytest.raises(TypeError, match=r"'colour'\. Its arguments are"):
-        models.FCN(classes=3, colour=8, rngs=nnx.Rngs(0))  # pyright: ignore
+    with pytest.raises(TypeError, match=r"'color'\. Its arguments are"):
+        models.FCN(classes=3, color=8, rngs=nnx.Rngs(0))  # pyright: ignore
     with pytest.raises(TypeError, match=r"ResNetSize\(\) has no .*: did you mean width\?"):
         models.ResNetSize((1, 1, 1, 1), widht=8)  # pyright: ignore
 

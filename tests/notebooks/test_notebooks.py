@@ -98,7 +98,7 @@ def test_links_between_pages_lead_somewhere():
                 assert name.startswith("http") or (page.parent / name).exists(), (page.name, name)
 
 
-def test_figures_keep_their_rare_colours_in_few(build):
+def test_figures_keep_their_rare_colors_in_few(build):
     pages = importlib.import_module("pages")
     import io
 

@@ -33,7 +33,7 @@ all_methods = pytest.mark.parametrize("method", ["bilinear", "nearest-exact", "n
         ([0, 3], 4, {"align_corners": True}, [0, 1, 2, 3]),
         ([0, 2, 6, 4], 2, {}, [1, 5]),
         ([0, 2, 6], 2, {"align_corners": True}, [0, 6]),
-        ([1, 2, 4, 8, 16, 32], 2, {}, [2, 16]),  # the centre of three, without antialiasing
+        ([1, 2, 4, 8, 16, 32], 2, {}, [2, 16]),  # the center of three, without antialiasing
         ([5], 3, {}, [5, 5, 5]),
         ([5], 3, {"align_corners": True}, [5, 5, 5]),
         ([1, 2, 6], 1, {}, [2]),

@@ -61,7 +61,7 @@ def test_every_operation_on_unknown_sizes():
 
 @pytest.mark.parametrize("align_corners", [False, True])
 def test_infinities_stay_where_they_are_at_unknown_sizes(align_corners):
-    """A neighbour of weight zero brings in no 0 * inf."""
+    """A neighbor of weight zero brings in no 0 * inf."""
 
     def fn(x):
         return ops.resize(x, (2 * x.shape[1] - 1, x.shape[2]), align_corners=align_corners)

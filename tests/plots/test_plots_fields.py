@@ -17,11 +17,11 @@ def save(figure, tmp_path):
     return figure
 
 
-def frames(axes, colour=None):
+def frames(axes, color=None):
     """(left, top, width, height) of each frame that is not a rim, in pixels from -0.5."""
     found = [p for p in axes.patches if isinstance(p, Rectangle) and p.get_zorder() >= 1]
-    if colour:
-        found = [p for p in found if p.get_edgecolor() == to_rgba(colour)]
+    if color:
+        found = [p for p in found if p.get_edgecolor() == to_rgba(color)]
     return [(*p.get_xy(), p.get_width(), p.get_height()) for p in found]
 
 
@@ -33,7 +33,7 @@ WINDOWS = [((4, 6), (5, 9)), ((-2, 12), (0, 14)), ((-2, 12), (0, 14))]
 @pytest.mark.parametrize(
     "image",
     [(10, 12), (1, 1), np.zeros((10, 12)), np.ones((10, 12, 3)), 2 * np.ones((10, 12, 1)) - 0.5],
-    ids=["size", "pixel", "grey", "colour", "channel"],
+    ids=["size", "pixel", "grey", "color", "channel"],
 )
 def test_windows_frame_their_pixels_inside_the_axes(image, tmp_path):
     (axes,) = save(plots.windows(image, WINDOWS, ["a", "b", "c"], title="t"), tmp_path).axes
@@ -73,7 +73,7 @@ def test_holes_are_masked_and_named(tmp_path):
         "9 of 25 pixels seen",
         "9 of 9 pixels seen",
     ]
-    # Both on one scale, and holes in a colour that is not on it.
+    # Both on one scale, and holes in a color that is not on it.
     assert {axes.images[0].norm.vmin for axes in (first, second)} == {1 / 9}
     palette = first.images[0].cmap
     assert tuple(palette(np.ma.masked)) == to_rgba(fields.HOLE)
@@ -98,18 +98,18 @@ def test_counts_that_are_no_map(counts):
 # --- effective fields ----------------------------------------------------------------------------
 
 
-def gaussian(rows, columns, centre, width):
+def gaussian(rows, columns, center, width):
     at = np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij")
-    map_ = np.exp(-0.5 * sum(((a - c) / w) ** 2 for a, c, w in zip(at, centre, width, strict=True)))
+    map_ = np.exp(-0.5 * sum(((a - c) / w) ** 2 for a, c, w in zip(at, center, width, strict=True)))
     return map_ / map_.sum()
 
 
 def test_effective_field(tmp_path):
     energy = [gaussian(31, 41, (15, 20), (3, 5)), np.eye(31)]
     windows = [((5, 25), (0, 40)), ((-3, 33), (0, 30))]
-    centre, width = np.array([(15, 20), (15, 15)]), np.array([(3, 5), (8.9, 8.9)])
+    center, width = np.array([(15, 20), (15, 15)]), np.array([(3, 5), (8.9, 8.9)])
     options = {"labels": ["a", "b"], "title": "t"}
-    figure = save(plots.effective_field(energy, windows, centre, width, **options), tmp_path)
+    figure = save(plots.effective_field(energy, windows, center, width, **options), tmp_path)
     heat, other, profile, _ = figure.axes
     assert [axes.get_title() for axes in (heat, other)] == ["a", "b"]
     assert frames(heat, fields.WINDOW) == [(-0.5, 4.5, 41, 21)]
@@ -127,9 +127,9 @@ def test_effective_field(tmp_path):
 
 def test_a_dead_net_and_a_field_of_one_pixel_still_draw(tmp_path):
     energy = [np.full((5, 5), np.nan), np.eye(5)[2][:, None] * np.eye(5)[2]]
-    centre, width = [(np.nan, np.nan), (2, 2)], [(np.nan, np.nan), (0, 0)]
+    center, width = [(np.nan, np.nan), (2, 2)], [(np.nan, np.nan), (0, 0)]
     window = ((0, 4), (0, 4))
-    save(plots.effective_field(energy, [window] * 2, centre, width, labels=["a", "b"]), tmp_path)
+    save(plots.effective_field(energy, [window] * 2, center, width, labels=["a", "b"]), tmp_path)
 
 
 def test_energy_must_be_a_map():

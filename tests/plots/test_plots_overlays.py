@@ -12,7 +12,7 @@ IMAGE = np.full((4, 8, 1), 0.5)
 LABEL = np.repeat(np.array([[0, 0, 1, 255]]), 4, 0).repeat(2, 1)
 
 
-def test_an_overlay_tints_borders_are_stronger_and_ignored_pixels_grey():
+def test_an_overlay_tints_borders_are_stronger_and_ignored_pixels_gray():
     drawn = plots.overlay(IMAGE, LABEL, PALETTE, alpha=0.4)
     np.testing.assert_allclose(drawn[0, 0], [0.7, 0.3, 0.3])
     np.testing.assert_allclose(drawn[0, 3], [0.925, 0.075, 0.075])  # beside the class 1

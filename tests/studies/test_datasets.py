@@ -15,17 +15,17 @@ def examples(tmp_path_factory):
     return [source[n] for n in range(len(source))]
 
 
-def test_textures_are_told_by_their_grey_values(examples):
+def test_textures_are_told_by_their_gray_values(examples):
     """They keep their own, and the same in every image: neither equalized nor varied."""
-    greys = {kind: [] for kind in range(3)}
+    grays = {kind: [] for kind in range(3)}
     for example in examples:
         image, label = example["image"][..., 0].astype(float), example["label"]
         for kind in np.unique(label):
             if np.sum(label == kind) > 30:
-                greys[kind].append(image[label == kind].mean())
-    means = [np.mean(greys[kind]) for kind in range(3)]
+                grays[kind].append(image[label == kind].mean())
+    means = [np.mean(grays[kind]) for kind in range(3)]
     assert min(np.diff(means)) > 8
-    assert max(np.std(values) for values in greys.values()) < 6
+    assert max(np.std(values) for values in grays.values()) < 6
 
 
 def test_stones_are_a_few_pixels_wide(examples):

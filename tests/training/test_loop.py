@@ -87,6 +87,7 @@ class Bar:
     """Stands for tqdm's, and keeps what it was told."""
 
     made = None
+    disable = True  # nothing has to be redrawn
 
     def __init__(self, **options):
         self.options, self.n = options, options["initial"]
