@@ -24,9 +24,10 @@ def exit_status(command):
     def end(status):
         raise Ended(status)
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises((SystemExit, Ended)) as caught:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "_exit", end)
-        launch("dig", lambda: command, ["deep"])
+        with pytest.raises((SystemExit, Ended)) as caught:
+            launch("dig", lambda: command, ["deep"])
     return caught.value.args[0]
 
 
