@@ -38,7 +38,7 @@ HEADINGS = (
 
 @dataclass(frozen=True)
 class Config:
-    """What is gathered.
+    """Configuration of the report.
 
     Attributes:
         preset: The preset that the other values come from.

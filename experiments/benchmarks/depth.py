@@ -54,7 +54,7 @@ DEPTH = ("blocks", "checkpoint_every", "compile_seconds", "step_ms", "memory_mb"
 
 @dataclass(frozen=True, kw_only=True)
 class Config(BenchmarkConfig):
-    """What is timed.
+    """Configuration of the benchmark.
 
     Attributes:
         stack: The stack that is compared.

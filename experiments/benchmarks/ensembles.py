@@ -55,7 +55,7 @@ MEAN = "jaxseg, gradient of the mean"
 
 @dataclass(frozen=True, kw_only=True)
 class Config(BenchmarkConfig):
-    """What is timed.
+    """Configuration of the benchmark.
 
     Attributes:
         members: Sizes of the ensembles.

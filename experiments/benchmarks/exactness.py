@@ -47,7 +47,7 @@ Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True, kw_only=True)
 class Config(BenchmarkConfig):
-    """What is drawn.
+    """Configuration of the benchmark.
 
     Attributes:
         cases: Number of cases.

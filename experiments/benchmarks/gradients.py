@@ -65,7 +65,7 @@ SLOW = ("PyTorch loop", "PyTorch vmap")
 
 @dataclass(frozen=True, kw_only=True)
 class Config(BenchmarkConfig):
-    """What is timed.
+    """Configuration of the benchmark.
 
     Attributes:
         seeds: Draws of the weights.

@@ -61,7 +61,7 @@ PLAIN = "plain lax"
 
 @dataclass(frozen=True, kw_only=True)
 class Config(BenchmarkConfig):
-    """What is timed.
+    """Configuration of the benchmark.
 
     Attributes:
         families: Some of upconvolution, dense, atrous, depthwise.

@@ -57,7 +57,7 @@ NETS = (U_NET, FCN)
 
 @dataclass(frozen=True, kw_only=True)
 class Config(BenchmarkConfig):
-    """What is timed.
+    """Configuration of the benchmark.
 
     Attributes:
         nets: Some of "U-Net" and "FCN-ResNet-18, stride 8".

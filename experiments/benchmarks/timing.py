@@ -31,7 +31,7 @@ _DPI = 150
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkConfig:
-    """What every benchmark can be told.
+    """Configuration that every benchmark has.
 
     Attributes:
         preset: The preset that the other values come from.

@@ -25,7 +25,7 @@ Cost = Literal["parameters", "multiply-adds"]
 
 @dataclass(frozen=True)
 class Arm:
-    """What sets a net apart.
+    """Settings that tell a net from the others.
 
     Attributes:
         rates: Dilation of each convolution, the one next to the image first.

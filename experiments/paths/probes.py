@@ -82,7 +82,7 @@ def sampled_lengths(blocks: int, number: int) -> np.ndarray:
 
 
 class Lesion(NamedTuple):
-    """What is done to a net.
+    """Change that is made to a net.
 
     Attributes:
         kind: "whole"; "block", a block removed; "delete", `number` blocks removed at random;

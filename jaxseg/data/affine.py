@@ -7,7 +7,7 @@ from jaxtyping import Array, Bool, Float, Float32, Integer
 
 
 class Affine(NamedTuple):
-    """Where in the input each pixel of the output lies: matrix @ (output - center) + origin.
+    """Map from pixels of the output to positions in the input: matrix @ (output - center) + origin.
 
     Positions are (row, column) of pixel centers, so that (0, 0) is the first pixel.
 

@@ -25,7 +25,7 @@ from jaxseg.ops.options import (
 
 @dataclass(frozen=True)
 class Geometry:
-    """Which input pixels, taps of the window and output pixels of a convolution meet.
+    """Index arithmetic of a convolution: which input pixels, taps and output pixels meet.
 
     Input position i, tap t and output position o meet where ``i = o * stride + t * dilation -
     low``. The padding behind the input is whatever makes all output positions fit.

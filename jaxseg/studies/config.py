@@ -8,7 +8,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True, kw_only=True)
 class StudyConfig:
-    """What every study can be told.
+    """Configuration that every study has.
 
     Attributes:
         preset: The preset that the other values come from.
@@ -65,7 +65,7 @@ class StudyConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepConfig(StudyConfig):
-    """What a study can be told whose nets are trained from several seeds at several rates.
+    """Configuration of a study whose nets are trained from several seeds at several rates.
 
     Attributes:
         arms: The arms to run.

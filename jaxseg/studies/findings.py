@@ -71,7 +71,7 @@ def table_by_rate(rows: Sequence[Row], names: Sequence[str] = ("arm",)) -> Table
 
 @dataclass(frozen=True)
 class Findings:
-    """What a study found.
+    """Results of a study, as its page shows them.
 
     Attributes:
         title: The study's name for people.

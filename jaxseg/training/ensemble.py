@@ -21,11 +21,11 @@ def use_all_cores(devices: int = 0) -> None:
     of an ensemble run side by side. Does nothing where JAX has found its devices already.
 
     Args:
-        devices: how many; 0 means one a core that this process may use, by its affinity and by
-            its container's CPU quota.
+        devices: Number of devices; 0 means one a core that this process may use, by its affinity
+            and by its container's CPU quota.
 
     Raises:
-        ValueError: a negative number.
+        ValueError: The number is negative.
     """
     if devices < 0:
         raise ValueError(f"devices={devices} must not be negative: 0 means one a core.")
@@ -39,10 +39,11 @@ def use_all_cores(devices: int = 0) -> None:
 
 
 def cpu_quota(root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Cores' worth of time that a container may use, rounded up; None where nothing limits it.
+    """Read how many cores' time a container may use, rounded up; None without a limit.
 
     Args:
-        root: where the control groups are mounted, of version 2 (cpu.max) or 1 (cpu.cfs_*).
+        root: Folder in which the control groups are mounted, of version 2 (cpu.max) or 1
+            (cpu.cfs_*).
     """
     try:
         if (root / "cpu.max").exists():
@@ -56,7 +57,7 @@ def cpu_quota(root: Path = Path("/sys/fs/cgroup")) -> int | None:
 
 
 def member_mesh(members: int) -> Mesh:
-    """The local devices along one axis, no more of them than there are members."""
+    """Make a mesh of the local devices along one axis, at most one for each member."""
     devices = np.array(jax.local_devices()[: max(1, members)])
     return Mesh(devices, (AXIS,), axis_types=(AxisType.Auto,))
 
@@ -64,17 +65,17 @@ def member_mesh(members: int) -> Mesh:
 def over_members(
     fn: Callable[..., Any], mesh: Mesh, *, in_axes: tuple[int | None, ...], few_calls: bool = False
 ) -> Callable[..., Any]:
-    """`jit(vmap(fn))`, the members shared out among the devices of `mesh`.
+    """Compile `vmap(fn)`, with the members shared out among the devices of `mesh`.
 
     Args:
-        fn: works on one member.
-        mesh: from `member_mesh`.
-        in_axes: an entry an argument: 0 for one with a leading member axis, whose length must be
-            a multiple of the number of devices (see `pad_members`), None for one that all share.
-        few_calls: compile quickly rather than well, for what runs once or twice.
+        fn: Function of one member.
+        mesh: Devices, from `member_mesh`.
+        in_axes: An entry for each argument: 0 for one with a leading member axis, whose length must
+            be a multiple of the number of devices (see `pad_members`), None for one that all share.
+        few_calls: Compile quickly rather than well, for what runs once or twice.
 
     Returns:
-        the compiled function; its outputs have a leading member axis.
+        The compiled function; its outputs have a leading member axis.
     """
     specs = tuple(PartitionSpec() if axis is None else PartitionSpec(AXIS) for axis in in_axes)
     # Each device works for itself. Were it checked what differs between devices, a gradient in
@@ -91,7 +92,7 @@ def over_members(
 
 
 def pad_members(members: list[Any], mesh: Mesh) -> list[Any]:
-    """Repeat the last member until the devices share them out evenly."""
+    """Repeat the last member until every device has as many."""
     short = -len(members) % mesh.size
     return members + members[-1:] * short
 
@@ -102,7 +103,7 @@ def to_members(tree: Any, mesh: Mesh) -> Any:
 
 
 def over_batch(loss: Callable[..., jax.Array], mesh: Mesh) -> Callable[..., tuple[jax.Array, Any]]:
-    """`value_and_grad` of a loss that is a mean over examples, the examples shared out on `mesh`.
+    """Make `value_and_grad` of a mean over examples, which are shared out among the devices.
 
     Each device differentiates its own share and the results are averaged once, at the end. Left to
     XLA (a batch sharded under plain `jit`), every layer of a scanned stack waits for all devices:
@@ -111,10 +112,10 @@ def over_batch(loss: Callable[..., jax.Array], mesh: Mesh) -> Callable[..., tupl
 
     Args:
         loss: `loss(params, batch)`, a mean over the leading axis that all leaves of `batch` share.
-        mesh: from `member_mesh`; its size divides that axis.
+        mesh: Devices, from `member_mesh`, whose number divides that axis.
 
     Returns:
-        a function `(params, batch) -> (value, gradients)`, to be jitted.
+        A function `(params, batch) -> (value, gradients)`, to be jitted.
     """
 
     def share(params, batch):

@@ -1,5 +1,6 @@
 """One net trained from many seeds at many learning rates, all at once."""
 
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from jaxseg.training.state import Apply, Transform, init_state, make_eval_step, 
 
 
 class Member(NamedTuple):
-    """One run: where it starts and how fast it goes."""
+    """One run: the seed that it starts from, and its learning rate."""
 
     seed: int
     learning_rate: float
@@ -26,15 +27,15 @@ class Member(NamedTuple):
 
 @dataclass(frozen=True)
 class Ensemble:
-    """What became of the members; every array has a leading axis of them.
+    """Trained members; every array has a leading axis of them.
 
     Attributes:
-        params: the parameters at the end, padded to the devices.
-        stats: the statistics, likewise.
-        losses: (members, steps) training loss before each step; not finite from where a run
+        params: Parameters at the end, padded to the devices.
+        stats: Statistics, likewise.
+        losses: Training loss before each step, (members, steps); not finite from where a run
             diverged on.
-        compile_seconds: what compiling the step took, for all members together.
-        step_milliseconds: a member's share of the time of a step, data included.
+        compile_seconds: Seconds of compiling the step, for all members together.
+        step_milliseconds: A member's share of the time of a step, data included.
     """
 
     params: Any
@@ -44,7 +45,7 @@ class Ensemble:
     step_milliseconds: float
 
     def final_losses(self) -> np.ndarray:
-        """Mean over the last tenth of the steps; `inf` for a run that diverged."""
+        """Average the last tenth of the steps; `inf` for a run that diverged."""
         tail = self.losses[:, -max(1, self.losses.shape[1] // 10) :].mean(axis=1)
         return np.where(np.isfinite(self.losses).all(axis=1), tail, np.inf)
 
@@ -67,70 +68,53 @@ def train_members(
     """Train every member for `steps` steps.
 
     Args:
-        apply: as for `make_train_step`.
+        apply: The net, as `make_train_step` takes it.
         start: (params, stats) before the first step, with a leading axis of members.
-        optimizer: `optimizer(learning_rate=...)`, an optax transformation.
-        members: the runs. Those of one seed see the same batches.
+        optimizer: `optimizer(learning_rate=...)` gives an optax transformation.
+        members: Runs. Those of one seed see the same batches.
         batches: `batches(seed)` yields the batches of that seed.
-        steps: how many.
-        mesh: from `member_mesh`.
-        name: for the progress bar and for messages.
-        transform: `transform(None, batch) -> batch`, run first on the device: normalization.
-        progress: show a bar.
-        watch: called as `watch(step, params, stats)` after each `watch_every` steps, with what the
-            members then are, padded to the devices; its time is not counted.
-        watch_every: see `watch`.
+        steps: Number of steps.
+        mesh: Devices, from `member_mesh`.
+        name: Name for the progress bar and for messages.
+        transform: `transform(None, batch) -> batch`, which runs first on the device: normalization.
+        progress: Show a bar.
+        watch: Called as `watch(step, params, stats)` every `watch_every` steps, with the members'
+            values, padded to the devices; its time is not counted.
+        watch_every: Steps between two calls of `watch`.
     """
-    padded = pad_members(members, mesh)
     tunable = optax.inject_hyperparams(optimizer)
-
-    def begin(params, stats, learning_rate):
-        return init_state(params, stats, tunable(learning_rate=learning_rate))
-
-    rows = np.array(pad_members(list(range(len(members))), mesh))
-    params, stats = to_members(jax.tree.map(lambda a: np.asarray(a)[rows], start), mesh)
-    rates = jnp.array([m.learning_rate for m in padded], jnp.float32)
-    state = over_members(begin, mesh, in_axes=(0, 0, 0), few_calls=True)(params, stats, rates)
-
-    stream = _member_batches([m.seed for m in padded], batches, mesh)
+    state = _initial_state(start, members, tunable, mesh)
+    stream = _member_batches([m.seed for m in pad_members(members, mesh)], batches, mesh)
     first = next(stream)
     step = make_train_step(apply, tunable(learning_rate=0.0), transform=transform)
-    began = time.perf_counter()
+    compile_start = time.perf_counter()
     with busy(f"{name}: compiling"):
         compiled = over_members(step, mesh, in_axes=(0, 0)).lower(state, first).compile()
-    compile_seconds = time.perf_counter() - began
-
-    watching = 0.0
-
-    def look(count, state, _):
-        nonlocal watching
-        started = time.perf_counter()
-        if watch is not None and count % watch_every == 0:
-            watch(count, state.params, state.stats)
-        watching += time.perf_counter() - started
-        return False
-
-    began = time.perf_counter()
+    watching = _Watch(watch, watch_every)
+    start_time = time.perf_counter()
     try:
         state, history = fit(
             compiled,
             state,
-            _chain(first, stream),
+            itertools.chain([first], stream),
             steps,
             name=name,
             progress=progress,
             check_every=10 if watch is None else watch_every,
-            watch=look,
+            watch=watching,
         )
     except Diverged as error:
         print(f"{error} All {len(members)} runs are recorded with a loss of inf.")
         state, history = error.state, error.history
+    seconds = time.perf_counter() - start_time - watching.seconds
     # A finite loss with a gradient that is not has diverged as well.
     losses = np.where(history["finite"], history["loss"], np.nan)
-    seconds = time.perf_counter() - began - watching
-    milliseconds = seconds * 1e3 / len(losses) / len(members)
     return Ensemble(
-        state.params, state.stats, losses.T[: len(members)], compile_seconds, milliseconds
+        state.params,
+        state.stats,
+        losses=losses.T[: len(members)],
+        compile_seconds=start_time - compile_start,
+        step_milliseconds=seconds * 1e3 / len(losses) / len(members),
     )
 
 
@@ -143,18 +127,21 @@ def evaluate_members(
     mesh: Mesh,
     transform: Transform | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Confusion matrix of every member over all batches, and its predictions for the first.
+    """Count every member's confusion matrix over all batches, and predict the first batch.
 
     Args:
-        apply: as for `make_eval_step`.
-        ensemble: from `train_members`.
-        batches: what is evaluated; all members see the same.
-        classes: number of classes.
-        mesh: from `member_mesh`.
-        transform: `transform(None, batch) -> batch`, run first on the device: normalization.
+        apply: The net, as `make_eval_step` takes it.
+        ensemble: Trained members, from `train_members`.
+        batches: Batches, the same for all members.
+        classes: Number of classes.
+        mesh: Devices, from `member_mesh`.
+        transform: `transform(None, batch) -> batch`, which runs first on the device: normalization.
 
     Returns:
-        (members, classes, classes) counts as int64, and (members, batch, *space) labels.
+        Counts (members, classes, classes), int64, and labels (members, batch, *space).
+
+    Raises:
+        ValueError: There is no batch.
     """
     evaluate = make_eval_step(apply, classes, transform=transform)
     step = over_members(evaluate, mesh, in_axes=(0, 0, None), few_calls=True)
@@ -169,8 +156,34 @@ def evaluate_members(
     return confusion, shown
 
 
+def _initial_state(start, members, tunable, mesh):
+    """Put the members on their devices, each with an optimizer of its own learning rate."""
+    rows = np.array(pad_members(list(range(len(members))), mesh))
+    params, stats = to_members(jax.tree.map(lambda a: np.asarray(a)[rows], start), mesh)
+    rates = jnp.array([members[row].learning_rate for row in rows], jnp.float32)
+
+    def begin(params, stats, learning_rate):
+        return init_state(params, stats, tunable(learning_rate=learning_rate))
+
+    return over_members(begin, mesh, in_axes=(0, 0, 0), few_calls=True)(params, stats, rates)
+
+
+class _Watch:
+    """Calls `watch` where it is time, and measures how long it takes."""
+
+    def __init__(self, watch: Callable[[int, Any, Any], None] | None, every: int):
+        self.watch, self.every, self.seconds = watch, every, 0.0
+
+    def __call__(self, count, state, _):
+        start_time = time.perf_counter()
+        if self.watch is not None and count % self.every == 0:
+            self.watch(count, state.params, state.stats)
+        self.seconds += time.perf_counter() - start_time
+        return False
+
+
 def _member_batches(seeds, batches, mesh):
-    """One stream a seed, stacked along the members, on their devices."""
+    """Yield batches of one stream a seed, stacked along the members, on their devices."""
     streams = {seed: iter(batches(seed)) for seed in seeds}
     while True:
         drawn = {seed: next(stream) for seed, stream in streams.items()}
@@ -178,8 +191,3 @@ def _member_batches(seeds, batches, mesh):
             key: np.stack([drawn[seed][key] for seed in seeds]) for key in ("image", "label")
         }
         yield to_members(stacked, mesh)
-
-
-def _chain(first, rest):
-    yield first
-    yield from rest
