@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 from jaxseg.progress import busy
@@ -69,29 +68,6 @@ def launch(
         print(f"{name}: {error}", file=sys.stderr)
         raise SystemExit(1) from error
     raise SystemExit(status or 0)
-
-
-def launch_study(package: str, description: str | None) -> None:
-    """Be the main program of a study's package, which holds `config.PRESETS` and `study.run`.
-
-    Args:
-        package: The package, such as "experiments.dilation": `__package__` of its `__main__`.
-        description: Shown by `--help`: `__doc__` of its `__main__`.
-
-    Raises:
-        SystemExit: Always, with the exit status.
-    """
-    name = package.rpartition(".")[2]
-
-    def load():
-        command = import_module("jaxseg.studies").command
-        presets = import_module(f"{package}.config").PRESETS
-        run = import_module(f"{package}.study").run
-        return lambda args: command(
-            name, run, presets, description=description, program=f"python -m {package}", args=args
-        )
-
-    launch(name, load)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ agree.
 It leaves results.csv and summary.md in --out.
 """
 
-from experiments.benchmarks import launch_benchmark
+from experiments.launch import launch_benchmark
 
 if __name__ == "__main__":  # before JAX is imported: the first words come at once
     launch_benchmark("experiments.benchmarks.ensembles")

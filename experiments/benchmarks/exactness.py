@@ -12,7 +12,7 @@ error of a case is its largest difference over the largest entry of what is comp
 It leaves results.csv and summary.md in --out, and fails if a case is not exact.
 """
 
-from experiments.benchmarks import launch_benchmark
+from experiments.launch import launch_benchmark
 
 if __name__ == "__main__":  # before JAX is imported: the first words come at once
     launch_benchmark("experiments.benchmarks.exactness")

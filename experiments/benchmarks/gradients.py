@@ -22,7 +22,7 @@ are medians, and all norms must agree:
 It leaves results.csv and summary.md in --out. Draws are not timed.
 """
 
-from experiments.benchmarks import launch_benchmark
+from experiments.launch import launch_benchmark
 
 if __name__ == "__main__":  # before JAX is imported: the first words come at once
     launch_benchmark("experiments.benchmarks.gradients")

@@ -15,7 +15,7 @@ All of them must agree. "% of peak" compares with the fastest matrix product of 
 It leaves results.csv, summary.md and times.png in --out.
 """
 
-from experiments.benchmarks import launch_benchmark
+from experiments.launch import launch_benchmark
 
 if __name__ == "__main__":  # before JAX is imported: the first words come at once
     launch_benchmark("experiments.benchmarks.ops")

@@ -11,7 +11,7 @@ parameters.
 times.png in --out.
 """
 
-from experiments.benchmarks import launch_benchmark
+from experiments.launch import launch_benchmark
 
 if __name__ == "__main__":  # before JAX is imported: the first words come at once
     launch_benchmark("experiments.benchmarks.steps")

@@ -24,7 +24,7 @@ kill loses the arm and depth in progress and no more, and --resume goes on, with
 or rates too.
 """
 
-from jaxseg.startup import launch_study
+from experiments.launch import launch_study
 
 if __name__ == "__main__":
     launch_study(__package__ or "", __doc__)

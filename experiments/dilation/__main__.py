@@ -33,7 +33,7 @@ Not studied here: nets of real depth, upconvolved scores in place of resized one
 (`experiments.upconvolution`), residual nets (`experiments.output_stride`).
 """
 
-from jaxseg.startup import launch_study
+from experiments.launch import launch_study
 
 if __name__ == "__main__":
     launch_study(__package__ or "", __doc__)

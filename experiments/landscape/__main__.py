@@ -26,7 +26,7 @@ that has learned nothing there is no minimum whose shape could be compared. The 
 borders is marked as exploratory.
 """
 
-from jaxseg.startup import launch_study
+from experiments.launch import launch_study
 
 if __name__ == "__main__":
     launch_study(__package__ or "", __doc__)

@@ -25,7 +25,7 @@ concatenate, other optimizers than momentum (the size of Adam's updates does not
 the gradient).
 """
 
-from jaxseg.startup import launch_study
+from experiments.launch import launch_study
 
 if __name__ == "__main__":
     launch_study(__package__ or "", __doc__)

@@ -22,7 +22,7 @@ An order is said to hold only where the ranges of the seeds are apart. The prese
 seed, cannot show one: give it --seeds 3.
 """
 
-from jaxseg.startup import launch_study
+from experiments.launch import launch_study
 
 if __name__ == "__main__":
     launch_study(__package__ or "", __doc__)

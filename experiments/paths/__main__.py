@@ -27,7 +27,7 @@ on, with more seeds or rates too.
 Each net is judged at its own best rate, by its training loss.
 """
 
-from jaxseg.startup import launch_study
+from experiments.launch import launch_study
 
 if __name__ == "__main__":
     launch_study(__package__ or "", __doc__)

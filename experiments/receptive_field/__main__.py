@@ -22,7 +22,7 @@ widths that were measured with fewer are measured anew, and their rows are repla
 is not as expected, the command says so and fails after everything is written.
 """
 
-from jaxseg.startup import launch_study
+from experiments.launch import launch_study
 
 if __name__ == "__main__":
     launch_study(__package__ or "", __doc__)

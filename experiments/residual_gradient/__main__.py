@@ -32,7 +32,7 @@ measured with fewer are measured anew, and their rows are replaced.
 Whether such a net can be trained is the question of `experiments.depth_scaling`.
 """
 
-from jaxseg.startup import launch_study
+from experiments.launch import launch_study
 
 if __name__ == "__main__":
     launch_study(__package__ or "", __doc__)

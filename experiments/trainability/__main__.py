@@ -25,7 +25,7 @@ variances, seeds or rates too. The findings are those of the runs that the confi
 other runs stay in results.csv.
 """
 
-from jaxseg.startup import launch_study
+from experiments.launch import launch_study
 
 if __name__ == "__main__":
     launch_study(__package__ or "", __doc__)

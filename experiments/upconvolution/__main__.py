@@ -30,7 +30,7 @@ initialization gets one sooner the faster it is trained. Not studied here: decod
 which hide much of this, and images that are generated rather than labeled.
 """
 
-from jaxseg.startup import launch_study
+from experiments.launch import launch_study
 
 if __name__ == "__main__":
     launch_study(__package__ or "", __doc__)

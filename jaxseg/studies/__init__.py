@@ -77,7 +77,8 @@ claims whose verdicts are computed. One of your own is a file such as this one, 
         studies.main("windows", run, PRESETS, description=__doc__)
 
 `python windows.py --help` lists the options; `--resume --seeds 5` adds seeds to what is there.
-`jaxseg.startup.launch_study` does the same for a package, as in `experiments/dilation`.
+`jaxseg.startup.launch` says the first words before JAX is imported; `experiments/launch.py` does so
+for the studies of this repository.
 """
 
 from jaxseg.studies._command import command, execute, main

@@ -13,7 +13,7 @@ from jax.extend.core import Primitive
 from jaxseg import ops
 from jaxseg.analysis import receptive_field
 from jaxseg.analysis.receptive import Window, rule, same
-from jaxseg.analysis.receptive.rules import RULES
+from jaxseg.analysis.receptive.registry import RULES
 
 IMAGE = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
 

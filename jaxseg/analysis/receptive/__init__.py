@@ -11,11 +11,12 @@ lattice      the field of every position at once, borders ignored
 query        from single positions back to the input, exactly
 """
 
+import jaxseg.analysis.receptive.rules  # noqa: F401 (each rule registers itself)
 from jaxseg.analysis.receptive._summary import Layer, Summary, summary
 from jaxseg.analysis.receptive.axis_field import AxisField, Phase
 from jaxseg.analysis.receptive.field import ReceptiveField, receptive_field
 from jaxseg.analysis.receptive.links import WHOLE, Blocks, Table, Window, same
-from jaxseg.analysis.receptive.rules import rule
+from jaxseg.analysis.receptive.registry import rule
 
 __all__ = [
     "WHOLE",

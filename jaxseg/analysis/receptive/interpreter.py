@@ -12,7 +12,7 @@ from jaxseg.analysis.receptive.arrays import Constant, Operand, Parameter, Value
 from jaxseg.analysis.receptive.constants import constant, evaluate
 from jaxseg.analysis.receptive.graph import Graph
 from jaxseg.analysis.receptive.multiply_adds import multiply_adds
-from jaxseg.analysis.receptive.rules import CONTROL_FLOW, RULES
+from jaxseg.analysis.receptive.registry import CONTROL_FLOW, RULES
 
 
 class Scope:

@@ -1,4 +1,4 @@
-"""The rule of each primitive, and how to register one (see `registry`).
+"""The rule of each primitive, and how to register one (see `receptive.registry`).
 
 elementwise   position by position
 shape         reshapes, slices, padding, concatenation
@@ -18,18 +18,5 @@ from jaxseg.analysis.receptive.rules import (
     shape,
     window,
 )
-from jaxseg.analysis.receptive.rules.registry import CONTROL_FLOW, RULES, control_flow_rule, rule
 
-__all__ = [
-    "CONTROL_FLOW",
-    "RULES",
-    "control_flow",
-    "control_flow_rule",
-    "elementwise",
-    "gather",
-    "reduction",
-    "rule",
-    "scatter",
-    "shape",
-    "window",
-]
+__all__ = ["control_flow", "elementwise", "gather", "reduction", "scatter", "shape", "window"]

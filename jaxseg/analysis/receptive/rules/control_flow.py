@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,12 +12,10 @@ from jax.extend.core import JaxprEqn
 from jaxseg.analysis.receptive.arrays import Constant, Operand, Value
 from jaxseg.analysis.receptive.constants import constant, evaluate
 from jaxseg.analysis.receptive.graph import Graph
+from jaxseg.analysis.receptive.interpreter import Interpreter
 from jaxseg.analysis.receptive.jaxprs import closed, inner_jaxpr, scan_operands, while_operands
+from jaxseg.analysis.receptive.registry import control_flow_rule
 from jaxseg.analysis.receptive.rules import shape as shape_rules
-from jaxseg.analysis.receptive.rules.registry import control_flow_rule
-
-if TYPE_CHECKING:  # the interpreter imports the rules
-    from jaxseg.analysis.receptive.interpreter import Interpreter
 
 _MOST_PIXELS = 1024
 """Most pixels that a loop whose number of turns depends on the input may mix."""
@@ -34,13 +32,13 @@ _MOST_PIXELS = 1024
     "custom_vjp_call",
     "composite",
 )
-def _call(interpreter: "Interpreter", equation: JaxprEqn, operands, scope):
+def _call(interpreter: Interpreter, equation: JaxprEqn, operands, scope):
     """The function that is called runs in place of the call."""
     return interpreter.run(inner_jaxpr(equation.params), operands, scope)
 
 
 @control_flow_rule("scan")
-def _scan(interpreter: "Interpreter", equation: JaxprEqn, operands, scope):
+def _scan(interpreter: Interpreter, equation: JaxprEqn, operands, scope):
     """Each turn of the loop runs by itself, as each sees more than the one before."""
     params, counts = equation.params, scan_operands(equation)
     constants = operands[: counts.constants]
@@ -86,7 +84,7 @@ def _stack_layers(graph: Graph, layers: Sequence[Operand]) -> Operand:
 
 
 @control_flow_rule("cond")
-def _cond(interpreter: "Interpreter", equation: JaxprEqn, operands, scope):
+def _cond(interpreter: Interpreter, equation: JaxprEqn, operands, scope):
     """The branch that is taken, if that is known; else every branch, and what decides."""
     index, *operands = operands
     branches = [closed(branch) for branch in equation.params["branches"]]
@@ -101,7 +99,7 @@ def _cond(interpreter: "Interpreter", equation: JaxprEqn, operands, scope):
 
 
 @control_flow_rule("while")
-def _while(interpreter: "Interpreter", equation: JaxprEqn, operands, scope):
+def _while(interpreter: Interpreter, equation: JaxprEqn, operands, scope):
     """Turn by turn as long as the condition is known; else every number of turns together."""
     if not any(isinstance(x, Value) for x in operands):
         interpreter.count(scope, equation, operands)

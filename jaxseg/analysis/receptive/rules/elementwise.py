@@ -1,6 +1,6 @@
 """Rules of elementwise primitives."""
 
-from jaxseg.analysis.receptive.rules.registry import rule
+from jaxseg.analysis.receptive.registry import rule
 
 _NAMES = """
 abs acos acosh and asin asinh atan atan2 atanh bessel_i0e bessel_i1e cbrt ceil clamp clz

@@ -7,6 +7,7 @@ import numpy as np
 from jaxseg.analysis.receptive.arrays import Constant, Operand, Value, unknown_entries
 from jaxseg.analysis.receptive.graph import Graph
 from jaxseg.analysis.receptive.links import WHOLE, Link, Window, same
+from jaxseg.analysis.receptive.registry import rule
 from jaxseg.analysis.receptive.rules.indexing import (
     Indexing,
     Relation,
@@ -15,7 +16,6 @@ from jaxseg.analysis.receptive.rules.indexing import (
     relate,
     split_axes,
 )
-from jaxseg.analysis.receptive.rules.registry import rule
 
 
 @rule("dynamic_slice")

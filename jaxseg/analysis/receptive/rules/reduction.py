@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxseg.analysis.receptive.arrays import Constant, Value
 from jaxseg.analysis.receptive.links import WHOLE, Link, Table, Window, identities, same
-from jaxseg.analysis.receptive.rules.registry import rule
+from jaxseg.analysis.receptive.registry import rule
 
 
 @rule("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp")

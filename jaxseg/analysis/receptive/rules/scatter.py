@@ -7,6 +7,7 @@ import numpy as np
 from jaxseg.analysis.receptive.arrays import Constant, Operand, Value, unknown_entries
 from jaxseg.analysis.receptive.graph import Graph
 from jaxseg.analysis.receptive.links import WHOLE, Link, identities, same
+from jaxseg.analysis.receptive.registry import rule
 from jaxseg.analysis.receptive.rules.gather import clamp
 from jaxseg.analysis.receptive.rules.indexing import (
     Indexing,
@@ -16,7 +17,6 @@ from jaxseg.analysis.receptive.rules.indexing import (
     relate,
     split_axes,
 )
-from jaxseg.analysis.receptive.rules.registry import rule
 
 
 @rule("dynamic_update_slice")

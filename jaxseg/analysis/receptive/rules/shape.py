@@ -9,7 +9,7 @@ import numpy as np
 from jaxseg.analysis.receptive.arrays import AxisGroups, Constant, Operand, Value
 from jaxseg.analysis.receptive.graph import Graph, repeated_pixels
 from jaxseg.analysis.receptive.links import WHOLE, Window, identities, same
-from jaxseg.analysis.receptive.rules.registry import rule
+from jaxseg.analysis.receptive.registry import rule
 
 
 @rule("broadcast_in_dim")

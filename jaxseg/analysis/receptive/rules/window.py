@@ -2,7 +2,7 @@
 
 from jaxseg.analysis.receptive.arrays import Value
 from jaxseg.analysis.receptive.links import WHOLE, Blocks, Link, Table, Window, identities, same
-from jaxseg.analysis.receptive.rules.registry import rule
+from jaxseg.analysis.receptive.registry import rule
 
 
 @rule("conv_general_dilated")
