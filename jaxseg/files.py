@@ -45,6 +45,36 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def read_text(path: Path) -> str:
+    """Reads a text file in UTF-8, with or without a byte order mark, whatever the locale.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The text without the mark; its line ends are kept.
+
+    Raises:
+        OSError: The file is missing or cannot be read.
+        ValueError: The file is in another encoding.
+    """
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+        if "\0" not in text:  # UTF-16 without a mark, of Latin letters, decodes too
+            return text
+        found = "zero bytes, as UTF-16 and UTF-32 have"
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        found = f"the byte 0x{content[error.start]:02x} in line {line}"
+        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+            found = "the byte order mark of UTF-16"
+    raise ValueError(
+        f"{str(path)!r} is not UTF-8 text (it has {found}), expected UTF-8: save it again with "
+        "the encoding UTF-8"
+    )
+
+
 def write_array(path: Path, array: np.ndarray) -> None:
     """Writes an array as `numpy.save` does, whole or not at all.
 

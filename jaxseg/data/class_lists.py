@@ -1,94 +1,108 @@
-"""Lists of classes: from a text file, from arguments, or made up from the values found in masks."""
+"""Lists of classes, as users write them: in a text file or as arguments."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-from jaxseg.data import palettes
-from jaxseg.data.mask_values import IGNORE_INDEX, pack_color
+from jaxseg import files
 from jaxseg.data.sources import Color
 
 FILE = "classes.txt"
-_COLOR_LAST = re.compile(r"(.+?)[\s,;:]+(\d+)[\s,;]+(\d+)[\s,;]+(\d+)")
+SYNTAX = """\
+One class a line, in the order of the labels; lines that begin with # do not count.
+  name                        the masks hold 0 for the first name, 1 for the second, ...
+  name red green blue         ... or show this color; also: red green blue name, name #rrggbb
+  name = 3                    the masks hold 3; also: name = 3, 7 and name = 128-255
+  name red green blue = 3     the masks hold 3, and figures show the color
+  ignored = 255               pixels of this number count nowhere; also: ignored 255
+  ignored red green blue      pixels of this color count nowhere"""
+_COLOR_LAST = re.compile(r"(.+?)[\s,;:=]+(\d+)[\s,;]+(\d+)[\s,;]+(\d+)")
 _COLOR_FIRST = re.compile(r"(\d+)[\s,;]+(\d+)[\s,;]+(\d+)[\s,;:]+(.+)")
+_HEX_LAST = re.compile(r"(.+?)[\s,;:=]+#([0-9a-fA-F]{6})")
+_RANGE = re.compile(r"\s*(-?\d+)\s*(?:(?:-|\.\.)\s*(-?\d+)\s*)?")
 _MOST_CLASSES = 254  # 255 is ignored
-
-
-class Classes(NamedTuple):
-    """The meaning of the values of masks.
-
-    Attributes:
-        labels: The label of every value; where masks are colors, of every packed color.
-        names: Names of the classes, in the order of the labels.
-        palette: Colors of the classes, likewise.
-        remark: What was concluded from the values, for the user to check; may be empty.
-    """
-
-    labels: dict[int, int]
-    names: tuple[str, ...]
-    palette: tuple[Color, ...]
-    remark: str = ""
+_MOST_VALUES = 1 << 16
 
 
 class ClassList(NamedTuple):
-    """Classes as the user lists them: names, and colors where they are given.
+    """Classes as the user lists them: names, and colors and values where they are given.
 
     Attributes:
         names: Names of the classes, in the order of the labels.
         palette: A color for each, or None.
         ignored: Colors of pixels that are ignored.
+        values: The numbers that masks hold for each class, or None where that is to be found out.
+        ignored_values: Numbers of pixels that are ignored.
     """
 
     names: tuple[str, ...]
     palette: tuple[Color, ...] | None
     ignored: tuple[Color, ...] = ()
+    values: tuple[tuple[int, ...], ...] | None = None
+    ignored_values: tuple[int, ...] = ()
 
-    def by_color(self) -> Classes:
-        """The meaning of masks whose values are colors.
 
-        Raises:
-            ValueError: The list has no colors.
-        """
-        if self.palette is None:
-            raise ValueError(
-                f"the classes {list(self.names)} have no colors, expected one each as the masks "
-                f"are colors: give palette, or lines of `name red green blue` in {FILE}"
-            )
-        colors = [*self.palette, *self.ignored]
-        labels = [*range(len(self.palette)), *[IGNORE_INDEX] * len(self.ignored)]
-        packed = pack_color(np.array(colors)).tolist()
-        return Classes(dict(zip(packed, labels, strict=True)), self.names, self.palette)
+class _Line(NamedTuple):
+    name: str
+    color: Color | None
+    values: tuple[int, ...]
+    text: str
+
+    @property
+    def is_ignored(self) -> bool:
+        return self.name.lower() == "ignored" and (self.color is not None or bool(self.values))
+
+
+def find_list(folder: Path) -> Path | None:
+    """Finds the list of classes in a folder, whatever its capitals.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        ValueError: There are two of them.
+    """
+    paths = sorted(path for path in folder.iterdir() if path.name.lower() == FILE)
+    paths = [path for path in paths if path.is_file()]
+    if len(paths) > 1:
+        raise ValueError(
+            f"{str(folder)!r} holds {' and '.join(repr(path.name) for path in paths)}, expected "
+            "one list of classes: remove the other"
+        )
+    return paths[0] if paths else None
 
 
 def read_classes(path: Path) -> ClassList:
-    """Reads one class a line: a name, or `name red green blue`, or `red green blue name`.
-
-    Empty lines and those that begin with # do not count. A line `ignored red green blue` gives a
-    color of pixels that are ignored.
+    """Reads one class a line, as `SYNTAX` describes.
 
     Args:
-        path: The text file.
+        path: The text file, in UTF-8.
 
     Raises:
-        ValueError: Only some lines have colors, or a name or color comes twice, is out of
-            range, or there are fewer than 2 or more than 254 classes.
+        ValueError: The file is not UTF-8; only some lines have colors or values; a name, a color or
+            a value comes twice or is out of range; or there are fewer than 2 or more than 254
+            classes.
     """
-    lines = [line.strip() for line in path.read_text().splitlines()]
-    entries = [_parse(line) for line in lines if line and not line.startswith("#")]
-    ignored = tuple(color for name, color in entries if _is_ignored(name, color) and color)
-    classes = [(name, color) for name, color in entries if not _is_ignored(name, color)]
-    colors = [color for _, color in classes if color is not None]
-    if colors and len(colors) < len(classes):
-        bare = next(name for name, color in classes if color is None)
-        raise ValueError(
-            f"{str(path)!r} gives a color for some classes and none for {bare!r}, expected all or "
-            "none: write `name red green blue` in every line"
-        )
-    names = [name for name, _ in classes]
-    return check_classes(names, colors or None, ignored=ignored, where=repr(str(path)))
+    where = repr(str(path))
+    texts = [text.strip() for text in files.read_text(path).splitlines()]
+    lines = [_parse(text, where) for text in texts if text and not text.startswith("#")]
+    classes = [line for line in lines if not line.is_ignored]
+    ignored = [line for line in lines if line.is_ignored]
+    _check_numbering(classes, where)
+    has_colors = _all_or_none(classes, [line.color is not None for line in classes], "color", where)
+    has_values = _all_or_none(classes, [bool(line.values) for line in classes], "value", where)
+    colors = [line.color for line in classes if line.color is not None]
+    listed = check_classes(
+        [line.name for line in classes],
+        colors if has_colors else None,
+        ignored=tuple(line.color for line in ignored if line.color is not None),
+        where=where,
+    )
+    values = tuple(line.values for line in classes)
+    ignored_values = tuple(value for line in ignored for value in line.values)
+    _check_values([*values, ignored_values], where)
+    return listed._replace(values=values if has_values else None, ignored_values=ignored_values)
 
 
 def check_classes(
@@ -118,10 +132,11 @@ def check_classes(
     repeated = sorted({name for name in names if list(names).count(name) > 1})
     if repeated:
         raise ValueError(
-            f"{where} lists {repeated} more than once, expected each once: rename them"
+            f"{where} lists {repeated} more than once, expected each once: rename them, or give "
+            "one line several values (`name = 3, 7`)"
         )
     if palette is None:
-        return ClassList(tuple(names), None, ignored)
+        return ClassList(tuple(names), None, _check_colors(ignored, where))
     colors = _check_colors([*palette, *ignored], where)
     if len(palette) != len(names):
         raise ValueError(
@@ -129,60 +144,6 @@ def check_classes(
             "many: give one color a class"
         )
     return ClassList(tuple(names), colors[: len(names)], ignored)
-
-
-def from_values(files: Mapping[int, str], classes: ClassList | None) -> Classes:
-    """Says what the values mean that were found in masks of one channel.
-
-    255 is ignored; but where 0 and 255 are the only values, 255 is class 1. Without a list, every
-    other value is a class. With a list of n classes, the values are 0..n-1, or else n values,
-    which are the classes in their order.
-
-    Args:
-        files: A file that has the value, for each value found.
-        classes: The user's list, or None.
-
-    Raises:
-        ValueError: The values do not fit the list; or there is none and they are fewer than two.
-    """
-    values = sorted(set(files) - {IGNORE_INDEX})
-    binary = set(files) == {0, IGNORE_INDEX} and (classes is None or len(classes.names) == 2)
-    if binary:
-        names = classes.names if classes else ("background", "foreground")
-        remark = f"the masks' only values are 0 and 255: 0 is {names[0]!r}, 255 is {names[1]!r}"
-        return Classes({0: 0, IGNORE_INDEX: 1}, names, _palette(classes, names), remark)
-    if classes is None:
-        return _unlisted(values, files)
-    names, count = classes.names, len(classes.names)
-    labels, remark = {label: label for label in range(count)}, ""
-    if not set(values) <= set(labels):
-        if len(values) != count:
-            wrong = next(value for value in values if value not in labels)
-            raise ValueError(
-                f"{files[wrong]!r} has the value {wrong}, expected 0..{count - 1} for the "
-                f"{count} classes listed, or 255 for ignored pixels; all masks together have "
-                f"{_shorten(values)}: correct the mask or the list"
-            )
-        labels = {value: label for label, value in enumerate(values)}
-        pairs = zip(values, names, strict=True)
-        remark = "the masks' values are " + ", ".join(f"{v} {name!r}" for v, name in pairs)
-    return Classes({**labels, IGNORE_INDEX: IGNORE_INDEX}, names, _palette(classes, names), remark)
-
-
-def _unlisted(values: list[int], files: Mapping[int, str]) -> Classes:
-    if len(values) < 2:
-        raise ValueError(
-            f"the masks' only value is {_shorten(sorted(files))}, expected two classes or more: "
-            "check that they are class numbers, and that the background has one"
-        )
-    names = tuple(f"class {value}" for value in values)
-    remarks = []
-    if values != list(range(len(values))):
-        remarks.append(f"the masks' values {_shorten(values)} are the labels 0..{len(values) - 1}")
-    if IGNORE_INDEX in files:
-        remarks.append("pixels of 255 are ignored")
-    labels = {value: label for label, value in enumerate(values)} | {IGNORE_INDEX: IGNORE_INDEX}
-    return Classes(labels, names, _palette(None, names), "; ".join(remarks))
 
 
 def _check_colors(colors: Sequence[Color], where: str) -> tuple[Color, ...]:
@@ -201,26 +162,90 @@ def _check_colors(colors: Sequence[Color], where: str) -> tuple[Color, ...]:
     return tuple((red, green, blue) for red, green, blue in checked)
 
 
-def _palette(classes: ClassList | None, names: tuple[str, ...]) -> tuple[Color, ...]:
-    if classes is not None and classes.palette is not None:
-        return classes.palette
-    return (palettes.BACKGROUND, *palettes.distinct(len(names) - 1))
+def _check_values(groups: Sequence[tuple[int, ...]], where: str) -> None:
+    values = [value for group in groups for value in group]
+    if len(set(values)) == len(values):
+        return
+    repeated = next(value for value in values if values.count(value) > 1)
+    raise ValueError(
+        f"{where} gives the value {repeated} more than once, expected each once: change one of the "
+        "lines"
+    )
 
 
-def _is_ignored(name: str, color: Color | None) -> bool:
-    return name.lower() == "ignored" and color is not None
+def _check_numbering(lines: Sequence[_Line], where: str) -> None:
+    """Refuses lists like `2 sky`, `1 sea`, whose numbers may be values or parts of the names."""
+    if any(line.values for line in lines):
+        return
+    numbers = [re.match(r"(\d+)[\s:;,.)]+\S", line.name) for line in lines]
+    matches = [match for match in numbers if match]
+    found = [int(match.group(1)) for match in matches]
+    if len(lines) > 1 and len(matches) == len(lines) and len(set(found)) == len(found):
+        text = lines[0].text
+        raise ValueError(
+            f"every line of {where} begins with a number, such as {text!r}, and whether it is the "
+            f"masks' value cannot be known, expected `name` or `name = value`: write "
+            f"`{lines[0].name[matches[0].end() - 1 :]} = {found[0]}` if it is, else leave it out"
+        )
 
 
-def _parse(line: str) -> tuple[str, Color | None]:
-    if match := _COLOR_LAST.fullmatch(line):
-        name, red, green, blue = match.groups()
-    elif match := _COLOR_FIRST.fullmatch(line):
-        red, green, blue, name = match.groups()
+def _all_or_none(lines: Sequence[_Line], given: list[bool], kind: str, where: str) -> bool:
+    if any(given) and not all(given):
+        bare = lines[given.index(False)].name
+        example = "name red green blue" if kind == "color" else "name = value"
+        raise ValueError(
+            f"{where} gives a {kind} for some classes and none for {bare!r}, expected all or "
+            f"none: write `{example}` in every line"
+        )
+    return any(given)
+
+
+def _parse(text: str, where: str) -> _Line:
+    head, equals, tail = text.rpartition("=")
+    values: tuple[int, ...] = ()
+    if equals and (parsed := _parse_values(tail, text, where)):
+        values, head = parsed, head.strip()
     else:
-        return line, None
-    return name.strip(), (int(red), int(green), int(blue))
+        head = text
+    name, color = _parse_color(head)
+    if match := re.fullmatch(r"ignored\s+(-?\d+)", head, re.IGNORECASE):
+        name, values = "ignored", (int(match.group(1)),)
+    unread = equals and not values and color is None
+    if not name or unread or (color is not None and re.match(r"\d+[\s,;:]", name)):
+        raise ValueError(
+            f"the line {text!r} of {where} cannot be read, expected `name`, `name red green blue`, "
+            "`name = value` or `name red green blue = value`: correct it"
+        )
+    return _Line(name, color, values, text)
 
 
-def _shorten(values: Collection[int]) -> str:
-    listed = list(values)
-    return ", ".join(map(str, listed[:12])) + (", …" if len(listed) > 12 else "")
+def _parse_values(text: str, line: str, where: str) -> tuple[int, ...]:
+    """The numbers of `3`, `3, 7` or `128-255`; none where the text is not of these."""
+    values: list[int] = []
+    for part in text.split(","):
+        match = _RANGE.fullmatch(part)
+        if match is None:
+            return ()
+        first, last = int(match.group(1)), int(match.group(2) or match.group(1))
+        if not first <= last < first + _MOST_VALUES:
+            raise ValueError(
+                f"the line {line!r} of {where} has the range {part.strip()!r}, expected one that "
+                f"ascends, of at most {_MOST_VALUES} values: correct it"
+            )
+        values.extend(range(first, last + 1))
+    return tuple(values)
+
+
+def _parse_color(text: str) -> tuple[str, Color | None]:
+    if match := _HEX_LAST.fullmatch(text):
+        name, digits = match.groups()
+        red, green, blue = bytes.fromhex(digits)
+    elif match := _COLOR_LAST.fullmatch(text):
+        name, *parts = match.groups()
+        red, green, blue = map(int, parts)
+    elif match := _COLOR_FIRST.fullmatch(text):
+        *parts, name = match.groups()
+        red, green, blue = map(int, parts)
+    else:
+        return text, None
+    return name.strip(), (red, green, blue)

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from jaxseg.data._prepare import prepare
-from jaxseg.data.image_files import FilePair, read_pair
+from jaxseg.data.image_files import FilePair
+from jaxseg.data.image_pairs import read_pair
 from jaxseg.data.letterbox import fit
 from jaxseg.data.mask_values import to_labels
 from jaxseg.data.recipe import ImageAndLabel, Recipe
@@ -28,6 +29,9 @@ class FilePairs:
         std: Standard deviation of every channel, likewise.
         colored: Masks are colors, and the values in `labels` are packed as
             `mask_values.pack_color` packs them.
+        mask_values: The number or the color that masks hold for each class, in the order of the
+            labels; () where that is the label.
+        ignored_value: Likewise for ignored pixels; None where that is 255.
         keep_aspect: Images are scaled evenly and padded; otherwise they are stretched.
         edited: The user may edit the files, so that a change of their times counts as one.
     """
@@ -41,6 +45,8 @@ class FilePairs:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     colored: bool = False
+    mask_values: tuple[int | Color, ...] = ()
+    ignored_value: int | Color | None = None
     keep_aspect: bool = True
     edited: bool = False
 
@@ -77,6 +83,8 @@ class FilePairs:
             palette=self.palette,
             mean=self.mean,
             std=self.std,
+            mask_values=self.mask_values,
+            ignored_value=self.ignored_value,
         )
         return Recipe(
             info=info,
@@ -95,7 +103,7 @@ class FilePairs:
     def _examples(self, split: str, size: tuple[int, int]) -> Iterator[ImageAndLabel]:
         for pair in self.pairs[split]:
             image, values = read_pair(pair, colored=self.colored)
-            label = to_labels(values, self.labels, pair.mask)
+            label = to_labels(values, self.labels, pair.mask, colored=self.colored)
             yield fit(image, label, size, keep_aspect=self.keep_aspect)
 
 

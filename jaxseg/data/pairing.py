@@ -76,34 +76,6 @@ def pair_files(
     return [FilePair(path, mask_of[key]) for key, path in image_of.items()]
 
 
-def read_list(
-    path: Path, image: Callable[[str], Path], mask: Callable[[str], Path], hint: str
-) -> list[FilePair]:
-    """The pairs that a text file lists, in its order: the first word of each line is a stem.
-
-    Args:
-        path: The text file; empty lines and those that begin with # do not count. A word may be
-            a path, of which the stem counts.
-        image: Gives the image file of a stem.
-        mask: Gives its mask file.
-        hint: What to do where something is missing, for the message.
-
-    Raises:
-        ValueError: The list or a file that it names is missing, or it names none.
-    """
-    if not path.is_file():
-        raise ValueError(f"the list {str(path)!r} is missing; complete it: {hint}")
-    lines = [line.split() for line in path.read_text().splitlines()]
-    stems = [Path(words[0]).stem for words in lines if words and not words[0].startswith("#")]
-    if not stems:
-        raise ValueError(f"the list {str(path)!r} is empty; complete it: {hint}")
-    pairs = [FilePair(image(stem), mask(stem)) for stem in stems]
-    for file in (file for pair in pairs for file in pair):
-        if not file.is_file():
-            raise ValueError(f"{str(file)!r} is missing, which {str(path)!r} names; add it: {hint}")
-    return pairs
-
-
 def hold_out(
     pairs: Sequence[FilePair], count: int, *, seed: int = 0
 ) -> tuple[list[FilePair], list[FilePair]]:

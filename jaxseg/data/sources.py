@@ -37,6 +37,9 @@ class DatasetInfo:
         palette: Color of every class as (red, green, blue) in 0..255.
         mean: Mean of every channel, in units of full brightness.
         std: Standard deviation of every channel, likewise.
+        mask_values: The number or the color that the user's masks hold for each class, in the order
+            of the labels; () where that is the label.
+        ignored_value: Likewise for ignored pixels; None where that is 255.
     """
 
     name: str
@@ -45,6 +48,8 @@ class DatasetInfo:
     palette: tuple[Color, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    mask_values: tuple[int | Color, ...] = ()
+    ignored_value: int | Color | None = None
 
     @property
     def classes(self) -> int:

@@ -1,58 +1,114 @@
-"""What lists of classes say, and what the values of masks mean with and without one."""
+"""What lists of classes say, in every way of writing them."""
+
+import os
+import subprocess
+import sys
 
 import pytest
 
 from jaxseg.data import class_lists
 
-
-@pytest.mark.parametrize(
-    ("values", "names", "labels", "remark"),
-    [
-        ({0, 1}, None, {0: 0, 1: 1, 255: 255}, ""),
-        ({0, 255}, ("sky", "tree"), {0: 0, 255: 1}, "255 is 'tree'"),
-        ({0, 255}, ("sky", "tree", "car"), {0: 0, 1: 1, 2: 2, 255: 255}, ""),
-        ({0, 128, 255}, None, {0: 0, 128: 1, 255: 255}, "0, 128 are the labels 0..1; pixels of"),
-        ({0, 2}, ("sky", "tree", "car"), {0: 0, 1: 1, 2: 2, 255: 255}, ""),
-        ({10, 20, 255}, ("sky", "tree"), {10: 0, 20: 1, 255: 255}, "10 'sky', 20 'tree'"),
-    ],
-)
-def test_what_values_mean(values, names, labels, remark):
-    found = class_lists.from_values(
-        dict.fromkeys(values, "m.png"), names and class_lists.check_classes(names, None)
-    )
-    assert found.labels == labels
-    assert remark in found.remark
-    assert bool(found.remark) == bool(remark)
-    assert len(found.names) == len(set(found.palette)) == max(set(labels.values()) - {255}) + 1
+COLORS = ((1, 2, 3), (4, 5, 6))
 
 
-@pytest.mark.parametrize(
-    ("values", "names"),
-    [({10, 20}, ("sky", "tree", "car")), ({0, 5}, ("sky", "tree", "car")), ({3}, ("sky", "tree"))],
-)
-def test_values_that_do_not_fit_the_list_are_refused(values, names):
-    listed = class_lists.check_classes(names, None)
-    with pytest.raises(ValueError, match=r"'m\.png' has the value \d+, expected 0\.\."):
-        class_lists.from_values(dict.fromkeys(values, "m.png"), listed)
-
-
-def test_classes_without_names_are_called_by_their_values():
-    classes = class_lists.from_values(dict.fromkeys((0, 7, 255), "m.png"), None)
-    assert classes.names == ("class 0", "class 7")
+def read(folder, text, encoding="utf-8"):
+    path = folder / "classes.txt"
+    path.write_bytes(text.encode(encoding))
+    return class_lists.read_classes(path)
 
 
 def test_a_list_of_classes_in_every_way_of_writing_it(tmp_path):
-    path = tmp_path / "classes.txt"
-    path.write_text("# road, soil\n1, 2, 3: wet road\n\nsoil 4;5;6\nIgnored 9 9 9\n")
-    listed = class_lists.read_classes(path)
-    assert listed == (("wet road", "soil"), ((1, 2, 3), (4, 5, 6)), ((9, 9, 9),))
-    assert listed.by_color().labels == {0x010203: 0, 0x040506: 1, 0x090909: 255}
-    path.write_text("ignored\nsoil\n")  # without a color it is a class
-    assert class_lists.read_classes(path) == (("ignored", "soil"), None, ())
-    for count, fits in ((2, True), (254, True), (1, False), (255, False)):
-        path.write_text("\n".join(f"class {n}" for n in range(count)))
-        if fits:
-            assert len(class_lists.read_classes(path).names) == count
-        else:
-            with pytest.raises(ValueError, match=rf"lists {count} classes, expected 2 to 254"):
-                class_lists.read_classes(path)
+    listed = read(tmp_path, "# road, soil\n1, 2, 3: wet road\n\nsoil 4;5;6\nIgnored 9 9 9\n")
+    assert listed.names == ("wet road", "soil")
+    assert (listed.palette, listed.ignored) == (COLORS, ((9, 9, 9),))
+    assert (listed.values, listed.ignored_values) == (None, ())
+    assert read(tmp_path, "wet road #010203\nsoil = 4 5 6\n").palette == COLORS
+    assert read(tmp_path, "ignored\nsoil\n").names == ("ignored", "soil")  # alone it is a class
+    assert read(tmp_path, "class 3 1 2 3\nclass 4 4 5 6\n").names == ("class 3", "class 4")
+
+
+@pytest.mark.parametrize("count", [1, 2, 254, 255])
+def test_two_to_254_classes(tmp_path, count):
+    text = "\n".join(f"class {number}" for number in range(count))
+    if 2 <= count <= 254:
+        assert len(read(tmp_path, text).names) == count
+    else:
+        with pytest.raises(ValueError, match=rf"lists {count} classes, expected 2 to 254"):
+            read(tmp_path, text)
+
+
+def test_lines_give_values(tmp_path):
+    listed = read(tmp_path, "wet road = 7\nsoil=0, 3, 128-131\nignored 255\nignored = -1, 5..6\n")
+    assert listed.names == ("wet road", "soil")
+    assert listed.values == ((7,), (0, 3, 128, 129, 130, 131))
+    assert listed.ignored_values == (255, -1, 5, 6)
+    listed = read(tmp_path, "wet road 1 2 3 = 40000\n4 5 6 soil = 0-32767\nignored 9 9 9\n")
+    assert (listed.palette, listed.ignored) == (COLORS, ((9, 9, 9),))
+    assert listed.values == ((40000,), tuple(range(32768)))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a = 1\nb\n", r"gives a value for some classes and none for 'b'"),
+        ("a = 1\nb = 2, 1\n", r"gives the value 1 more than once"),
+        ("a = 1\nb = 2\nignored 2\n", r"gives the value 2 more than once"),
+        ("a = 5-2\nb = 1\n", r"the line 'a = 5-2' .* has the range '5-2', expected one that asc"),
+        ("a = 0-99999\nb = -1\n", r"has the range '0-99999', .* at most 65536"),
+        ("a = x\nb = 1\n", r"the line 'a = x' of .*classes\.txt' cannot be read, expected"),
+        ("a = 1.5\nb = 1\n", r"the line 'a = 1\.5' of .* cannot be read"),
+        ("= 3\nb = 1\n", r"the line '= 3' of .* cannot be read"),
+        ("0 70 130 180 sky\n1 0 0 0 b\n", r"the line '0 70 130 180 sky' of .* cannot be read"),
+        ("0 sky 70 130 180\n1 b 0 0 0\n", r"the line '0 sky 70 130 180' of .* cannot be read"),
+        ("2 grass\n1 sky\n", r"every line .* such as '2 grass'.*`grass = 2`"),
+        ("0: grass\n1: sky\n", r"every line .* begins with a number"),
+        ("0\tgrass\n1\tsky\n", r"every line .* begins with a number"),
+        ("a\na\n", r"lists \['a'\] more than once.*`name = 3, 7`"),
+    ],
+)
+def test_lines_that_cannot_be_understood_are_named(tmp_path, text, message):
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        read(tmp_path, text)
+
+
+def test_numbers_in_names_are_names_where_values_are_given(tmp_path):
+    assert read(tmp_path, "2 grass = 5\n1 sky = 4\n").names == ("2 grass", "1 sky")
+    assert read(tmp_path, "2 wheels\ncar\n").names == ("2 wheels", "car")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_utf_8_with_or_without_a_mark(tmp_path, encoding, ending):
+    listed = read(tmp_path, f"Himmel{ending}Gr\u00fcn{ending}", encoding)
+    assert listed.names == ("Himmel", "Gr\u00fcn")
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16", "utf-16-le", "utf-32"])
+def test_other_encodings_are_refused_by_file(tmp_path, encoding):
+    with pytest.raises(ValueError, match=r"classes\.txt' is not UTF-8 text .*save it again"):
+        read(tmp_path, "Himmel\nGr\u00fcn\n", encoding)
+
+
+def test_the_locale_does_not_matter(tmp_path):
+    read(tmp_path, "Himmel\nGr\u00fcn\n")
+    code = (
+        "import pathlib, sys; from jaxseg.data import class_lists;"
+        "print(ascii(class_lists.read_classes(pathlib.Path(sys.argv[1])).names))"
+    )
+    for changes in ({"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}):
+        result = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / "classes.txt")],
+            env=os.environ | {"PYTHONCOERCECLOCALE": "0"} | changes,
+            capture_output=True,
+            text=True,
+        )
+        assert result.stdout.strip() == r"('Himmel', 'Gr\xfcn')", result.stderr
+
+
+def test_the_file_is_found_whatever_its_capitals(tmp_path):
+    assert class_lists.find_list(tmp_path) is None
+    (tmp_path / "Classes.TXT").touch()
+    assert class_lists.find_list(tmp_path) == tmp_path / "Classes.TXT"
+    (tmp_path / "classes.txt").touch()
+    with pytest.raises(ValueError, match=r"holds 'Classes\.TXT' and 'classes\.txt', expected one"):
+        class_lists.find_list(tmp_path)

@@ -61,29 +61,6 @@ def test_the_ending_of_a_mask(stem, bare):
     assert pairing.without_suffix(stem) == bare
 
 
-def test_a_list_names_stems_or_paths_in_its_order(tmp_path):
-    touch(tmp_path, "b.jpg", "a.jpg", "b.png", "a.png")
-
-    def read(text):
-        (tmp_path / "list.txt").write_text(text)
-        image, mask = (
-            lambda stem, s=suffix: tmp_path / f"{stem}{s}" for suffix in (".jpg", ".png")
-        )
-        return pairing.read_list(tmp_path / "list.txt", image, mask, "a hint")
-
-    pairs = read("# comment\n\n/images/b.jpg /masks/b.png\na 1 2\n")
-    assert [(p.image.name, p.mask.name) for p in pairs] == [("b.jpg", "b.png"), ("a.jpg", "a.png")]
-    with pytest.raises(ValueError, match=r"list\.txt' is empty; complete it: a hint"):
-        read("# nothing\n")
-    (tmp_path / "a.png").unlink()
-    with pytest.raises(
-        ValueError, match=r"a\.png' is missing, which '.*list\.txt' names; add it: a"
-    ):
-        read("b\na\n")
-    with pytest.raises(ValueError, match=r"the list '.*none\.txt' is missing"):
-        pairing.read_list(tmp_path / "none.txt", None, None, "a hint")
-
-
 def test_what_is_held_out_depends_on_names_and_seed_and_keeps_the_order(tmp_path):
     pairs = [FilePair(tmp_path / f"{n}.jpg", tmp_path / f"{n}.png") for n in range(20)]
     remaining, held_out = pairing.hold_out(pairs, 5, seed=1)

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from jaxseg import files
 from jaxseg.data import palettes
 from jaxseg.data.directories import DownloadHint, find_directory, find_inside
 from jaxseg.data.file_pairs import FilePairs
@@ -92,7 +93,7 @@ def class_names(path: Path) -> tuple[str, ...]:
     """
     if not path.is_file():
         return tuple(f"class {label}" for label in range(CLASSES))
-    lines = [line for line in path.read_text().splitlines() if line.strip()]
+    lines = [line for line in files.read_text(path).splitlines() if line.strip()]
     rows = [line.split("\t") for line in lines[1:]]  # the first line names the columns
     names = tuple(row[-1].split(",")[0].strip() for row in rows)
     if len(set(names)) != CLASSES or len(names) != CLASSES:

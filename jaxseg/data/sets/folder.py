@@ -9,7 +9,9 @@ from jaxseg.data import class_lists
 from jaxseg.data.class_lists import ClassList
 from jaxseg.data.file_pairs import FilePairs, check_size
 from jaxseg.data.image_files import FilePair, upright_size
+from jaxseg.data.mask_labels import assign_labels
 from jaxseg.data.pairing import IMAGE_SUFFIXES, hold_out, list_files, pair_files, without_suffix
+from jaxseg.data.repeated_pictures import describe_repeated
 from jaxseg.data.sources import Color, Dataset
 from jaxseg.data.statistics import folder_statistics
 
@@ -20,7 +22,8 @@ LAYOUT = """one of
 with a mask of the same stem for every image (a mask may end in _mask, _label, _gt or _seg).
 masks/ may be labels/ or annotations/; validation/ may be val/. Masks are lossless files of class
 numbers, 255 where a pixel is to be ignored; or of 0 and 255; or of colors that classes.txt lists.
-Name the classes in classes.txt, one a line."""
+Name the classes in classes.txt, one a line; `jaxseg inspect --data.name folder --data.directory DIR
+--write-classes` drafts it."""
 _IMAGE_FOLDERS = ("images", "image", "imgs")
 _MASK_FOLDERS = ("masks", "mask", "labels", "annotations")
 _SPLITS = {
@@ -51,11 +54,30 @@ def folder(
     - `train/images/` and `train/masks/`, the same in `validation/`, and in `test/` if there is one,
     - `images/train/` and `masks/train/`, the same for validation and test,
 
-    with a mask of the same stem for every image. Masks are lossless files of class numbers, 255
-    where a pixel is to be ignored; or of 0 and 255; or of colors that `classes.txt` lists.
+    with a mask of the same stem for every image. Masks are lossless files (.png, .tif, .bmp, .gif,
+    lossless .webp) of class numbers of any bit depth, 255 where a pixel is to be ignored; or of 0
+    and 255; or of colors, which `classes.txt` lists.
 
-    Without names, every value that the masks have is a class, named by it, and 255 is ignored;
-    masks of nothing but 0 and 255 are background and foreground. What was concluded is printed.
+    `classes.txt` in the folder names the classes in the order of the labels, one a line, in UTF-8.
+    Lines that begin with # do not count.
+
+    - `name`: the masks hold 0 for the first name, 1 for the second and so on; or as many other
+      numbers as there are names, in ascending order; or 0 and 255 for two names.
+    - `name red green blue`, `red green blue name` or `name #rrggbb`: the masks show this color, as
+      pixels or in their palette. Masks that show none of the colors are read by number, and the
+      colors are those of figures; a mask that says one thing by its number and another by its
+      color is refused.
+    - `name = 3`, `name = 3, 7`, `name = 128-255`, each also after a color: the masks hold one of
+      these numbers, or these indices of their palette, whatever they show.
+    - `ignored = 255`, `ignored 255` or `ignored red green blue`: such pixels count nowhere.
+
+    Without such a list, every number that the masks hold is a class, named by it, and 255 is
+    ignored; masks of nothing but 0 and 255 (or 65535) are background and foreground. What was
+    concluded is printed. Masks that leave open what they mean are refused: smooth edges, values of
+    a few stray pixels, 255 beside 1 where no mask has both, 255 beside levels of gray, palettes
+    that differ. `jaxseg inspect` shows the counts and drafts a `classes.txt` that settles it.
+    A picture that is in two splits is named.
+
     Images become 8-bit red, green and blue, upright by their EXIF orientation, with transparent
     pixels on black. The mean and the standard deviation are those of the training images, and at
     least 1/255.
@@ -64,8 +86,7 @@ def folder(
         directory: The folder.
         size: Height and width in pixels. By default the median aspect of the images, the longer
             side their median but at most 256, both multiples of 8.
-        class_names: The classes in the order of the labels. By default `classes.txt` in the folder
-            lists them, one a line: `name`, `name red green blue` or `red green blue name`.
+        class_names: The classes in the order of the labels, instead of those in `classes.txt`.
         palette: A color for each of `class_names`: that of the masks where masks are colors, and
             that of figures.
         keep_aspect: Scale images evenly and pad them, with the label 255; otherwise stretch them.
@@ -84,14 +105,11 @@ def folder(
     if size is None:
         size = default_size([upright_size(pair.image) for pair in pairs["train"]])
     check_size(size)
-    listed = _class_list(root, class_names, palette)
-    found = folder_statistics(root, pairs, listed, size, keep_aspect=keep_aspect, data_dir=data_dir)
-    if listed is not None and found.colored:
-        classes = listed.by_color()
-    else:
-        classes = class_lists.from_values(found.values, listed)
-    if classes.remark:
-        print(f"{root.name}: {classes.remark}")
+    statistics = folder_statistics(root, pairs, size, keep_aspect=keep_aspect, data_dir=data_dir)
+    classes = assign_labels(statistics.masks, class_list(root, class_names, palette))
+    for remark in (classes.remark, describe_repeated(statistics.repeated)):
+        if remark:
+            print(f"{root.name}: {remark}")
     return FilePairs(
         name="folder",
         root=root,
@@ -99,9 +117,11 @@ def folder(
         labels=classes.labels,
         class_names=classes.names,
         palette=classes.palette,
-        mean=found.mean,
-        std=found.std,
-        colored=found.colored,
+        mean=statistics.mean,
+        std=statistics.std,
+        colored=classes.colored,
+        mask_values=classes.mask_values,
+        ignored_value=classes.ignored_value,
         keep_aspect=keep_aspect,
         edited=True,
     ).prepare(size, data_dir=data_dir)
@@ -163,17 +183,27 @@ def _check_directory(directory: str | os.PathLike[str] | None) -> Path:
     return path
 
 
-def _class_list(
-    root: Path, names: Sequence[str] | None, palette: Sequence[Color] | None
+def class_list(
+    root: Path, names: Sequence[str] | None = None, palette: Sequence[Color] | None = None
 ) -> ClassList | None:
+    """Returns the classes that are given, else those that the folder's list gives, else None.
+
+    Args:
+        root: The folder.
+        names: The classes in the order of the labels, or None.
+        palette: A color for each, or None.
+
+    Raises:
+        ValueError: There is a palette without names, or the list cannot be read.
+    """
     if names is not None:
         return class_lists.check_classes(names, palette)
     if palette is not None:
         raise ValueError(
             f"palette={palette!r} is given without class_names, expected both: name the classes"
         )
-    path = root / class_lists.FILE
-    return class_lists.read_classes(path) if path.is_file() else None
+    path = class_lists.find_list(root)
+    return class_lists.read_classes(path) if path else None
 
 
 def _pair(images: Path, masks: Path) -> list[FilePair]:

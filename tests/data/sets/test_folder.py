@@ -133,8 +133,67 @@ def test_masks_of_colors_are_read_by_the_list(tmp_path):
     (root / "classes.txt").write_text("red 200 0 0\ngreen, 0, 200, 0\nignored 9 9 9\n")
     dataset = opened(root, tmp_path, (16, 24))
     np.testing.assert_array_equal(dataset.source("train")[0]["label"], grid(0, 1, 255))
-    with pytest.raises(ValueError, match=r"p\d\.png' has the values \(9, 9, 9\), expected"):
+    with pytest.raises(ValueError, match=r"p\d\.png' shows \(9, 9, 9\) \(512 pixels in 4 masks\)"):
         opened(root, tmp_path, class_names=("red", "green"), palette=(RED, GREEN))
+
+
+def test_palettes_and_colors_are_matched_by_color_in_every_mask(tmp_path):
+    root = tmp_path / "f"
+    colors = np.array([RED, GREEN, VOID], np.uint8)
+    for number, order in enumerate(((0, 1, 2), (2, 0, 1), (1, 2, 0), None)):
+        write_pair(root / "images", root / "masks", f"p{number}", grid(RED, GREEN, VOID))
+        if order is not None:
+            mask = Image.fromarray(grid(*(order.index(value) for value in range(3)))).convert("P")
+            mask.putpalette(colors[list(order)].tobytes())
+            (root / "masks" / f"p{number}.png").unlink()
+            mask.save(root / "masks" / f"p{number}.{'gif' if number else 'png'}")
+    (root / "classes.txt").write_text("green 0 200 0\nred 200 0 0\nignored 9 9 9\n")
+    dataset = opened(root, tmp_path, (16, 24))
+    for split in dataset.splits:
+        for example in dataset.source(split):
+            np.testing.assert_array_equal(example["label"], grid(1, 0, 255))
+    assert dataset.info.mask_values == (GREEN, RED)
+    assert dataset.info.ignored_value == VOID
+    (root / "classes.txt").unlink()
+    with pytest.raises(ValueError, match=r"masks/p3\.png' is a mask of colors"):
+        opened(root, tmp_path)
+
+
+def test_masks_of_16_bits_without_a_list_and_with_values(tmp_path):
+    root = flat(tmp_path / "f", 0, 1, 2)
+    values = np.array([0, 1000, 40000], np.uint16)[grid(0, 1, 2)]
+    for path in (root / "masks").iterdir():
+        Image.fromarray(values).save(path)
+    dataset = opened(root, tmp_path, (16, 24))
+    assert dataset.info.class_names == ("class 0", "class 1000", "class 40000")
+    assert dataset.info.mask_values == (0, 1000, 40000)
+    np.testing.assert_array_equal(dataset.source("train")[0]["label"], grid(0, 1, 2))
+    (root / "classes.txt").write_text("high = 40000\nrest = 0\nignored 1000\n")
+    dataset = opened(root, tmp_path, (16, 24))
+    np.testing.assert_array_equal(dataset.source("train")[0]["label"], grid(1, 255, 0))
+    assert (dataset.info.mask_values, dataset.info.ignored_value) == ((40000, 0), 1000)
+
+
+def test_images_without_objects_are_background(tmp_path):
+    root = flat(tmp_path / "f", 0, 255)
+    for number in range(4, 8):
+        write_pair(root / "images", root / "masks", f"p{number}", grid(0))
+    dataset = opened(root, tmp_path, (16, 24))
+    labels = [example["label"] for split in dataset.splits for example in dataset.source(split)]
+    assert sorted(int((label == 1).sum()) for label in labels) == [0] * 4 + [192] * 4
+    assert not any((label == 255).any() for label in labels)
+
+
+def test_the_same_picture_in_two_splits_is_named(tmp_path, capsys):
+    for split, stem in (("train", "a"), ("train", "bcd"), ("val", "ef"), ("test", "x")):
+        write_pair(
+            tmp_path / "f" / split / "images", tmp_path / "f" / split / "masks", stem, grid(0, 1)
+        )
+    opened(tmp_path / "f", tmp_path, (16, 24))
+    expected = "f: the same picture is in two splits, .*: train/images/a.png and test/images/x.png;"
+    assert re.search(expected, capsys.readouterr().out)
+    opened(tmp_path / "f", tmp_path, (16, 24))
+    assert re.search(expected, capsys.readouterr().out)  # from what is kept, too
 
 
 def test_an_edited_mask_is_prepared_anew(tmp_path):
@@ -160,7 +219,7 @@ def test_a_colored_folder_is_opened_again_from_what_is_kept(tmp_path, monkeypatc
     root = flat(tmp_path / "f", RED, GREEN)
     (root / "classes.txt").write_text("red 200 0 0\ngreen 0 200 0\n")
     first = opened(root, tmp_path, (16, 24))
-    monkeypatch.setattr("jaxseg.data.statistics.read_pair", None)  # no file is read again
+    monkeypatch.setattr("jaxseg.data.statistics.read_mask", None)  # no file is read again
     assert opened(root, tmp_path, (16, 24)) == first
     monkeypatch.undo()
     (root / "classes.txt").write_text("green 0 200 0\nred 200 0 0\n")

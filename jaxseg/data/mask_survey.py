@@ -1,0 +1,166 @@
+"""Counts what the masks of a folder hold: every value of every mask, and its color."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from jaxseg.data.mask_files import StoredMask
+from jaxseg.data.mask_values import IGNORE_INDEX, distinct_values
+
+_MOST_ENTRIES = 70_000
+
+
+class Entry(NamedTuple):
+    """A value that masks hold.
+
+    Attributes:
+        kind: `"gray"`, `"palette"` or `"color"`, as the masks are stored.
+        number: The number that is stored or shown, or None for a color that is not gray.
+        color: The packed color that the value is shown in, or None where that is unknown.
+    """
+
+    kind: str
+    number: int | None
+    color: int | None
+
+
+class Tally(NamedTuple):
+    """The places where a value occurs.
+
+    Attributes:
+        file: The first mask that has it, below the folder.
+        masks: Number of masks that have it.
+        pixels: Number of its pixels.
+        ramp_pixels: Number of its pixels that lie strictly between both their neighbors in value,
+            as those of a smooth edge do; counted in masks of more than two values.
+    """
+
+    file: str
+    masks: int = 0
+    pixels: int = 0
+    ramp_pixels: int = 0
+
+    def __add__(self, other: "Tally") -> "Tally":  # type: ignore[override]
+        counts = (ours + theirs for ours, theirs in zip(self[1:], other[1:], strict=True))
+        return Tally(self.file, *counts)
+
+
+@dataclasses.dataclass
+class MaskSurvey:
+    """Everything that the masks of a folder hold.
+
+    Attributes:
+        entries: The tally of every value.
+        masks: Number of masks.
+        pixels: Number of their pixels.
+        most_values: The largest number of values in one mask.
+        formats: For each way of storing them, such as `"palette PNG"`, the number of masks and the
+            first of them.
+        binary_255: Masks of nothing but 0 and 255 that have 255.
+        mixed_255: Masks that have 255 beside another value than 0.
+    """
+
+    entries: dict[Entry, Tally] = dataclasses.field(default_factory=dict)
+    masks: int = 0
+    pixels: int = 0
+    most_values: int = 0
+    formats: dict[str, tuple[int, str]] = dataclasses.field(default_factory=dict)
+    binary_255: Tally = dataclasses.field(default_factory=lambda: Tally(""))
+    mixed_255: Tally = dataclasses.field(default_factory=lambda: Tally(""))
+
+    def add(self, mask: StoredMask, file: str) -> None:
+        """Counts a further mask.
+
+        Args:
+            mask: The mask.
+            file: Its path below the folder.
+
+        Raises:
+            ValueError: The masks have too many different values to be classes.
+        """
+        values = distinct_values(mask.values)
+        counts = count_values(mask.values, values)
+        ramps = np.zeros(len(values), int)
+        if len(values) > 2 and mask.kind != "palette":
+            ramps = count_values(mask.values[_is_ramp(mask.values)], values)
+        self.masks += 1
+        self.pixels += mask.values.size
+        self.most_values = max(self.most_values, len(values))
+        kind = f"{mask.bits}-bit gray" if mask.kind == "gray" else mask.kind
+        number, first = self.formats.get(f"{kind} {mask.format}", (0, file))
+        self.formats[f"{kind} {mask.format}"] = (number + 1, first)
+        for value, count, ramp in zip(values, counts.tolist(), ramps.tolist(), strict=True):
+            entry = Entry(mask.kind, mask.number_of(value), mask.color_of(value))
+            self.entries[entry] = self.entries.get(entry, Tally(file)) + Tally("", 1, count, ramp)
+        self._count_255({mask.number_of(value) for value in values}, file)
+        if len(self.entries) > _MOST_ENTRIES:
+            raise ValueError(
+                f"with {file!r} the masks have more than {_MOST_ENTRIES} different values, "
+                "expected classes: they look like photographs or instance numbers; export a class "
+                "number for every pixel"
+            )
+
+    def _count_255(self, numbers: set[int | None], file: str) -> None:
+        if IGNORE_INDEX in numbers:
+            name = "binary_255" if numbers <= {0, IGNORE_INDEX} else "mixed_255"
+            tally = getattr(self, name)
+            setattr(self, name, Tally(tally.file or file, tally.masks + 1))
+
+    def by_number(self) -> dict[int, Tally]:
+        """Returns the tallies of all numbers, in ascending order; colors are left out."""
+        return _merge((entry.number, tally) for entry, tally in self.entries.items())
+
+    def by_color(self) -> dict[int, Tally]:
+        """Returns the tallies of all packed colors, in ascending order."""
+        return _merge((entry.color, tally) for entry, tally in self.entries.items())
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the survey as values that JSON can hold."""
+        fields = dataclasses.asdict(self)
+        return fields | {"entries": [[*entry, *tally] for entry, tally in self.entries.items()]}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "MaskSurvey":
+        """Returns the survey that `to_json` described.
+
+        Args:
+            fields: What `to_json` returned, through JSON.
+        """
+        changed = {
+            "entries": {Entry(*row[:3]): Tally(*row[3:]) for row in fields["entries"]},
+            "formats": {kind: (number, file) for kind, (number, file) in fields["formats"].items()},
+            "binary_255": Tally(*fields["binary_255"]),
+            "mixed_255": Tally(*fields["mixed_255"]),
+        }
+        return cls(**{**fields, **changed})
+
+
+def count_values(values: Int[np.ndarray, "..."], distinct: list[int]) -> Int[np.ndarray, " n"]:
+    """Counts the pixels of each value.
+
+    Args:
+        values: The values of a mask, or of some of its pixels.
+        distinct: All values that occur, in ascending order.
+    """
+    places = np.searchsorted(distinct, values.ravel())
+    return np.bincount(places, minlength=len(distinct))
+
+
+def _is_ramp(values: Int[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
+    """Marks the pixels that lie strictly between their neighbors on both sides, in value."""
+    ramp = np.zeros(values.shape, bool)
+    for grid, marks in ((values, ramp), (values.T, ramp.T)):
+        before, middle, after = grid[:-2], grid[1:-1], grid[2:]
+        marks[1:-1] |= (before < middle) & (middle < after) | (before > middle) & (middle > after)
+    return ramp
+
+
+def _merge(tallies: Iterable[tuple[int | None, Tally]]) -> dict[int, Tally]:
+    merged: dict[int, Tally] = {}
+    for value, tally in tallies:
+        if value is not None:
+            merged[value] = merged[value] + tally if value in merged else tally
+    return dict(sorted(merged.items()))
