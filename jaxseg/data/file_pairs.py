@@ -4,11 +4,13 @@ import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from jaxseg.data._prepare import prepare
 from jaxseg.data.image_files import FilePair, read_pair
 from jaxseg.data.letterbox import fit
 from jaxseg.data.mask_values import to_labels
+from jaxseg.data.orientation import MaskOrientation
 from jaxseg.data.recipe import ImageAndLabel, Recipe
 from jaxseg.data.sources import Color, Dataset, DatasetInfo
 
@@ -29,6 +31,10 @@ class FilePairs:
         colored: Masks are colors, and the values in `labels` are packed as
             `mask_values.pack_color` packs them.
         keep_aspect: Images are scaled evenly and padded; otherwise they are stretched.
+        dtype: Type of the images: "uint8", "uint16" or "float32".
+        mask_orientation: Pixels that masks without an orientation tag were drawn on: the "stored"
+            ones of their images, or the "upright" ones that a viewer shows; "unknown" refuses the
+            pairs where it makes a difference.
         edited: The user may edit the files, so that a change of their times counts as one.
     """
 
@@ -42,6 +48,8 @@ class FilePairs:
     std: tuple[float, ...]
     colored: bool = False
     keep_aspect: bool = True
+    dtype: str = "uint8"
+    mask_orientation: MaskOrientation = "unknown"
     edited: bool = False
 
     def prepare(
@@ -77,6 +85,7 @@ class FilePairs:
             palette=self.palette,
             mean=self.mean,
             std=self.std,
+            dtype=self.dtype,
         )
         return Recipe(
             info=info,
@@ -89,14 +98,30 @@ class FilePairs:
                 "classes": self.class_names,
                 "colored": self.colored,
                 "keep_aspect": self.keep_aspect,
+                **self._further_inputs(),
             },
         )
 
+    def _further_inputs(self) -> dict[str, Any]:
+        """What else decides the examples, where it is not the default of before it was known."""
+        further: dict[str, Any] = {}
+        if (len(self.mean), self.dtype) != (3, "uint8"):
+            further |= {"images": [len(self.mean), self.dtype], "padding": self.mean}
+        if self.mask_orientation != "unknown":
+            further["mask_orientation"] = self.mask_orientation
+        return further
+
     def _examples(self, split: str, size: tuple[int, int]) -> Iterator[ImageAndLabel]:
         for pair in self.pairs[split]:
-            image, values = read_pair(pair, colored=self.colored)
+            image, values = read_pair(
+                pair,
+                colored=self.colored,
+                channels=len(self.mean),
+                dtype=self.dtype,
+                mask_orientation=self.mask_orientation,
+            )
             label = to_labels(values, self.labels, pair.mask)
-            yield fit(image, label, size, keep_aspect=self.keep_aspect)
+            yield fit(image, label, size, keep_aspect=self.keep_aspect, mean=self.mean)
 
 
 def fingerprint(

@@ -1,16 +1,24 @@
-"""Reads image and mask files, and checks that they can be read exactly."""
+"""Reads image files as arrays of their own channels and bits, upright, and masks beside them."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 from PIL import Image, ImageOps
 
+from jaxseg.data import _npy_images, _pillow_images, _tiff_images, orientation
+from jaxseg.data._pillow_images import unreadable
 from jaxseg.data.mask_values import pack_color
+from jaxseg.data.orientation import MaskOrientation
 
-_ORIENTATION = 0x0112  # EXIF's tag; 5 to 8 exchange height and width
-_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+DTYPES = ("uint8", "uint16", "float32")
+"""The types that images are read as."""
+MOST_CHANNELS = _tiff_images.MOST_CHANNELS
+"""Most channels of an image."""
+_LARGEST_EXACT = 2**24  # float32 holds every integer up to it
+# ITU-R BT.601-7, as Pillow computes it for 8 bits: in units of 1/65536, rounded.
+_LUMA = (19595, 38470, 7471)
 
 
 class FilePair(NamedTuple):
@@ -20,32 +28,111 @@ class FilePair(NamedTuple):
     mask: Path
 
 
-def read_image(path: Path) -> Image.Image:
-    """Opens an image as 8-bit red, green and blue, upright as its EXIF orientation says.
+class ImageFormat(NamedTuple):
+    """The array that `read_image` makes of a file, as its head tells.
 
-    Gray, palette, CMYK and other 8-bit modes are converted. Transparent pixels are laid on black.
+    Attributes:
+        height: Height in pixels, upright.
+        width: Width in pixels, upright.
+        channels: Number of channels.
+        dtype: One of `DTYPES`.
+        orientation: Value of the file's orientation tag, 1 to 8; 1 without one.
+    """
+
+    height: int
+    width: int
+    channels: int
+    dtype: str
+    orientation: int
+
+
+def image_format(path: Path) -> ImageFormat:
+    """Reads what an image file holds from its head, without its pixels.
 
     Args:
         path: The file.
 
     Raises:
-        ValueError: The file cannot be read, or has more than 8 bits a channel.
+        ValueError: The file cannot be read exactly.
     """
-    image = _open(path)
-    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+    (height, width, channels), dtype, tag = _reader(path).head(path)
+    if orientation.exchanges_sides(tag):
+        height, width = width, height
+    return ImageFormat(height, width, channels, _dtype_read(np.dtype(dtype)), tag)
+
+
+def read_image(path: Path, *, channels: int | None = None, dtype: str | None = None) -> np.ndarray:
+    """Reads an image with its own channels and all bits, upright as its orientation tag says.
+
+    Gray images have one channel, colors three; the bands of a TIFF and of a .npy file, which is
+    (height, width) or (height, width, bands), are as many channels, up to 32. Palettes, CMYK and
+    YCbCr become red, green and blue; samples of fewer than 8 bits are scaled to 8. Transparency is
+    what PNG, GIF and WebP files say it is, and is laid on black; the bands of a TIFF are channels,
+    the one that is marked as alpha too. Samples of 8 and 16 bits keep their type, and others become
+    float32.
+
+    Args:
+        path: The file: PNG, TIFF, JPEG, BMP, WebP, GIF, PPM, TGA or .npy, of at most 2³⁰ pixels.
+        channels: The number of channels that is needed: gray is repeated to make three of it, and
+            red, green and blue are mixed to gray (ITU-R BT.601) to make one; all else must have as
+            many. None takes the file's.
+        dtype: The type that is needed, one of `DTYPES`; None takes the file's.
+
+    Returns:
+        The image, (height, width, channels), of type uint8, uint16 or float32.
+
+    Raises:
+        ValueError: The file cannot be read exactly, has numbers that are not finite or not exact
+            in float32, or has other channels or another type than needed.
+    """
+    stored, tag = _reader(path).pixels(path)
+    image = orientation.turn_upright(_to_known_type(stored, path), tag)
+    if dtype is not None and image.dtype != dtype:
         raise ValueError(
-            f"{str(path)!r} has the mode {image.mode!r}, more than 8 bits a channel, expected 8: "
-            "which range of values is black to white cannot be known; stretch it to 0..255 and "
-            "save it as an 8-bit .png"
+            f"{str(path)!r} holds {image.dtype} numbers{_more_bits(image.dtype)}, expected {dtype} "
+            "as in the other images: which range corresponds to theirs cannot be known; save it "
+            "in their type"
         )
-    try:
-        image = ImageOps.exif_transpose(image)
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
-    return image.convert("RGB")
+    return image if channels is None else _with_channels(image, channels, path)
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image as `read_image` turns it, read from the file's head only.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: The file cannot be read.
+    """
+    return image_format(path)[:2]
+
+
+def marks_alpha(path: Path) -> bool:
+    """Returns whether a file marks a band that `read_image` takes for a channel as alpha.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: The file cannot be read.
+    """
+    return _reader(path) is _tiff_images and _tiff_images.marks_alpha(path)
+
+
+def read_orientation(path: Path) -> int:
+    """Reads the orientation tag of an image or a mask, 1 to 8; 1 where there is none.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: The file cannot be read.
+    """
+    reader = _reader(path)
+    if reader is _npy_images:
+        return 1
+    return reader.read_orientation(path)
 
 
 def read_values(path: Path, *, colored: bool = False) -> Int[np.ndarray, "height width"]:
@@ -60,7 +147,7 @@ def read_values(path: Path, *, colored: bool = False) -> Int[np.ndarray, "height
         ValueError: The file cannot be read, is a JPEG, has colors though `colored` is false, has
             transparent pixels, or a value beyond 8 bits.
     """
-    mask = _open(path)
+    mask = _open_mask(path)
     if mask.format == "JPEG":
         raise ValueError(
             f"{str(path)!r} is a JPEG, whose compression changes the values of a mask, expected a "
@@ -83,53 +170,53 @@ def read_values(path: Path, *, colored: bool = False) -> Int[np.ndarray, "height
 
 
 def read_pair(
-    pair: FilePair, *, colored: bool = False
-) -> tuple[Image.Image, Int[np.ndarray, "height width"]]:
-    """Reads an image and the values of its mask, which must have the image's size.
+    pair: FilePair,
+    *,
+    colored: bool = False,
+    channels: int | None = None,
+    dtype: str | None = None,
+    mask_orientation: MaskOrientation = "unknown",
+) -> tuple[np.ndarray, Int[np.ndarray, "height width"]]:
+    """Reads an image and the values of its mask, both upright, which must have one size.
 
     Args:
         pair: The two files.
         colored: The mask's values are its colors, each packed into one number.
+        channels: Channels that the image must have, as `read_image` explains; None takes its own.
+        dtype: Type that it must have, likewise.
+        mask_orientation: Pixels that a mask without an orientation tag was drawn on, where its
+            image bears one: those that a viewer shows, or the stored ones.
 
     Returns:
-        The image in 8-bit red, green and blue, and the values.
+        The image as `read_image` returns it, and the values.
 
     Raises:
-        ValueError: A file cannot be read exactly, or the sizes differ.
+        ValueError: A file cannot be read exactly, the sizes differ, or it cannot be told which
+            pixels the mask was drawn on.
     """
-    image = read_image(pair.image)
-    values = read_values(pair.mask, colored=colored)
-    height, width = values.shape
-    if image.size != (width, height):
+    image = read_image(pair.image, channels=channels, dtype=dtype)
+    height, width = image.shape[:2]
+    values = orientation.turn_mask(
+        read_values(pair.mask, colored=colored),
+        (height, width),
+        paths=pair,
+        tags=(read_orientation(pair.image), read_orientation(pair.mask)),
+        mask_orientation=mask_orientation,
+    )
+    if values.shape != (height, width):
         remedy = "export the mask at the image's size"
-        if image.size == (height, width) and _is_turned(pair.image):
+        turned = orientation.exchanges_sides(read_orientation(pair.image))
+        if values.shape == (width, height) and turned:
             remedy = (
                 "the image's EXIF orientation turns it and the mask was drawn on the unturned one; "
-                "remove the orientation, or turn the mask"
+                'pass mask_orientation="stored" (--data.mask-orientation stored), remove the '
+                "orientation, or turn the mask"
             )
         raise ValueError(
-            f"{str(pair.mask)!r} has {(width, height)} pixels (width, height), expected "
-            f"{image.size} as in {str(pair.image)!r}: {remedy}"
+            f"{str(pair.mask)!r} has {values.shape[::-1]} pixels (width, height), expected "
+            f"{(width, height)} as in {str(pair.image)!r}: {remedy}"
         )
     return image, values
-
-
-def upright_size(path: Path) -> tuple[int, int]:
-    """Height and width of an image as `read_image` turns it, read from the file's head only.
-
-    Args:
-        path: The file.
-
-    Raises:
-        ValueError: The file cannot be read.
-    """
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = _turns(image)
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
-    return (width, height) if turned else (height, width)
 
 
 def _read_colors(mask: Image.Image, path: Path, colored: bool) -> Int[np.ndarray, "height width"]:
@@ -150,27 +237,83 @@ def _read_colors(mask: Image.Image, path: Path, colored: bool) -> Int[np.ndarray
     return pixels[..., 0]
 
 
-def _open(path: Path) -> Image.Image:
+def _open_mask(path: Path) -> Image.Image:
+    """Opens a mask, upright as its orientation tag says."""
+    tag = read_orientation(path)
+    if tag != 1 and _reader(path) is _tiff_images:
+        # Pillow turns such files itself, and scrambles them where the sides are exchanged.
+        stored, _ = _tiff_images.pixels(path)
+        return Image.fromarray(orientation.turn_upright(stored, tag)[..., 0])
+    with _pillow_images.open_image(path) as image:
+        image.load()
+    return ImageOps.exif_transpose(image) if tag != 1 else image
+
+
+def _reader(path: Path) -> Any:
+    """The module that reads the file: by its ending for .npy, else by its first bytes."""
+    if path.suffix.lower() == ".npy":
+        return _npy_images
     try:
-        with Image.open(path) as image:
-            image.load()
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
-    return image
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    is_tiff = start in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+    return _tiff_images if is_tiff else _pillow_images
 
 
-def _unreadable(path: Path, error: BaseException) -> ValueError:
-    return ValueError(
-        f"{str(path)!r} cannot be read as an image ({error}), expected a whole one: copy or "
-        "export it again"
+def _dtype_read(dtype: np.dtype) -> str:
+    """Name of the type that samples of a type are read as."""
+    if dtype == np.bool_:
+        return "uint8"
+    return str(dtype) if str(dtype) in DTYPES else "float32"
+
+
+def _to_known_type(array: np.ndarray, path: Path) -> np.ndarray:
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8) * np.uint8(255)
+    if array.dtype.kind not in "uif":
+        raise ValueError(
+            f"{str(path)!r} holds numbers of type {array.dtype}, expected integers or floats: "
+            "convert them"
+        )
+    name = _dtype_read(array.dtype.newbyteorder("="))
+    if name != "float32":
+        return array.astype(name, copy=False)
+    if array.dtype.kind in "ui" and max(-int(array.min()), int(array.max())) > _LARGEST_EXACT:
+        raise ValueError(
+            f"{str(path)!r} has {array.dtype} values from {array.min()} to {array.max()}, expected "
+            f"at most {_LARGEST_EXACT:,}, up to which float32 is exact: scale them"
+        )
+    with np.errstate(over="ignore"):  # what overflows is named below
+        floats = array.astype(np.float32, copy=False)
+    wrong = int(floats.size - np.isfinite(floats).sum())
+    if wrong:
+        raise ValueError(
+            f"{str(path)!r} has {wrong} values that are not finite in float32 (NaN, infinity or "
+            "too large), expected numbers: replace them by a number, and give their pixels the "
+            "mask's value for ignored ones"
+        )
+    return floats
+
+
+def _with_channels(image: np.ndarray, channels: int, path: Path) -> np.ndarray:
+    """Repeats gray, or mixes red, green and blue to gray, where that gives the channels needed."""
+    own = image.shape[-1]
+    if own == channels:
+        return image
+    if (own, channels) == (1, 3):
+        return np.repeat(image, 3, axis=-1)
+    if (own, channels) == (3, 1):
+        if image.dtype == np.float32:
+            return image @ (np.array(_LUMA, np.float32)[:, None] / 65536)
+        mixed = image.astype(np.uint64) @ np.array(_LUMA, np.uint64)[:, None]
+        return (mixed + 32768 >> np.uint64(16)).astype(image.dtype)
+    raise ValueError(
+        f"{str(path)!r} has {own} channels, expected {channels} as in the other images: save it "
+        "with the same bands as those"
     )
 
 
-def _is_turned(path: Path) -> bool:
-    with Image.open(path) as image:
-        return _turns(image)
-
-
-def _turns(image: Image.Image) -> bool:
-    """Returns whether the image's EXIF orientation exchanges height and width."""
-    return image.getexif().get(_ORIENTATION, 1) >= 5
+def _more_bits(dtype: np.dtype) -> str:
+    return " (more than 8 bits a channel)" if dtype.itemsize > 1 else ""

@@ -10,7 +10,6 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
@@ -18,12 +17,13 @@ from jaxseg.data._prepare import data_root, prepared_root, write_cached
 from jaxseg.data.class_lists import FILE, ClassList
 from jaxseg.data.file_pairs import fingerprint
 from jaxseg.data.image_files import FilePair, read_pair
+from jaxseg.data.image_statistics import ChannelStatistics, common_format, read_formats, remarks
 from jaxseg.data.letterbox import shrink
 from jaxseg.data.mask_values import IGNORE_INDEX, distinct_values, to_labels
+from jaxseg.data.orientation import MaskOrientation
 from jaxseg.data.recipe import digest
 
 _MOST_VALUES = 64
-_LEAST_STD = 1 / 255
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,13 +35,17 @@ class FolderStatistics:
             where masks are colors.
         colored: Masks are colors, all of them listed.
         mean: Mean of each channel of the training images, in units of full brightness.
-        std: Standard deviation of each channel, likewise; at least 1/255.
+        std: Standard deviation of each channel, likewise; at least one step of what is stored.
+        dtype: Type of the images: "uint8", "uint16" or "float32".
+        remarks: What is to be said of the images.
     """
 
     values: Mapping[int, str]
     colored: bool
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    dtype: str
+    remarks: tuple[str, ...]
 
 
 def folder_statistics(
@@ -51,6 +55,7 @@ def folder_statistics(
     size: tuple[int, int],
     *,
     keep_aspect: bool,
+    mask_orientation: MaskOrientation,
     data_dir: str | os.PathLike[str] | None,
 ) -> FolderStatistics:
     """Opens every file of a folder, or recalls what was found when they were last opened.
@@ -61,6 +66,7 @@ def folder_statistics(
         classes: The user's list of classes, or None.
         size: Height and width in pixels that the images are prepared at.
         keep_aspect: Whether they are scaled evenly; otherwise they are stretched.
+        mask_orientation: Pixels that masks without an orientation tag were drawn on.
         data_dir: The root of prepared data sets; by default the environment variable
             `TFDS_DATA_DIR`, else `tensorflow_datasets` in the home directory.
 
@@ -73,12 +79,13 @@ def folder_statistics(
         "files": fingerprint(pairs, root, times=True),
         "classes": classes,
         "keep_aspect": keep_aspect,
+        "mask_orientation": mask_orientation,
     }
     cached = prepared_root(data_dir) / "statistics" / f"{digest(inputs)}.json"
     try:
         return _parse(cached.read_text())
     except (OSError, ValueError, KeyError, TypeError):  # none yet, or damaged
-        found = _read_all(root, pairs, classes, size, keep_aspect)
+        found = _read_all(root, pairs, classes, size, keep_aspect, mask_orientation)
     write_cached(cached, json.dumps(dataclasses.asdict(found)), data_root(data_dir))
     return found
 
@@ -89,14 +96,19 @@ def _read_all(
     classes: ClassList | None,
     size: tuple[int, int],
     keep_aspect: bool,
+    mask_orientation: MaskOrientation,
 ) -> FolderStatistics:
+    formats = read_formats(pairs)
+    channels, dtype = common_format(formats)
     colored = _is_colored(pairs["train"][0].mask, classes)
     labels = classes.by_color().labels if colored and classes else {}
     first_files: dict[int, str] = {}
-    sums = np.zeros((3, 3))  # number, sum and sum of squares, of each channel
+    statistics = ChannelStatistics(channels, dtype)
     flat = [(split, pair) for split, listed in pairs.items() for pair in listed]
     for split, pair in tqdm(flat, desc="looking at all files", leave=False):
-        image, values = read_pair(pair, colored=colored)
+        image, values = read_pair(
+            pair, colored=colored, channels=channels, dtype=dtype, mask_orientation=mask_orientation
+        )
         if colored:
             to_labels(values, labels, pair.mask)
         else:
@@ -104,11 +116,9 @@ def _read_all(
                 first_files.setdefault(value, pair.mask.relative_to(root).as_posix())
             _check_count(first_files, classes, pair.mask)
         if split == "train":
-            small = np.asarray(shrink(image, size, keep_aspect=keep_aspect)) / 255
-            sums += [np.full(3, small[..., 0].size), small.sum((0, 1)), (small**2).sum((0, 1))]
-    mean = sums[1] / sums[0]
-    std = np.sqrt(np.maximum(sums[2] / sums[0] - mean**2, _LEAST_STD**2))
-    return FolderStatistics(first_files, colored, tuple(mean.tolist()), tuple(std.tolist()))
+            statistics.add(shrink(image, size, keep_aspect=keep_aspect))
+    said = remarks(formats, channels, mask_orientation)
+    return FolderStatistics(first_files, colored, statistics.mean, statistics.std, dtype, said)
 
 
 def _is_colored(mask: Path, classes: ClassList | None) -> bool:
@@ -135,4 +145,5 @@ def _check_count(values: Mapping[int, str], classes: ClassList | None, mask: Pat
 def _parse(text: str) -> FolderStatistics:
     found = json.loads(text)
     values = {int(value): file for value, file in found["values"].items()}
-    return FolderStatistics(values, found["colored"], tuple(found["mean"]), tuple(found["std"]))
+    lists = {name: tuple(found[name]) for name in ("mean", "std", "remarks")}
+    return FolderStatistics(values=values, colored=found["colored"], dtype=found["dtype"], **lists)
