@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 from tensorflow_datasets.core.utils import tqdm_utils
 from tqdm import tqdm
 
+from jaxseg.data.encoding import fits_png, pack
 from jaxseg.data.recipe import Recipe
 
 
@@ -51,7 +53,7 @@ def open_split(directory: Path, split: str) -> Any:
         split: A name, or a slice of one in TFDS's notation such as `"train[:25%]"`.
 
     Returns:
-        A random-access sequence of `{"image": bytes, "label": bytes}`, both PNG files.
+        A random-access sequence of `{"image": bytes, "label": bytes}`, for `encoding.decode`.
     """
     with _quiet():
         builder: Any = tfds.builder_from_directory(directory)
@@ -74,7 +76,7 @@ class _Info(tfds.core.DatasetInfo):
 
 
 class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Writes any recipe, as PNG files; not registered, since `data.load` is the way to all."""
+    """Writes any recipe; not registered, since `data.load` is the way to all."""
 
     name = "jaxseg"
     VERSION = tfds.core.Version("1.0.0")  # a config's own comes before it
@@ -87,7 +89,9 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _info(self) -> tfds.core.DatasetInfo:
         info = self._recipe.info
         # TFDS encodes arrays with TensorFlow, but PIL images with PIL: the examples are the latter.
-        image = tfds.features.Image(shape=(*info.size, info.channels), encoding_format="png")
+        image: Any = tfds.features.Text()  # bytes
+        if fits_png(info.dtype, info.channels):
+            image = tfds.features.Image(shape=(*info.size, info.channels), encoding_format="png")
         label = tfds.features.LabeledImage(
             labels=list(info.class_names), shape=(*info.size, 1), encoding_format="png"
         )
@@ -101,7 +105,7 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         del dl_manager  # nothing is downloaded
         return {split: self._generate_examples(split) for split in self._recipe.splits}
 
-    def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Image.Image]]]:
+    def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
         recipe = self._recipe
         progress = tqdm(
             recipe.examples(split),
@@ -110,7 +114,15 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             leave=False,
         )
         for index, (image, label) in enumerate(progress):
-            yield index, {"image": Image.fromarray(image), "label": Image.fromarray(label)}
+            yield index, {"image": _encodable(image), "label": Image.fromarray(label)}
+
+
+def _encodable(image: np.ndarray) -> Image.Image | bytes:
+    """What TFDS stores of an image without TensorFlow."""
+    image = image if image.ndim == 3 else image[..., None]
+    if not fits_png(image.dtype.name, image.shape[-1]):
+        return pack(image)
+    return Image.fromarray(image if image.shape[-1] == 3 else image[..., 0])
 
 
 @contextlib.contextmanager

@@ -4,12 +4,14 @@ import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from jaxseg.data._prepare import prepare
 from jaxseg.data.image_files import FilePair
 from jaxseg.data.image_pairs import read_pair
 from jaxseg.data.letterbox import fit
 from jaxseg.data.mask_values import to_labels
+from jaxseg.data.orientation import MaskOrientation
 from jaxseg.data.recipe import ImageAndLabel, Recipe
 from jaxseg.data.sources import Color, Dataset, DatasetInfo
 
@@ -33,6 +35,10 @@ class FilePairs:
             labels; () where that is the label.
         ignored_value: Likewise for ignored pixels; None where that is 255.
         keep_aspect: Images are scaled evenly and padded; otherwise they are stretched.
+        dtype: Type of the images: "uint8", "uint16" or "float32".
+        mask_orientation: Pixels that masks without an orientation tag were drawn on: the "stored"
+            ones of their images, or the "upright" ones that a viewer shows; "unknown" refuses the
+            pairs where it makes a difference.
         edited: The user may edit the files, so that a change of their times counts as one.
     """
 
@@ -48,6 +54,8 @@ class FilePairs:
     mask_values: tuple[int | Color, ...] = ()
     ignored_value: int | Color | None = None
     keep_aspect: bool = True
+    dtype: str = "uint8"
+    mask_orientation: MaskOrientation = "unknown"
     edited: bool = False
 
     def prepare(
@@ -85,6 +93,7 @@ class FilePairs:
             std=self.std,
             mask_values=self.mask_values,
             ignored_value=self.ignored_value,
+            dtype=self.dtype,
         )
         return Recipe(
             info=info,
@@ -97,14 +106,30 @@ class FilePairs:
                 "classes": self.class_names,
                 "colored": self.colored,
                 "keep_aspect": self.keep_aspect,
+                **self._further_inputs(),
             },
         )
 
+    def _further_inputs(self) -> dict[str, Any]:
+        """What else decides the examples, where it is not the default of before it was known."""
+        further: dict[str, Any] = {}
+        if (len(self.mean), self.dtype) != (3, "uint8"):
+            further |= {"images": [len(self.mean), self.dtype], "padding": self.mean}
+        if self.mask_orientation != "unknown":
+            further["mask_orientation"] = self.mask_orientation
+        return further
+
     def _examples(self, split: str, size: tuple[int, int]) -> Iterator[ImageAndLabel]:
         for pair in self.pairs[split]:
-            image, values = read_pair(pair, colored=self.colored)
+            image, values = read_pair(
+                pair,
+                colored=self.colored,
+                channels=len(self.mean),
+                dtype=self.dtype,
+                mask_orientation=self.mask_orientation,
+            )
             label = to_labels(values, self.labels, pair.mask, colored=self.colored)
-            yield fit(image, label, size, keep_aspect=self.keep_aspect)
+            yield fit(image, label, size, keep_aspect=self.keep_aspect, mean=self.mean)
 
 
 def fingerprint(

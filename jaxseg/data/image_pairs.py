@@ -2,68 +2,82 @@
 
 import numpy as np
 from jaxtyping import Int
-from PIL import Image
 
-from jaxseg.data import image_files
-from jaxseg.data.image_files import FilePair, read_image
-from jaxseg.data.mask_files import read_mask, to_values
+from jaxseg.data import orientation
+from jaxseg.data.image_files import FilePair, read_image, read_orientation
+from jaxseg.data.mask_files import StoredMask, read_mask, to_values
+from jaxseg.data.orientation import MaskOrientation
 
 
 def read_pair(
-    pair: FilePair, *, colored: bool = False
-) -> tuple[Image.Image, Int[np.ndarray, "height width"]]:
-    """Reads an image and the values of its mask, which must have the image's size.
+    pair: FilePair,
+    *,
+    colored: bool = False,
+    channels: int | None = None,
+    dtype: str | None = None,
+    mask_orientation: MaskOrientation = "unknown",
+) -> tuple[np.ndarray, Int[np.ndarray, "height width"]]:
+    """Reads an image and the values of its mask, both upright, which must have one size.
 
     Args:
         pair: The two files.
         colored: The mask's values are its colors, each packed into one number.
+        channels: Channels that the image must have, as `read_image` explains; None takes its own.
+        dtype: Type that it must have, likewise.
+        mask_orientation: Pixels that a mask without an orientation tag was drawn on, where its
+            image bears one: those that a viewer shows, or the stored ones.
 
     Returns:
-        The image in 8-bit red, green and blue, and the values.
+        The image as `read_image` returns it, and the values.
 
     Raises:
-        ValueError: A file cannot be read exactly, or the sizes differ.
+        ValueError: A file cannot be read exactly, the sizes differ, or it cannot be told which
+            pixels the mask was drawn on.
     """
-    image, mask = read_image(pair.image), read_mask(pair.mask)
-    values = turn_upright(to_values(mask, pair.mask, colored=colored), mask.orientation)
-    check_sizes(pair, (image.height, image.width), values.shape)
-    return image, values
+    image = read_image(pair.image, channels=channels, dtype=dtype)
+    mask = upright_mask(pair, read_mask(pair.mask), image.shape[:2], mask_orientation)
+    return image, to_values(mask, pair.mask, colored=colored)
 
 
-def check_sizes(pair: FilePair, image: tuple[int, ...], mask: tuple[int, ...]) -> None:
-    """Checks that a mask has its image's size.
+def upright_mask(
+    pair: FilePair,
+    mask: StoredMask,
+    image: tuple[int, ...],
+    mask_orientation: MaskOrientation = "unknown",
+) -> StoredMask:
+    """Turns a mask as its image is turned, and checks that it has the image's size.
 
     Args:
         pair: The two files.
+        mask: The mask as it is stored.
         image: Height and width of the upright image.
-        mask: Height and width of the upright mask.
+        mask_orientation: Pixels that masks without an orientation tag were drawn on.
+
+    Returns:
+        The mask with upright values.
 
     Raises:
-        ValueError: They differ.
+        ValueError: The sizes differ, or it cannot be told which pixels the mask was drawn on.
     """
-    if image == mask:
-        return
-    remedy = "export the mask at the image's size"
-    if image == mask[::-1] and image_files.is_turned(pair.image):
-        remedy = (
-            "the image's EXIF orientation turns it and the mask was drawn on the unturned one; "
-            "remove the orientation, or turn the mask"
-        )
-    raise ValueError(
-        f"{str(pair.mask)!r} has {mask[::-1]} pixels (width, height), expected {image[::-1]} as "
-        f"in {str(pair.image)!r}: {remedy}"
+    height, width = image
+    tag = read_orientation(pair.image)
+    values = orientation.turn_mask(
+        orientation.turn_upright(mask.values, mask.orientation),
+        (height, width),
+        paths=pair,
+        tags=(tag, mask.orientation),
+        mask_orientation=mask_orientation,
     )
-
-
-def turn_upright(values: np.ndarray, orientation: int) -> np.ndarray:
-    """Turns a stored mask upright.
-
-    Args:
-        values: The mask as it is stored, (height, width).
-        orientation: Value of its orientation tag, 1 to 8.
-    """
-    if orientation >= 5:
-        values = values.T
-    if orientation in (3, 4, 7, 8):
-        values = values[::-1]
-    return np.ascontiguousarray(values[:, ::-1] if orientation in (2, 3, 6, 7) else values)
+    if values.shape != (height, width):
+        remedy = "export the mask at the image's size"
+        if values.shape == (width, height) and orientation.exchanges_sides(tag):
+            remedy = (
+                "the image's EXIF orientation turns it and the mask was drawn on the unturned one; "
+                'pass mask_orientation="stored" (--data.mask-orientation stored), remove the '
+                "orientation, or turn the mask"
+            )
+        raise ValueError(
+            f"{str(pair.mask)!r} has {values.shape[::-1]} pixels (width, height), expected "
+            f"{(width, height)} as in {str(pair.image)!r}: {remedy}"
+        )
+    return mask._replace(values=values, orientation=1)

@@ -1,19 +1,26 @@
-"""Normalization on the device: from 8-bit images to what the nets take, and back."""
+"""Normalization on the device: from stored images to what the nets take, and back."""
 
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, UInt8
+from jaxtyping import Array, Float, Float32, UInt8, UInt16
 
 PerChannel = Float[Array, "channels"] | np.ndarray | Sequence[float]
-Images = UInt8[Array | np.ndarray, "*shape channels"] | Float[Array | np.ndarray, "*shape channels"]
+Images = (
+    UInt8[Array | np.ndarray, "*shape channels"]
+    | UInt16[Array | np.ndarray, "*shape channels"]
+    | Float[Array | np.ndarray, "*shape channels"]
+)
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Mean of red, green and blue over ImageNet, in units of full brightness."""
 IMAGENET_STD = (0.229, 0.224, 0.225)
 """Standard deviation of red, green and blue over ImageNet, likewise."""
+
+FULL_BRIGHTNESS = {"uint8": 255, "uint16": 65535, "float32": 1}
+"""The number that stands for full brightness in images of each type."""
 
 _BRIGHTNESS = np.arange(256, dtype=np.float32) / np.float32(255)
 
@@ -26,9 +33,11 @@ def normalize(
     8-bit images give the same bits as NumPy's `(images / 255 - mean) / std` in float32, eagerly
     and under every transformation, wherever `mean` and `std` are numbers when the program is
     traced: NumPy divides then, and the device looks the results up. XLA divides less exactly.
+    16-bit images are divided by 65535 on the device.
 
     Args:
-        images: 8-bit images as they are stored, or brightness in [0, 1] as floats.
+        images: Images of 8 or 16 bits as they are stored, or floats: brightness in [0, 1], or
+            measurements in the units of `mean` and `std`.
         mean: Mean of every channel, in units of full brightness: `DatasetInfo.mean`.
         std: Standard deviation of every channel, likewise: `DatasetInfo.std`.
 
@@ -36,8 +45,8 @@ def normalize(
         Normalized images of the same shape.
 
     Raises:
-        ValueError: The images are neither of 8 bits nor floats, or there is not one mean and one
-            standard deviation for each channel.
+        ValueError: The images are neither of 8 or 16 bits nor floats, or there is not one mean and
+            one standard deviation for each channel.
 
     Example:
         >>> images = np.array([0, 51, 255], np.uint8).reshape(1, 1, 3, 1)
@@ -50,14 +59,22 @@ def normalize(
     scale = channel_values("normalize: std", std, images.shape[-1])
     if images.dtype == np.uint8:
         return _look_up(images, _table(shift, scale))
+    if images.dtype == np.uint16:
+        images = to_brightness(images)
     _check_floats(
-        "normalize", images, "uint8, or floats in [0, 1]: pass the images as they are stored"
+        "normalize",
+        images,
+        "uint8, or floats in [0, 1], or uint16: pass the images as they are stored",
     )
     return (jnp.asarray(images, jnp.float32) - _last(shift, images)) / _last(scale, images)
 
 
 def denormalize(
-    images: Float[Array | np.ndarray, "*shape channels"], mean: PerChannel, std: PerChannel
+    images: Float[Array | np.ndarray, "*shape channels"],
+    mean: PerChannel,
+    std: PerChannel,
+    *,
+    clip: bool = True,
 ) -> Float32[Array, "*shape channels"]:
     """Brightness in [0, 1] of normalized images: the inverse of `normalize`.
 
@@ -65,9 +82,11 @@ def denormalize(
         images: Normalized images.
         mean: Mean of every channel that `normalize` was given.
         std: Standard deviation of every channel that it was given.
+        clip: Clip the result to [0, 1], since rounding may lead beyond it. Images that were stored
+            as floats may hold other numbers: pass False for these.
 
     Returns:
-        images × std + mean, clipped to [0, 1], since rounding may lead beyond it.
+        images × std + mean.
 
     Raises:
         ValueError: The images are not floats, or there is not one mean and one standard deviation
@@ -77,11 +96,16 @@ def denormalize(
     shift = channel_values("denormalize: mean", mean, images.shape[-1])
     scale = channel_values("denormalize: std", std, images.shape[-1])
     brightness = jnp.asarray(images, jnp.float32) * _last(scale, images) + _last(shift, images)
-    return jnp.clip(brightness, 0, 1)
+    return jnp.clip(brightness, 0, 1) if clip else brightness
 
 
 def to_brightness(images: Images) -> Float[Array, "*shape channels"]:
-    """Brightness in [0, 1] of 8-bit images, rounded as NumPy does; floats stay as they are."""
+    """Brightness in [0, 1] of images of 8 and 16 bits; floats stay as they are.
+
+    8-bit images are rounded as NumPy does.
+    """
+    if images.dtype == np.uint16:
+        return jnp.asarray(images).astype(jnp.float32) / 65535
     if images.dtype != np.uint8:
         return jnp.asarray(images)
     return _look_up(images, np.repeat(_BRIGHTNESS[:, None], images.shape[-1], axis=1))

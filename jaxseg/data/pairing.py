@@ -2,37 +2,56 @@
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from jaxseg.data.image_files import FilePair
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".npy")
 """Endings of the files that are taken for images and masks, in lower case."""
 
 
+_ENDING = re.compile(
+    r"[_\-. ](masks?|labels?|gts?|segs?|segmentations?|annotations?|ground[_\- ]?truth|targets?)$",
+    re.IGNORECASE,
+)
+_IMAGE_ENDING = re.compile(r"[_\-. ](images?|imgs?|sat|rgb)$", re.IGNORECASE)
+
+
 def list_files(
-    folder: Path, suffixes: Sequence[str], hint: str, *, pattern: str = "*"
+    folder: Path,
+    suffixes: Sequence[str],
+    hint: str,
+    *,
+    pattern: str = "*",
+    may_be_empty: bool = False,
 ) -> list[Path]:
-    """The files of a folder, sorted, without those whose names begin with a dot.
+    """The files of a folder, sorted, without hidden ones.
+
+    Hidden are the names that begin with a dot, those in folders of such names, and the folders
+    __MACOSX that archives made by macOS hold. The order does not depend on the form of Unicode that
+    names are written in.
 
     Args:
         folder: The folder.
         suffixes: Endings that count, in lower case; a file's own may be in capitals.
         hint: What to do where files are missing, for the message.
         pattern: A glob pattern, relative to the folder.
+        may_be_empty: Whether a folder without such files is no error.
 
     Raises:
         ValueError: The folder is missing, or holds no such file.
     """
     if not folder.is_dir():
         raise ValueError(f"the folder {str(folder)!r} is missing; complete it: {hint}")
-    paths = sorted(
+    matches = (
         path
         for path in folder.glob(pattern)
-        if path.suffix.lower() in suffixes and path.is_file() and not path.name.startswith(".")
+        if path.suffix.lower() in suffixes and path.is_file() and not _is_hidden(path, folder)
     )
-    if not paths:
+    paths = sorted(matches, key=lambda path: [normal_form(part) for part in path.parts])
+    if not paths and not may_be_empty:
         raise ValueError(
             f"the folder {str(folder)!r} holds no file of {', '.join(suffixes)}; complete it: "
             f"{hint}"
@@ -44,15 +63,16 @@ def pair_files(
     images: Iterable[Path],
     masks: Iterable[Path],
     *,
-    image_key: Callable[[Path], str] = lambda path: path.stem,
-    mask_key: Callable[[Path], str] = lambda path: path.stem,
+    image_key: Callable[[Path], str] = lambda path: normal_form(path.stem),
+    mask_key: Callable[[Path], str] = lambda path: normal_form(path.stem),
 ) -> list[FilePair]:
     """Pairs the images and masks that have the same key, in the order of the images.
 
     Args:
         images: Image files.
         masks: Mask files.
-        image_key: The key of an image; by default its name without the ending.
+        image_key: The key of an image; by default its name without the ending, whatever the form of
+            Unicode that it is written in.
         mask_key: The key of a mask, likewise.
 
     Raises:
@@ -77,32 +97,52 @@ def pair_files(
 
 
 def hold_out(
-    pairs: Sequence[FilePair], count: int, *, seed: int = 0
+    pairs: Sequence[FilePair], count: int, *, seed: int = 0, folder: Path | None = None
 ) -> tuple[list[FilePair], list[FilePair]]:
     """Draws pairs to be held out.
 
     The draw depends on the images' names alone, so that an image that is added moves few others.
+    The form of Unicode that they are written in plays no part.
 
     Args:
         pairs: All pairs.
         count: How many are held out.
         seed: Seed of the draw.
+        folder: A folder of all images: of their names, the path below it counts, without the
+            ending. By default the file's name alone, likewise.
 
     Returns:
         The remaining pairs and those held out, both in the order of `pairs`.
     """
 
     def rank(pair: FilePair) -> str:
-        return hashlib.sha256(f"{seed}/{pair.image.stem}".encode()).hexdigest()
+        path = pair.image.relative_to(folder) if folder else Path(pair.image.name)
+        name = normal_form(path.with_suffix("").as_posix())
+        return hashlib.sha256(f"{seed}/{name}".encode()).hexdigest()
 
     held_out = set(sorted(pairs, key=rank)[:count])
     remaining = [pair for pair in pairs if pair not in held_out]
     return remaining, [pair for pair in pairs if pair in held_out]
 
 
+def normal_form(name: str) -> str:
+    """A name in the composed form of Unicode (NFC); macOS may write names decomposed (NFD)."""
+    return unicodedata.normalize("NFC", name)
+
+
 def without_suffix(stem: str) -> str:
     """A mask's stem without an ending such as _mask, _label or _gt."""
-    return re.sub(r"[_-](masks?|labels?|gt|seg|annotations?)$", "", stem, flags=re.IGNORECASE)
+    return _ENDING.sub("", stem)
+
+
+def without_image_suffix(stem: str) -> str:
+    """An image's stem without an ending such as _image, _rgb or _sat."""
+    return _IMAGE_ENDING.sub("", stem)
+
+
+def _is_hidden(path: Path, folder: Path) -> bool:
+    parts = path.relative_to(folder).parts
+    return any(part.startswith(".") for part in parts) or "__MACOSX" in parts
 
 
 def _by_key(paths: Iterable[Path], key: Callable[[Path], str]) -> dict[str, Path]:

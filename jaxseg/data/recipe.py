@@ -11,7 +11,7 @@ import numpy as np
 from jaxseg.data.sources import DatasetInfo
 
 ImageAndLabel = tuple[np.ndarray, np.ndarray]
-"""An image, uint8 (height, width[, channels]), and its label, uint8 (height, width)."""
+"""An image of `DatasetInfo.dtype`, (height, width[, channels]), and its label, uint8."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

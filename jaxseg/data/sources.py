@@ -1,16 +1,15 @@
-"""Prepared data sets as random-access sources of 8-bit images and labels."""
+"""Prepared data sets as random-access sources of images as they are stored, and labels."""
 
 import dataclasses
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Int, UInt8
-from PIL import Image
+from jaxtyping import Array, Float, Float32, Int, Shaped, UInt8
 
+from jaxseg.data.encoding import decode
 from jaxseg.data.normalization import Images, denormalize, normalize
 
 Example = dict[str, np.ndarray]
@@ -20,9 +19,9 @@ Color = tuple[int, int, int]
 
 
 class Pair(NamedTuple):
-    """An example as it is stored: an image and its label, both of 8 bits."""
+    """An example as it is stored: an image of `DatasetInfo.dtype`, and its label of 8 bits."""
 
-    image: UInt8[np.ndarray, "height width channels"]
+    image: Shaped[np.ndarray, "height width channels"]
     label: UInt8[np.ndarray, "height width"]
 
 
@@ -40,6 +39,8 @@ class DatasetInfo:
         mask_values: The number or the color that the user's masks hold for each class, in the order
             of the labels; () where that is the label.
         ignored_value: Likewise for ignored pixels; None where that is 255.
+        dtype: Type that images are stored in: "uint8", "uint16" or "float32", whose full brightness
+            is 255, 65535 and 1.
     """
 
     name: str
@@ -50,6 +51,7 @@ class DatasetInfo:
     std: tuple[float, ...]
     mask_values: tuple[int | Color, ...] = ()
     ignored_value: int | Color | None = None
+    dtype: str = "uint8"
 
     @property
     def classes(self) -> int:
@@ -67,38 +69,50 @@ class DatasetInfo:
         8-bit images give the same bits as NumPy's `(images / 255 - mean) / std` in float32.
 
         Args:
-            images: 8-bit images as they are stored, or brightness in [0, 1] as floats.
+            images: Images as they are stored, or their brightness as floats: in [0, 1], unless
+                images are stored as floats.
 
         Raises:
-            ValueError: The images are neither of 8 bits nor floats, or have other channels.
+            ValueError: The images are neither of the type that is stored nor floats, or have other
+                channels.
         """
+        integers = np.issubdtype(images.dtype, np.integer)
+        if integers and images.dtype in (np.uint8, np.uint16) and images.dtype != self.dtype:
+            raise ValueError(
+                f"normalize: images have dtype {images.dtype}, expected {self.dtype}, as "
+                f"{self.name} is stored, or floats: convert them to the same range"
+            )
         return normalize(images, self.mean, self.std)
 
     def denormalize(
         self, images: Float[Array | np.ndarray, "*shape channels"]
     ) -> Float32[Array, "*shape channels"]:
-        """Brightness in [0, 1] of normalized images: the inverse of `normalize`.
+        """Brightness of normalized images: the inverse of `normalize`.
 
         Args:
             images: Normalized images.
 
+        Returns:
+            Brightness, clipped to [0, 1] unless images are stored as floats.
+
         Raises:
             ValueError: The images are not floats, or have other channels.
         """
-        return denormalize(images, self.mean, self.std)
+        return denormalize(images, self.mean, self.std, clip=self.dtype != "float32")
 
     def normalize_batch(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """Makes of a batch as it is read what a training step takes; for the device.
 
         Args:
-            batch: `"image"`, 8-bit images as they are stored or brightness in [0, 1] as floats, and
+            batch: `"image"`, images as they are stored or their brightness as floats, and
                 `"label"`, integers. What else it holds is kept as it is.
 
         Returns:
             The batch with normalized images, float32, and labels of int32.
 
         Raises:
-            ValueError: The images are neither of 8 bits nor floats, or have other channels.
+            ValueError: The images are neither of the type that is stored nor floats, or have other
+                channels.
 
         Example:
             >>> info = DatasetInfo("x", (1, 2), ("a", "b"), ((0, 0, 0), (9, 9, 9)), (0.5,), (0.25,))
@@ -130,8 +144,8 @@ class Dataset:
 
         Args:
             split: `"train"`, `"validation"` or `"test"`.
-            cache: Decode all examples now and keep them in memory, as 8-bit numbers: about
-                (channels + 1) × height × width bytes an example.
+            cache: Decode all examples now and keep them in memory as they are stored: with 8 bits
+                about (channels + 1) × height × width bytes an example.
 
         Raises:
             ValueError: There is no such split.
@@ -150,10 +164,10 @@ class Dataset:
 class Source(Sequence[Example]):
     """The examples of a split as they are stored; slices are sources too.
 
-    `source[i]` is a dict of `"image"`, uint8 of shape (height, width, channels), and `"label"`,
-    uint8 of shape (height, width). Both are copies. They stay in 8 bits, a quarter of the bytes to
-    read and to send, until `DatasetInfo.normalize_batch` makes of them on the device what a net
-    takes.
+    `source[i]` is a dict of `"image"`, of `DatasetInfo.dtype` and shape (height, width, channels),
+    and `"label"`, uint8 of shape (height, width). Both are copies. They stay as they are stored,
+    with 8 bits a quarter of the bytes to read and to send, until `DatasetInfo.normalize_batch`
+    makes of them on the device what a net takes.
 
     Args:
         pairs: The examples.
@@ -184,10 +198,9 @@ class _Records(Sequence[Pair]):
 
     def __getitem__(self, index: Any) -> Any:
         record = self._records[range(len(self))[index]]  # the range checks and counts from the end
-        label = _decode(record["label"])
+        label = decode(record["label"])[..., 0]
         check_labels(label, self._classes)
-        image = _decode(record["image"])
-        return Pair(image if image.ndim == 3 else image[..., None], label)
+        return Pair(decode(record["image"]), label)
 
 
 class _Chosen(Sequence[Pair]):
@@ -235,8 +248,3 @@ def check_labels(label: Int[np.ndarray, "..."], classes: int, ignore_index: int 
             f"0..{classes - 1} or {ignore_index} (ignored): pass the right number of classes, or "
             f"map other values to {ignore_index}"
         )
-
-
-def _decode(png: bytes) -> np.ndarray:
-    with Image.open(io.BytesIO(png)) as image:
-        return np.asarray(image)

@@ -10,21 +10,21 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from jaxseg.data._prepare import data_root, prepared_root, write_cached
 from jaxseg.data.file_pairs import fingerprint
 from jaxseg.data.image_files import FilePair, read_image
-from jaxseg.data.image_pairs import check_sizes, turn_upright
+from jaxseg.data.image_pairs import upright_mask
+from jaxseg.data.image_statistics import ChannelStatistics, common_format, read_formats, remarks
 from jaxseg.data.letterbox import shrink
 from jaxseg.data.mask_files import read_mask
 from jaxseg.data.mask_survey import MaskSurvey
+from jaxseg.data.orientation import MaskOrientation
 from jaxseg.data.recipe import digest
 from jaxseg.data.repeated_pictures import RepeatedPictures
 
-_VERSION = 2  # raise it when the same files give other statistics
-_LEAST_STD = 1 / 255
+_VERSION = 3  # raise it when the same files give other statistics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,13 +35,17 @@ class FolderStatistics:
         masks: What all masks hold.
         repeated: Pictures that are in two splits: the paths of both files, below the folder.
         mean: Mean of each channel of the training images, in units of full brightness.
-        std: Standard deviation of each channel, likewise; at least 1/255.
+        std: Standard deviation of each channel, likewise; at least one step of what is stored.
+        dtype: Type of the images: "uint8", "uint16" or "float32".
+        remarks: Remarks on the images, for the user.
     """
 
     masks: MaskSurvey
     repeated: tuple[tuple[str, str], ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    dtype: str
+    remarks: tuple[str, ...]
 
 
 def folder_statistics(
@@ -50,6 +54,7 @@ def folder_statistics(
     size: tuple[int, int],
     *,
     keep_aspect: bool,
+    mask_orientation: MaskOrientation,
     data_dir: str | os.PathLike[str] | None,
 ) -> FolderStatistics:
     """Opens every file of a folder, or recalls what was found when they were last opened.
@@ -59,6 +64,7 @@ def folder_statistics(
         pairs: The pairs of every split.
         size: Height and width in pixels that the images are prepared at.
         keep_aspect: Whether they are scaled evenly; otherwise they are stretched.
+        mask_orientation: Pixels that masks without an orientation tag were drawn on.
         data_dir: The root of prepared data sets; by default the environment variable
             `TFDS_DATA_DIR`, else `tensorflow_datasets` in the home directory.
 
@@ -70,49 +76,57 @@ def folder_statistics(
         "files": fingerprint(pairs, root, times=True),
         "version": _VERSION,
         "keep_aspect": keep_aspect,
+        "mask_orientation": mask_orientation,
     }
     cached = prepared_root(data_dir) / "statistics" / f"{digest(inputs)}.json"
     try:
         return _parse(cached.read_text())
     except (OSError, ValueError, KeyError, TypeError):  # none yet, or damaged
-        statistics = _read_all(root, pairs, size, keep_aspect)
-    fields = {
-        "masks": statistics.masks.to_json(),
-        "repeated": statistics.repeated,
-        "mean": statistics.mean,
-        "std": statistics.std,
-    }
+        statistics = _read_all(root, pairs, size, keep_aspect, mask_orientation)
+    fields = vars(statistics) | {"masks": statistics.masks.to_json()}
     write_cached(cached, json.dumps(fields), data_root(data_dir))
     return statistics
 
 
 def _read_all(
-    root: Path, pairs: Mapping[str, Sequence[FilePair]], size: tuple[int, int], keep_aspect: bool
+    root: Path,
+    pairs: Mapping[str, Sequence[FilePair]],
+    size: tuple[int, int],
+    keep_aspect: bool,
+    mask_orientation: MaskOrientation,
 ) -> FolderStatistics:
-    survey, pictures = MaskSurvey(), RepeatedPictures()
-    sums = np.zeros((3, 3))  # number, sum and sum of squares, of each channel
+    formats = read_formats(pairs)
+    channels, dtype = common_format(formats)
+    survey, pictures, statistics = (
+        MaskSurvey(),
+        RepeatedPictures(),
+        ChannelStatistics(channels, dtype),
+    )
     flat = [(split, pair) for split, listed in pairs.items() for pair in listed]
     for split, pair in tqdm(flat, desc="looking at all files", leave=False):
-        image, mask = read_image(pair.image), read_mask(pair.mask)
-        upright = turn_upright(mask.values, mask.orientation)
-        check_sizes(pair, (image.height, image.width), upright.shape)
+        image = read_image(pair.image, channels=channels, dtype=dtype)
+        mask = upright_mask(pair, read_mask(pair.mask), image.shape[:2], mask_orientation)
         survey.add(mask, pair.mask.relative_to(root).as_posix())
-        pictures.add(np.asarray(image), split, pair.image.relative_to(root).as_posix())
+        pictures.add(image, split, pair.image.relative_to(root).as_posix())
         if split == "train":
-            small = np.asarray(shrink(image, size, keep_aspect=keep_aspect)) / 255
-            sums += [np.full(3, small[..., 0].size), small.sum((0, 1)), (small**2).sum((0, 1))]
-    mean = sums[1] / sums[0]
-    std = np.sqrt(np.maximum(sums[2] / sums[0] - mean**2, _LEAST_STD**2))
+            statistics.add(shrink(image, size, keep_aspect=keep_aspect))
     return FolderStatistics(
-        survey, tuple(pictures.across_splits), tuple(mean.tolist()), tuple(std.tolist())
+        masks=survey,
+        repeated=tuple(pictures.across_splits),
+        mean=statistics.mean,
+        std=statistics.std,
+        dtype=dtype,
+        remarks=remarks(formats, channels, mask_orientation),
     )
 
 
 def _parse(text: str) -> FolderStatistics:
     fields = json.loads(text)
     return FolderStatistics(
-        MaskSurvey.from_json(fields["masks"]),
-        tuple((first, second) for first, second in fields["repeated"]),
-        tuple(fields["mean"]),
-        tuple(fields["std"]),
+        masks=MaskSurvey.from_json(fields["masks"]),
+        repeated=tuple((first, second) for first, second in fields["repeated"]),
+        mean=tuple(fields["mean"]),
+        std=tuple(fields["std"]),
+        dtype=fields["dtype"],
+        remarks=tuple(fields["remarks"]),
     )

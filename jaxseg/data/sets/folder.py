@@ -8,29 +8,14 @@ from statistics import median
 from jaxseg.data import class_lists
 from jaxseg.data.class_lists import ClassList
 from jaxseg.data.file_pairs import FilePairs, check_size
-from jaxseg.data.image_files import FilePair, upright_size
+from jaxseg.data.image_files import upright_size
+from jaxseg.data.layouts import LAYOUT, find_pairs
 from jaxseg.data.mask_labels import assign_labels
-from jaxseg.data.pairing import IMAGE_SUFFIXES, hold_out, list_files, pair_files, without_suffix
+from jaxseg.data.orientation import MaskOrientation
 from jaxseg.data.repeated_pictures import describe_repeated
 from jaxseg.data.sources import Color, Dataset
 from jaxseg.data.statistics import folder_statistics
 
-LAYOUT = """one of
-  images/ and masks/                     split by a fixed draw
-  train/images/ and train/masks/, the same in validation/, and in test/ if you have one
-  images/train/ and masks/train/, the same for validation and test
-with a mask of the same stem for every image (a mask may end in _mask, _label, _gt or _seg).
-masks/ may be labels/ or annotations/; validation/ may be val/. Masks are lossless files of class
-numbers, 255 where a pixel is to be ignored; or of 0 and 255; or of colors that classes.txt lists.
-Name the classes in classes.txt, one a line; `jaxseg inspect --data.name folder --data.directory DIR
---write-classes` drafts it."""
-_IMAGE_FOLDERS = ("images", "image", "imgs")
-_MASK_FOLDERS = ("masks", "mask", "labels", "annotations")
-_SPLITS = {
-    "train": ("train", "training"),
-    "validation": ("validation", "val", "valid"),
-    "test": ("test", "testing"),
-}
 _LONGEST = 256
 _MULTIPLE = 8
 
@@ -42,8 +27,9 @@ def folder(
     class_names: Sequence[str] | None = None,
     palette: Sequence[Color] | None = None,
     keep_aspect: bool = True,
-    held_out: float = 0.15,
-    seed: int = 0,
+    mask_orientation: MaskOrientation = "unknown",
+    held_out: float | None = None,
+    seed: int | None = None,
     data_dir: str | os.PathLike[str] | None = None,
 ) -> Dataset:
     """Opens any folder of images and masks, of any sizes, and prepares it at one size.
@@ -51,12 +37,15 @@ def folder(
     The folder holds one of
 
     - `images/` and `masks/`, which are split by a fixed draw,
+    - images and masks in one folder, such as `img_01.png` beside `img_01_mask.png`, likewise,
     - `train/images/` and `train/masks/`, the same in `validation/`, and in `test/` if there is one,
     - `images/train/` and `masks/train/`, the same for validation and test,
+    - `train/` and `train_masks/`, the same for validation and test,
 
-    with a mask of the same stem for every image. Masks are lossless files (.png, .tif, .bmp, .gif,
-    lossless .webp) of class numbers of any bit depth, 255 where a pixel is to be ignored; or of 0
-    and 255; or of colors, which `classes.txt` lists.
+    with a mask of the same stem for every image, in the same subfolder if there are any. Without a
+    validation split, one is drawn from the training images. Masks are lossless files (.png, .tif,
+    .bmp, .gif, lossless .webp) of class numbers of any bit depth, 255 where a pixel is to be
+    ignored; or of 0 and 255; or of colors, which `classes.txt` lists.
 
     `classes.txt` in the folder names the classes in the order of the labels, one a line, in UTF-8.
     Lines that begin with # do not count.
@@ -78,9 +67,14 @@ def folder(
     that differ. `jaxseg inspect` shows the counts and drafts a `classes.txt` that settles it.
     A picture that is in two splits is named.
 
-    Images become 8-bit red, green and blue, upright by their EXIF orientation, with transparent
-    pixels on black. The mean and the standard deviation are those of the training images, and at
-    least 1/255.
+    Images keep their channels and bits, as `image_files.read_image` explains, and all must have the
+    same; gray ones among red, green and blue ones are repeated to three channels. The mean and the
+    standard deviation are those of the training images; the latter is at least one step of the
+    numbers that are stored.
+
+    Files with an orientation tag (EXIF) are turned upright, images and masks alike, which is
+    printed. Where only one of a pair has a tag and the sizes do not tell what the mask was drawn
+    on, `mask_orientation` must.
 
     Args:
         directory: The folder.
@@ -90,9 +84,12 @@ def folder(
         palette: A color for each of `class_names`: that of the masks where masks are colors, and
             that of figures.
         keep_aspect: Scale images evenly and pad them, with the label 255; otherwise stretch them.
+        mask_orientation: Pixels that masks without an orientation tag were drawn on: the "stored"
+            ones of their images, or the "upright" ones that a viewer shows; "unknown" refuses the
+            pairs where it makes a difference.
         held_out: Share that makes the validation split, and as large a share the test split, where
-            the folder is not split.
-        seed: Seed of that draw, in which an image's split depends on its name.
+            the folder is not split; None is 0.15.
+        seed: Seed of that draw, in which an image's split depends on its name; None is 0.
         data_dir: The root of prepared data sets; by default the environment variable
             `TFDS_DATA_DIR`, else `tensorflow_datasets` in the home directory.
 
@@ -105,9 +102,16 @@ def folder(
     if size is None:
         size = default_size([upright_size(pair.image) for pair in pairs["train"]])
     check_size(size)
-    statistics = folder_statistics(root, pairs, size, keep_aspect=keep_aspect, data_dir=data_dir)
+    statistics = folder_statistics(
+        root,
+        pairs,
+        size,
+        keep_aspect=keep_aspect,
+        mask_orientation=mask_orientation,
+        data_dir=data_dir,
+    )
     classes = assign_labels(statistics.masks, class_list(root, class_names, palette))
-    for remark in (classes.remark, describe_repeated(statistics.repeated)):
+    for remark in (*statistics.remarks, classes.remark, describe_repeated(statistics.repeated)):
         if remark:
             print(f"{root.name}: {remark}")
     return FilePairs(
@@ -123,47 +127,10 @@ def folder(
         mask_values=classes.mask_values,
         ignored_value=classes.ignored_value,
         keep_aspect=keep_aspect,
+        dtype=statistics.dtype,
+        mask_orientation=mask_orientation,
         edited=True,
     ).prepare(size, data_dir=data_dir)
-
-
-def find_pairs(root: Path, *, held_out: float, seed: int) -> dict[str, list[FilePair]]:
-    """The pairs of every split, by the layout that the folder has.
-
-    Args:
-        root: The folder.
-        held_out: Share that makes the validation split, and the test split, of an unsplit folder.
-        seed: Seed of that draw.
-
-    Raises:
-        ValueError: The folder has none of the layouts, or a file is without its partner.
-    """
-    images, masks = _child(root, _IMAGE_FOLDERS), _child(root, _MASK_FOLDERS)
-    if images and masks:
-        splits = {
-            split: (inside, _child(masks, names) or masks / inside.name)
-            for split, names in _SPLITS.items()
-            if (inside := _child(images, names))
-        }
-        if not splits:
-            return _draw(_pair(images, masks), held_out=held_out, seed=seed)
-    else:
-        splits = {
-            split: tuple(
-                _child(inside, names) or inside / names[0]
-                for names in (_IMAGE_FOLDERS, _MASK_FOLDERS)
-            )
-            for split, names in _SPLITS.items()
-            if (inside := _child(root, names))
-        }
-    for split in ("train", "validation"):
-        if split not in splits:
-            names = sorted(path.name for path in root.iterdir())
-            raise ValueError(
-                f"{str(root)!r} holds {names[:8]}{' and more' if len(names) > 8 else ''} and no "
-                f"{split} split that could be read, expected {LAYOUT}"
-            )
-    return {split: _pair(*folders) for split, folders in splits.items()}
 
 
 def default_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
@@ -204,42 +171,3 @@ def class_list(
         )
     path = class_lists.find_list(root)
     return class_lists.read_classes(path) if path else None
-
-
-def _pair(images: Path, masks: Path) -> list[FilePair]:
-    hint = f"a data set is {LAYOUT}"
-    image_files = list_files(images, IMAGE_SUFFIXES, hint)
-    stems = {path.stem for path in image_files}
-    return pair_files(
-        image_files,
-        list_files(masks, IMAGE_SUFFIXES, hint),
-        mask_key=lambda path: path.stem if path.stem in stems else without_suffix(path.stem),
-    )
-
-
-def _draw(pairs: list[FilePair], *, held_out: float, seed: int) -> dict[str, list[FilePair]]:
-    if not 0 < held_out < 0.5:
-        raise ValueError(
-            f"held_out={held_out!r} is out of range, expected a share between 0 and 0.5 for "
-            "validation, and as much again for testing: pass for example 0.15"
-        )
-    count = max(1, round(held_out * len(pairs)))
-    if len(pairs) < 2 * count + 1:
-        raise ValueError(
-            f"there are {len(pairs)} pairs of images and masks, expected at least {2 * count + 1} "
-            "for three splits: add some, or lower held_out"
-        )
-    others, test = hold_out(pairs, count, seed=seed)
-    train, validation = hold_out(others, count, seed=seed)
-    return {"train": train, "validation": validation, "test": test}
-
-
-def _child(parent: Path, names: Sequence[str]) -> Path | None:
-    """The folder in `parent` that has one of these names, whatever its capitals."""
-    matches = [path for path in parent.iterdir() if path.is_dir() and path.name.lower() in names]
-    if len(matches) > 1:
-        shown = " and ".join(repr(path.name) for path in sorted(matches))
-        raise ValueError(
-            f"{str(parent)!r} holds {shown}, expected one of them: move the other elsewhere"
-        )
-    return matches[0] if matches else None

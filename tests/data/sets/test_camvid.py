@@ -151,7 +151,7 @@ def spoil_annotation_depth(folder):
 
 def spoil_image_mode(folder):
     Image.new("I;16", (16, 12)).save(folder / "val" / "a.png")
-    return r"val/a\.png' has the mode 'I;16', more than 8 bits a channel"
+    return r"val/a\.png' holds uint16 numbers \(more than 8 bits a channel\)"
 
 
 def spoil_annotation_size(folder):
