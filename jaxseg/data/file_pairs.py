@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from jaxseg.data._prepare import prepare
-from jaxseg.data.image_files import FilePair, read_pair
-from jaxseg.data.letterbox import fit
-from jaxseg.data.mask_values import to_labels
+from jaxseg.data.geometry import fit
+from jaxseg.data.image_files import FilePair
+from jaxseg.data.mask_values import IGNORE_INDEX, unpack_color
+from jaxseg.data.originals import FileOriginals
 from jaxseg.data.recipe import ImageAndLabel, Recipe
 from jaxseg.data.sources import Color, Dataset, DatasetInfo
 
@@ -77,6 +78,9 @@ class FilePairs:
             palette=self.palette,
             mean=self.mean,
             std=self.std,
+            mask_values=self._mask_values(),
+            ignored_value=self._value_of(IGNORE_INDEX),
+            keep_aspect=self.keep_aspect,
         )
         return Recipe(
             info=info,
@@ -90,13 +94,29 @@ class FilePairs:
                 "colored": self.colored,
                 "keep_aspect": self.keep_aspect,
             },
+            originals=self._originals,
         )
 
     def _examples(self, split: str, size: tuple[int, int]) -> Iterator[ImageAndLabel]:
-        for pair in self.pairs[split]:
-            image, values = read_pair(pair, colored=self.colored)
-            label = to_labels(values, self.labels, pair.mask)
-            yield fit(image, label, size, keep_aspect=self.keep_aspect)
+        for image, label, _ in self._originals(split):
+            yield fit(image, label, size, keep_aspect=self.keep_aspect, mean=self.mean)
+
+    def _originals(self, split: str) -> FileOriginals:
+        return FileOriginals(self.pairs[split], self.labels, colored=self.colored)
+
+    def _mask_values(self) -> tuple[int | Color, ...]:
+        """The masks' value of every class, or nothing where each is the label itself."""
+        classes = range(len(self.class_names))
+        values = [self._value_of(label) for label in classes]
+        known = tuple(value for value in values if value is not None)
+        return () if known == tuple(classes) or len(known) < len(classes) else known
+
+    def _value_of(self, label: int) -> int | Color | None:
+        """The first value that stands for a label: a number, or a color; None if there is none."""
+        for value, meaning in self.labels.items():
+            if meaning == label:
+                return unpack_color(value) if self.colored else value
+        return None
 
 
 def fingerprint(

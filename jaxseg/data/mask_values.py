@@ -51,9 +51,14 @@ def pack_color(color: Int[np.ndarray, "... 3"]) -> Int[np.ndarray, "..."]:
     return red * 65536 + green * 256 + blue
 
 
+def unpack_color(value: int) -> tuple[int, int, int]:
+    """The color of a number that `pack_color` made."""
+    return value >> 16, value >> 8 & 255, value & 255
+
+
 def show_value(value: int) -> str:
     """A mask's value for people: a number up to 255, else the color that it packs."""
-    return str(value) if value < 256 else str((value >> 16, value >> 8 & 255, value & 255))
+    return str(value) if value < 256 else str(unpack_color(value))
 
 
 def _listed(values: list[int]) -> str:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Float32, Int, UInt8
 from PIL import Image
 
 from jaxseg.data.normalization import Images, denormalize, normalize
+from jaxseg.data.originals import Original, PreparedOriginals
 
 Example = dict[str, np.ndarray]
 """An image and its label by the names `"image"` and `"label"`, or a batch of them."""
@@ -37,6 +38,11 @@ class DatasetInfo:
         palette: Color of every class as (red, green, blue) in 0..255.
         mean: Mean of every channel, in units of full brightness.
         std: Standard deviation of every channel, likewise.
+        mask_values: The value that the user's masks have for every class, in the order of the
+            labels: a number, or a color. Without any, it is the label itself.
+        ignored_value: The value that they have for ignored pixels; None where there is none, or it
+            is the label 255 itself.
+        keep_aspect: Images are scaled evenly and padded to `size`; otherwise they are stretched.
     """
 
     name: str
@@ -45,6 +51,9 @@ class DatasetInfo:
     palette: tuple[Color, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    mask_values: tuple[int | Color, ...] = ()
+    ignored_value: int | Color | None = None
+    keep_aspect: bool = True
 
     @property
     def classes(self) -> int:
@@ -114,11 +123,15 @@ class Dataset:
         info: What the numbers of the images and labels mean.
         directory: The folder of the prepared files.
         splits: Number of examples of every split, by name.
+        read_originals: Opens the user's files of the split of a name; None where there are none.
     """
 
     info: DatasetInfo
     directory: Path
     splits: Mapping[str, int] = dataclasses.field(hash=False)
+    read_originals: Callable[[str], Sequence[Original]] | None = dataclasses.field(
+        default=None, compare=False, repr=False
+    )
 
     def source(self, split: str, *, cache: bool = False) -> "Source":
         """Opens a split for reading.
@@ -131,15 +144,38 @@ class Dataset:
         Raises:
             ValueError: There is no such split.
         """
+        self._check_split(split)
+        from jaxseg.data.builder import open_split  # here, since TFDS is slow to import
+
+        pairs: Sequence[Pair] = _Records(open_split(self.directory, split), self.info.classes)
+        return Source(list(pairs) if cache else pairs)
+
+    def originals(self, split: str) -> Sequence[Original]:
+        """Opens the examples of a split as they are in the user's files, at their own sizes.
+
+        A data set without files, such as the mosaic, gives its prepared examples.
+
+        Args:
+            split: `"train"`, `"validation"` or `"test"`.
+
+        Returns:
+            A sequence that reads an example when it is asked for it, and then raises a `ValueError`
+            where a file cannot be read.
+
+        Raises:
+            ValueError: There is no such split.
+        """
+        self._check_split(split)
+        if self.read_originals is None:
+            return PreparedOriginals(self.source(split))
+        return self.read_originals(split)
+
+    def _check_split(self, split: str) -> None:
         if split not in self.splits:
             raise ValueError(
                 f"split={split!r} is not in {self.info.name}, expected one of "
                 f"{list(self.splits)}: pass one of these names"
             )
-        from jaxseg.data.builder import open_split  # here, since TFDS is slow to import
-
-        pairs: Sequence[Pair] = _Records(open_split(self.directory, split), self.info.classes)
-        return Source(list(pairs) if cache else pairs)
 
 
 class Source(Sequence[Example]):

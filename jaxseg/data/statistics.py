@@ -17,8 +17,8 @@ from tqdm import tqdm
 from jaxseg.data._prepare import data_root, prepared_root, write_cached
 from jaxseg.data.class_lists import FILE, ClassList
 from jaxseg.data.file_pairs import fingerprint
+from jaxseg.data.geometry import shrink
 from jaxseg.data.image_files import FilePair, read_pair
-from jaxseg.data.letterbox import shrink
 from jaxseg.data.mask_values import IGNORE_INDEX, distinct_values, to_labels
 from jaxseg.data.recipe import digest
 
@@ -104,7 +104,7 @@ def _read_all(
                 first_files.setdefault(value, pair.mask.relative_to(root).as_posix())
             _check_count(first_files, classes, pair.mask)
         if split == "train":
-            small = np.asarray(shrink(image, size, keep_aspect=keep_aspect)) / 255
+            small = shrink(np.asarray(image), size, keep_aspect=keep_aspect) / 255
             sums += [np.full(3, small[..., 0].size), small.sum((0, 1)), (small**2).sum((0, 1))]
     mean = sums[1] / sums[0]
     std = np.sqrt(np.maximum(sums[2] / sums[0] - mean**2, _LEAST_STD**2))

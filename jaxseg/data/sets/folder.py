@@ -3,11 +3,11 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
 
 from jaxseg.data import class_lists
 from jaxseg.data.class_lists import ClassList
 from jaxseg.data.file_pairs import FilePairs, check_size
+from jaxseg.data.geometry import default_size, padded_share
 from jaxseg.data.image_files import FilePair, upright_size
 from jaxseg.data.pairing import IMAGE_SUFFIXES, hold_out, list_files, pair_files, without_suffix
 from jaxseg.data.sources import Color, Dataset
@@ -28,8 +28,7 @@ _SPLITS = {
     "validation": ("validation", "val", "valid"),
     "test": ("test", "testing"),
 }
-_LONGEST = 256
-_MULTIPLE = 8
+_SAID = 0.0005  # share of padding that is printed, since it is shown with one decimal of a percent
 
 
 def folder(
@@ -63,7 +62,8 @@ def folder(
     Args:
         directory: The folder.
         size: Height and width in pixels. By default the median aspect of the images, the longer
-            side their median but at most 256, both multiples of 8.
+            side their median but at most 256, both multiples of 8; how much of it is padding is
+            printed.
         class_names: The classes in the order of the labels. By default `classes.txt` in the folder
             lists them, one a line: `name`, `name red green blue` or `red green blue name`.
         palette: A color for each of `class_names`: that of the masks where masks are colors, and
@@ -82,7 +82,7 @@ def folder(
     root = _check_directory(directory)
     pairs = find_pairs(root, held_out=held_out, seed=seed)
     if size is None:
-        size = default_size([upright_size(pair.image) for pair in pairs["train"]])
+        size = _choose_size(root, pairs["train"], keep_aspect)
     check_size(size)
     listed = _class_list(root, class_names, palette)
     found = folder_statistics(root, pairs, listed, size, keep_aspect=keep_aspect, data_dir=data_dir)
@@ -146,12 +146,16 @@ def find_pairs(root: Path, *, held_out: float, seed: int) -> dict[str, list[File
     return {split: _pair(*folders) for split, folders in splits.items()}
 
 
-def default_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """The size that images of these heights and widths are prepared at by default."""
-    aspect = median(width / height for height, width in sizes)
-    longest = min(_LONGEST, median(max(size) for size in sizes))
-    sides = (longest / max(1, aspect), longest * min(1, aspect))
-    height, width = (max(_MULTIPLE, _MULTIPLE * round(side / _MULTIPLE)) for side in sides)
+def _choose_size(root: Path, pairs: Sequence[FilePair], keep_aspect: bool) -> tuple[int, int]:
+    """Chooses the size for a folder, and says how much of it is padding."""
+    sizes = [upright_size(pair.image) for pair in pairs]
+    height, width = default_size(sizes)
+    share = padded_share(sizes, (height, width)) if keep_aspect else 0.0
+    if share >= _SAID:
+        print(
+            f"{root.name}: images are scaled to {height}x{width} pixels (height x width), of which "
+            f"{share:.1%} are padding, which is ignored; --data.size HEIGHT WIDTH sets another size"
+        )
     return height, width
 
 
