@@ -46,3 +46,21 @@ def alive(bar: tqdm) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
+
+
+@contextmanager
+def counting(total: int, text: str, unit: str) -> Iterator[tqdm]:
+    """Show how many things are done, how many a second, and the time left, until the block ends.
+
+    Args:
+        total: Number of things.
+        text: What is being done with them, such as "predicting".
+        unit: What they are, such as "images".
+
+    Yields:
+        The bar, whose `update()` counts one more.
+    """
+    form = "{desc}: {n_fmt} of {total_fmt}{unit}, {rate_noinv_fmt}, {remaining} left"
+    bar = tqdm(total=total, desc=text, unit=f" {unit}", bar_format=form, leave=False)
+    with bar, alive(bar):
+        yield bar

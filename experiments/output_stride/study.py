@@ -81,7 +81,9 @@ def run_arm(config: Config, arm: str, seed: int) -> tuple[Row, list[Row]]:
     training = train_config(config, arm, seed, folder)
     train.main(training)
     with redirect_stdout(io.StringIO()):  # the evaluation's text is in its own summary.md
-        evaluate.main(evaluate.Config(run=folder, split=config.split, data=training.data))
+        place = evaluate.DataPlace(data_dir=training.data.data_dir)
+        # At the size that the arms are trained at: the study compares strides, not resizing.
+        evaluate.main(evaluate.Config(run=folder, split=config.split, data=place, prepared=True))
     table = records.read_csv(folder / config.split / "results.csv", evaluate.RESULTS)
     by_name = {row["class"]: row for row in table}
     log = records.keep_jsonl(folder / "metrics.jsonl", lambda record: True)

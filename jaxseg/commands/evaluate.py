@@ -1,40 +1,64 @@
-r"""Evaluate a trained net: a table of classes, and of what is confused with what.
+r"""Evaluate a trained net: tables of classes, of images, and of what is confused with what.
 
     jaxseg evaluate --run runs/deeplab --split test
+    jaxseg evaluate --run runs/deeplab --split all --data.directory other_images
     jaxseg evaluate --run runs/deeplab --split test --inference.flip \
         --inference.scales 0.75 1 1.25
     jaxseg evaluate --run runs/deeplab --inference.window 120 160
 
-Every pixel of every image counts; images are seen whole unless windows are asked for. Besides the
-classes' IoU it computes the F-score of their boundaries (Csurka et al. 2013), within 0.75 % of the
-diagonal. It leaves results.csv, confusion.csv, summary.md, confusion.png and panel.png in --out, by
-default a folder of the run that is named after the split.
+Each image is brought to the size of training and its predictions back to the image's own size,
+exactly as `jaxseg predict` does it; every pixel is then compared with the original mask. With
+--prepared the prepared images and masks are compared instead. Besides the classes' IoU it computes
+the F-score of their boundaries (Csurka et al. 2013), within 0.75 % of the diagonal.
+
+It leaves results.csv (classes), images.csv (images), confusion.csv, summary.md, confusion.png,
+panel.png and worst.png (the images of the lowest mean IoU) in --out, by default a folder of the run
+that is named after the split.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+import heapq
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
+from matplotlib.figure import Figure
 
-from jaxseg import cli, data, files, metrics, plots
-from jaxseg.commands.data import DataConfig, load
+from jaxseg import cli, metrics, plots
+from jaxseg.commands.evaluate_data import ALL, DataPlace, open_examples
+from jaxseg.commands.evaluate_scores import ImageScores, boundary_f_scores, columns, confusion, row
+from jaxseg.commands.outputs import Outputs
 from jaxseg.commands.run import Run, load_run
+from jaxseg.commands.segmentation import Segmenter, Strip, to_rgb
+from jaxseg.data import geometry
+from jaxseg.data.originals import Original
+from jaxseg.progress import busy, counting
 from jaxseg.training import records
-from jaxseg.training.inference import InferenceConfig, entropy, probabilities
+from jaxseg.training.inference import InferenceConfig
 
 PANEL = 4
 """Images that the panel shows."""
+TABLES = ("results.csv", "images.csv", "confusion.csv", "summary.md")
+FIGURES = ("confusion.png", "panel.png", "worst.png")
 RESULTS: dict[str, type] = {
     "class": str,
     "pixels": int,
     **dict.fromkeys(metrics.COLUMNS[2:], float),
 }
 """Columns of results.csv."""
-COMMON = ("run", "split", "out", "inference.flip", "inference.scales", "inference.window")
+COMMON = (
+    "run",
+    "split",
+    "out",
+    "checkpoint",
+    "data.directory",
+    "prepared",
+    "inference.flip",
+    "inference.scales",
+    "inference.window",
+)
 """Fields on the first page of help."""
 
 
@@ -44,11 +68,12 @@ class Config:
 
     Attributes:
         run: Folder of the training run.
-        split: "train", "validation" or "test".
+        split: "train", "validation" or "test", or "all" for all of them together.
         inference: How the net is applied to each image.
-        data: Another place of the data set than it was trained from; its name is the run's.
-        batch_size: Images a step.
-        step: The checkpoint; None is the newest.
+        data: Another place of the images than that of training.
+        prepared: Score the prepared images, at the size of training, rather than the originals.
+        worst: Number of images that worst.png shows.
+        checkpoint: "best", "last" or the number of a step.
         out: Folder of the tables and figures; None is RUN/SPLIT.
         preset: Not used.
     """
@@ -56,96 +81,232 @@ class Config:
     run: Path = Path("runs/quick")
     split: str = "validation"
     inference: InferenceConfig = field(default_factory=InferenceConfig)
-    data: DataConfig = field(default_factory=DataConfig)
-    batch_size: int = 8
-    step: int | None = None
+    data: DataPlace = field(default_factory=DataPlace)
+    prepared: bool = False
+    worst: int = 8
+    checkpoint: str = "best"
     out: Path | None = None
     preset: str = ""
 
+    def __post_init__(self):
+        """Refuse numbers that are out of range."""
+        if self.worst < 1:
+            raise ValueError(f"worst={self.worst} must be at least 1.")
 
-def main(config: Config) -> None:
-    """Count, then write tables and figures."""
-    run = load_run(config.run, step=config.step)
-    dataset = load(_data(config, run))
-    if dataset.info.class_names != run.info.class_names:
-        raise ValueError(
-            f"the data has the classes {list(dataset.info.class_names)}, but {config.run} was "
-            f"trained on {list(run.info.class_names)}: evaluate on data of the same classes."
-        )
-    source = dataset.source(config.split, cache=False)
-    out = config.out or config.run / config.split
-    out.mkdir(parents=True, exist_ok=True)
-    predict = jax.jit(lambda images: probabilities(run.logits, images, config.inference))
-    counts, scores, shown = count(run, predict, source, config)
-    names = run.info.class_names
+
+class Thumbnail(NamedTuple):
+    """An image, its label, the prediction and its uncertainty, at the size of the net."""
+
+    image: np.ndarray
+    label: np.ndarray
+    prediction: np.ndarray
+    uncertainty: np.ndarray
+
+
+class Evaluation(NamedTuple):
+    """What was measured.
+
+    Attributes:
+        images: Scores of every image.
+        panel: A few images, evenly spread.
+        worst: Those of the lowest mean IoU with their scores, the lowest first.
+    """
+
+    images: list[ImageScores]
+    panel: list[Thumbnail]
+    worst: list[tuple[ImageScores, Thumbnail]]
+
+
+def main(config: Config) -> Evaluation:
+    """Score every image, then write tables and figures."""
+    run = load_run(config.run, checkpoint=config.checkpoint)
+    examples = open_examples(run, config.data, config.split, prepared=config.prepared)
+    outputs = Outputs(config.out or config.run / config.split)
+    outputs.check([*TABLES, *FIGURES])
+    evaluation = evaluate(run, examples, config)
+    about = describe(run, len(evaluation.images), config)
+    write_tables(evaluation, run, about, outputs)
+    draw(evaluation, run, about, outputs)
+    names = ", ".join(str(outputs.folder / name) for name in FIGURES)
+    print(f"Every image: {outputs.folder / 'images.csv'}. Figures: {names}")
+    return evaluation
+
+
+def evaluate(run: Run, examples: Mapping[str, Sequence[Original]], config: Config) -> Evaluation:
+    """Score every image, one at a time.
+
+    Args:
+        run: The net.
+        examples: The images and labels, by split.
+        config: How they are evaluated.
+
+    Raises:
+        ValueError: An image or a mask cannot be read, or is not as expected.
+    """
+    segmenter = Segmenter(run, config.inference)
+    with busy("compiling"):
+        segmenter.compile()
+    total = sum(map(len, examples.values()))
+    every = max(1, total // PANEL)
+    scores: list[ImageScores] = []
+    panel: list[Thumbnail] = []
+    worst: list[tuple[float, int, Thumbnail]] = []  # a heap, the best of the worst first
+    with counting(total, config.split, "images") as bar:
+        for split, originals in examples.items():
+            for number in range(len(originals)):
+                index, original = len(scores), originals[number]
+                shown = index % every == 0 and len(panel) < PANEL
+                prediction, uncertainty = _segment(segmenter, original.image, uncertainty=shown)
+                scores.append(score(run, original, prediction, split=split, number=number))
+                rank = -scores[-1].mean_iou
+                among_worst = rank == rank and (len(worst) < config.worst or rank > worst[0][0])
+                if shown or among_worst:
+                    thumbnail = _thumbnail(run, original, prediction, uncertainty)
+                    panel += [thumbnail] * shown
+                    if among_worst:
+                        heapq.heappush(worst, (rank, -index, thumbnail))
+                        if len(worst) > config.worst:
+                            heapq.heappop(worst)
+                bar.update()
+    ordered = sorted(worst, key=lambda entry: entry[:2], reverse=True)
+    return Evaluation(scores, panel, [(scores[-i], shown) for _, i, shown in ordered])
+
+
+def score(
+    run: Run, original: Original, prediction: np.ndarray, *, split: str, number: int
+) -> ImageScores:
+    """Compare a prediction with the original mask, pixel by pixel.
+
+    Args:
+        run: The net.
+        original: The image and its label.
+        prediction: (height, width) of the image.
+        split: Its split.
+        number: Its number in the split.
+    """
+    label, classes = original.label, run.info.classes
+    tolerance = max(1, round(0.0075 * float(np.hypot(*label.shape))))
+    image, mask = original.paths or (str(number), "")
+    return ImageScores(
+        split,
+        str(image),
+        str(mask),
+        (label.shape[0], label.shape[1]),
+        confusion(label, prediction, classes),
+        boundary_f_scores(label, prediction, classes, tolerance=tolerance),
+    )
+
+
+def mean_boundary(images: Sequence[ImageScores]) -> np.ndarray:
+    """The mean boundary F-score of each class over the images that have such a boundary.
+
+    Args:
+        images: Scores of every image.
+
+    Returns:
+        (classes,); NaN for a class that no image has.
+    """
+    by_image = np.stack([scores.boundary for scores in images])
+    known = np.isfinite(by_image)
+    return np.where(known, by_image, 0).sum(0) / np.where(known.any(0), known.sum(0), np.nan)
+
+
+def write_tables(evaluation: Evaluation, run: Run, about: str, outputs: Outputs) -> None:
+    """Write and print the tables.
+
+    Args:
+        evaluation: What was measured.
+        run: The net.
+        about: What was evaluated, and how.
+        outputs: The folder.
+    """
+    names, images = run.info.class_names, evaluation.images
+    counts = np.sum([scores.confusion for scores in images], 0)
     rows = metrics.per_class_rows(counts, names)
-    records.write_csv(out / "results.csv", metrics.COLUMNS, rows)
-    records.write_csv(
-        out / "confusion.csv",
+    _write_csv(outputs, "results.csv", metrics.COLUMNS, rows)
+    _write_csv(outputs, "images.csv", columns(names), [row(s, names) for s in images])
+    _write_csv(
+        outputs,
+        "confusion.csv",
         ["label", *names],
         [
-            {"label": n, **dict(zip(names, row, strict=True))}
-            for n, row in zip(names, counts.tolist(), strict=True)
+            {"label": n, **dict(zip(names, line, strict=True))}
+            for n, line in zip(names, counts.tolist(), strict=True)
         ],
     )
-    about = (
-        f"{run.config['model']['name']} on {run.info.name}, {config.split} split "
-        f"({len(source)} images of {run.info.size[0]}x{run.info.size[1]}), step {run.step}; "
-        f"{describe(config.inference)}"
-    )
-    lines = records.markdown_table(
+    boundary = records.markdown_table(
         "class | boundary F",
-        [f"{n} | {'-' if np.isnan(s) else f'{s:.3f}'}" for n, s in zip(names, scores, strict=True)],
+        [
+            f"{n} | {'-' if np.isnan(s) else f'{s:.3f}'}"
+            for n, s in zip(names, mean_boundary(images), strict=True)
+        ],
+    )
+    lowest = records.markdown_table(
+        "image | mean IoU", [f"{s.image} | {s.mean_iou:.3f}" for s, _ in evaluation.worst]
     )
     table = metrics.per_class_table(counts, names)
-    text = f"# Evaluation\n\n{about}.\n\n{table}\n\n" + "\n".join(lines)
-    files.write_text(out / "summary.md", f"{text}\n")
+    text = "\n".join(
+        [f"# Evaluation\n\n{about}.\n\n{table}\n", *boundary, "\nThe worst images:\n", *lowest]
+    )
+    outputs.write("summary.md", f"{text}\n".encode())
     print(text)
-    plots.confusion_figure(counts, names, title=about).savefig(out / "confusion.png", dpi=120)
-    plots.prediction_panel(
-        *shown, palette=run.info.palette, class_names=names, title=about
-    ).savefig(out / "panel.png", dpi=120)
-    print(f"Figures: {out / 'confusion.png'}, {out / 'panel.png'}")
 
 
-def count(run: Run, predict, source: data.Source, config: Config):
-    """Count the confusion matrix and boundary F-scores, and keep a few images for the panel."""
-    classes = run.info.classes
-    tolerance = max(1, round(0.0075 * float(np.hypot(*run.info.size))))
+def draw(evaluation: Evaluation, run: Run, about: str, outputs: Outputs) -> None:
+    """Draw the figures.
 
-    @jax.jit
-    def step(batch):
-        shares = predict(batch["image"])
-        labels, predictions = batch["label"].astype(jnp.int32), jnp.argmax(shares, -1)
-        edges = metrics.boundary_counts(labels, predictions, classes, tolerance=tolerance)
-        return (
-            metrics.confusion_matrix(labels, predictions, classes),
-            metrics.boundary_f_score(edges),
-            predictions,
-            entropy(shares),
+    Args:
+        evaluation: What was measured.
+        run: The net.
+        about: What was evaluated, and how.
+        outputs: The folder.
+    """
+    names, palette = run.info.class_names, run.info.palette
+    counts = np.sum([scores.confusion for scores in evaluation.images], 0)
+    _save(outputs, "confusion.png", plots.confusion_figure(counts, names, title=about))
+    panel = [np.stack(column) for column in zip(*evaluation.panel, strict=True)]
+    figure = plots.prediction_panel(*panel, palette=palette, class_names=names, title=about)
+    _save(outputs, "panel.png", figure)
+    if evaluation.worst:
+        shown = [thumbnail for _, thumbnail in evaluation.worst]
+        figure = plots.error_panel(
+            [one.image for one in shown],
+            [one.label for one in shown],
+            [one.prediction for one in shown],
+            palette=palette,
+            class_names=names,
+            titles=[
+                f"{Path(s.image).name}: mean IoU {s.mean_iou:.3f}" for s, _ in evaluation.worst
+            ],
+            title=f"The lowest mean IoU: {about}",
         )
-
-    every = max(1, len(source) // PANEL)
-    total, scores, panel = np.zeros((classes, classes), np.int64), [], []
-    batches = data.padded_batches(source, batch_size=config.batch_size)
-    steps = -(-len(source) // config.batch_size)
-    for number, batch in enumerate(tqdm(batches, total=steps, desc=config.split, leave=False)):
-        counts, edges, predictions, uncertainty = jax.device_get(step(batch))
-        total += counts
-        scores.append(edges)
-        for i in range(len(predictions)):
-            index = number * config.batch_size + i
-            if index < len(source) and index % every == 0 and len(panel) < PANEL:
-                panel.append((batch["image"][i], batch["label"][i], predictions[i], uncertainty[i]))
-    # The mean over the images that have such a boundary; no image at all is NaN, without a warning.
-    by_image = np.concatenate(scores)
-    known = np.isfinite(by_image)
-    mean = np.where(known, by_image, 0).sum(0) / np.where(known.any(0), known.sum(0), np.nan)
-    return total, mean, [np.stack(column) for column in zip(*panel, strict=True)]
+        _save(outputs, "worst.png", figure)
 
 
-def describe(inference: InferenceConfig) -> str:
-    """Say in words how the net was applied."""
+def describe(run: Run, images: int, config: Config) -> str:
+    """Say in words what was evaluated, and how.
+
+    Args:
+        run: The net.
+        images: Number of images.
+        config: How they were evaluated.
+    """
+    height, width = run.info.size
+    where = config.data.directory or run.info.name
+    split = "all splits" if config.split == ALL else f"{config.split} split"
+    size = f"of {height}x{width}, as prepared" if config.prepared else "at their own sizes"
+    return (
+        f"{run.config['model']['name']} on {where}, {split} ({images} images {size}), "
+        f"step {run.step}; {describe_views(config.inference)}"
+    )
+
+
+def describe_views(inference: InferenceConfig) -> str:
+    """Say in words how the net was applied.
+
+    Args:
+        inference: The views.
+    """
     words = ["whole images"]
     if inference.window is not None:
         height, width = inference.window
@@ -155,14 +316,46 @@ def describe(inference: InferenceConfig) -> str:
     return ", ".join(words + ["mirrored too"] * inference.flip)
 
 
-def _data(config: Config, run: Run) -> DataConfig:
-    """Configure the data set that the run was trained on, where it lies now."""
-    saved = run.config["data"]
-    directory = config.data.directory or (saved["directory"] and Path(saved["directory"]))
-    data_dir = config.data.data_dir or (saved["data_dir"] and Path(saved["data_dir"]))
-    return replace(
-        config.data, name=saved["name"], directory=directory, data_dir=data_dir, size=run.info.size
+def _segment(
+    segmenter: Segmenter, image: np.ndarray, *, uncertainty: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """The labels of an image, and its uncertainty in 8 bits, which is 0 if not asked for."""
+    gray = np.zeros(image.shape[:2], np.uint8)
+
+    def keep(strip: Strip) -> None:
+        values = 255 * np.clip(strip.entropy(), 0, 1)
+        gray[strip.rows, strip.columns] = values.round().astype(np.uint8)
+
+    return segmenter(image, on_strip=keep if uncertainty else None), gray
+
+
+def _thumbnail(
+    run: Run, original: Original, prediction: np.ndarray, uncertainty: np.ndarray
+) -> Thumbnail:
+    """Bring an image and what belongs to it to the size of the net."""
+    info = run.info
+    size, keep_aspect = info.size, info.keep_aspect
+    image = geometry.fit_image(original.image, size, keep_aspect=keep_aspect, mean=info.mean)
+    gray = geometry.fit_image(uncertainty[..., None], size, keep_aspect=keep_aspect, mean=(0.0,))
+    return Thumbnail(
+        to_rgb(image),
+        geometry.fit_label(original.label, size, keep_aspect=keep_aspect),
+        geometry.fit_label(prediction, size, keep_aspect=keep_aspect),
+        gray[..., 0] / np.float32(255),
     )
+
+
+def _write_csv(
+    outputs: Outputs, name: str, header: Sequence[str], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    with outputs.path(name) as path:
+        records.write_csv(path, header, rows)
+
+
+def _save(outputs: Outputs, name: str, figure: Figure) -> None:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=120)
+    outputs.write(name, buffer.getvalue())
 
 
 def command(args: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 
 from jaxseg import data
+from jaxseg.commands.data import DataConfig, load
 from jaxseg.commands.model import ModelConfig, functions
 from jaxseg.training import OptimizerConfig, TrainState, init_state, make_optimizer
 from jaxseg.training.checkpoint import Checkpoints
@@ -56,15 +57,43 @@ class Run:
     step: int
     logits: Callable[[jax.Array], jax.Array]
 
+    def open_data(
+        self, *, directory: Path | None = None, data_dir: Path | None = None
+    ) -> data.Dataset:
+        """Open the data set that the run was trained on.
 
-def load_run(folder: Path, *, step: int | None = None) -> Run:
-    """Open the newest checkpoint of a run, or that of a step.
+        Args:
+            directory: The folder of the data set if it has been moved; None is where it was.
+            data_dir: Where prepared data is kept; None is where it was.
+
+        Raises:
+            ValueError: The folder or a file is missing, or its classes are not those of the run.
+        """
+        saved = self.config["data"]
+        dataset = load(
+            DataConfig(
+                name=saved["name"],
+                directory=directory or (saved["directory"] and Path(saved["directory"])),
+                size=self.info.size,
+                data_dir=data_dir or (saved["data_dir"] and Path(saved["data_dir"])),
+            )
+        )
+        if dataset.info.class_names != self.info.class_names:
+            raise ValueError(
+                f"the data has the classes {list(dataset.info.class_names)}, but the run was "
+                f"trained on {list(self.info.class_names)}: evaluate on data of the same classes."
+            )
+        return dataset
+
+
+def load_run(folder: Path, *, checkpoint: str = "best") -> Run:
+    """Open a run at one of its checkpoints.
 
     The moving average is taken where the run has one.
 
     Args:
         folder: The folder that was `--out` of the training.
-        step: The checkpoint; None is the newest one.
+        checkpoint: "best", "last" (the newest) or the number of a step.
 
     Raises:
         ValueError: There is no such run or checkpoint, or it is damaged.
@@ -73,6 +102,7 @@ def load_run(folder: Path, *, step: int | None = None) -> Run:
     optimizer = from_record(OptimizerConfig, config["optimizer"])
     like = jax.eval_shape(lambda: start(model, optimizer, info, config["steps"], config["seed"]))
     with Checkpoints(folder / "checkpoints", read_only=True) as checkpoints:
+        step = int(checkpoint) if checkpoint.isdecimal() else None
         number, state, _ = checkpoints.restore(like, step, with_iterator_state=False)
     _, apply = functions(model, info.classes, info.channels)
     params, stats = evaluated(state)

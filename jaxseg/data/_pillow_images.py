@@ -153,7 +153,7 @@ def both_bytes(path: Path, high: str, low: str) -> np.ndarray:
         with open_image(path) as image:
             image.tile = [
                 tile._replace(
-                    args=rawmode if isinstance(tile.args, str) else (rawmode, *tile.args[1:])
+                    args=(rawmode, *tile.args[1:]) if isinstance(tile.args, tuple) else rawmode
                 )
                 for tile in image.tile
             ]

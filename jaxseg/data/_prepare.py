@@ -43,7 +43,7 @@ def prepare(recipe: Recipe, *, data_dir: str | os.PathLike[str] | None = None) -
     _sweep(target.parent)
     if not is_complete(target):
         _make(recipe, target, data_root(data_dir))
-    return Dataset(recipe.info, target, recipe.splits)
+    return Dataset(recipe.info, target, recipe.splits, recipe.originals)
 
 
 def data_root(data_dir: str | os.PathLike[str] | None) -> Path:

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from jaxseg.data._prepare import prepare
+from jaxseg.data.geometry import fit
 from jaxseg.data.image_files import FilePair
-from jaxseg.data.image_pairs import read_pair
-from jaxseg.data.letterbox import fit
-from jaxseg.data.mask_values import to_labels
 from jaxseg.data.orientation import MaskOrientation
+from jaxseg.data.originals import FileOriginals
 from jaxseg.data.recipe import ImageAndLabel, Recipe
 from jaxseg.data.sources import Color, Dataset, DatasetInfo
 
@@ -94,6 +93,7 @@ class FilePairs:
             mask_values=self.mask_values,
             ignored_value=self.ignored_value,
             dtype=self.dtype,
+            keep_aspect=self.keep_aspect,
         )
         return Recipe(
             info=info,
@@ -108,6 +108,7 @@ class FilePairs:
                 "keep_aspect": self.keep_aspect,
                 **self._further_inputs(),
             },
+            originals=self._originals,
         )
 
     def _further_inputs(self) -> dict[str, Any]:
@@ -120,16 +121,18 @@ class FilePairs:
         return further
 
     def _examples(self, split: str, size: tuple[int, int]) -> Iterator[ImageAndLabel]:
-        for pair in self.pairs[split]:
-            image, values = read_pair(
-                pair,
-                colored=self.colored,
-                channels=len(self.mean),
-                dtype=self.dtype,
-                mask_orientation=self.mask_orientation,
-            )
-            label = to_labels(values, self.labels, pair.mask, colored=self.colored)
+        for image, label, _ in self._originals(split):
             yield fit(image, label, size, keep_aspect=self.keep_aspect, mean=self.mean)
+
+    def _originals(self, split: str) -> FileOriginals:
+        return FileOriginals(
+            self.pairs[split],
+            self.labels,
+            colored=self.colored,
+            channels=len(self.mean),
+            dtype=self.dtype,
+            mask_orientation=self.mask_orientation,
+        )
 
 
 def fingerprint(

@@ -3,11 +3,12 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from jaxseg.data.originals import Original
 from jaxseg.data.sources import DatasetInfo
 
 ImageAndLabel = tuple[np.ndarray, np.ndarray]
@@ -26,6 +27,7 @@ class Recipe:
         inputs: All that decides what the examples are, as values that JSON can hold. Where one
             differs, the data set is prepared in another folder.
         version: Raise it when the same inputs give other examples.
+        originals: Opens the user's files of the split of a name; None where there are none.
     """
 
     info: DatasetInfo
@@ -33,6 +35,7 @@ class Recipe:
     examples: Callable[[str], Iterable[ImageAndLabel]]
     inputs: Mapping[str, Any]
     version: str = "1.0.0"
+    originals: Callable[[str], Sequence[Original]] | None = None
 
     @property
     def name(self) -> str:

@@ -1,7 +1,7 @@
 """Prepared data sets as random-access sources of images as they are stored, and labels."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Float32, Int, Shaped, UInt8
 
 from jaxseg.data.encoding import decode
 from jaxseg.data.normalization import Images, denormalize, normalize
+from jaxseg.data.originals import Original, PreparedOriginals
 
 Example = dict[str, np.ndarray]
 """An image and its label by the names `"image"` and `"label"`, or a batch of them."""
@@ -41,6 +42,7 @@ class DatasetInfo:
         ignored_value: Likewise for ignored pixels; None where that is 255.
         dtype: Type that images are stored in: "uint8", "uint16" or "float32", whose full brightness
             is 255, 65535 and 1.
+        keep_aspect: Images are scaled evenly and padded to `size`; otherwise they are stretched.
     """
 
     name: str
@@ -52,6 +54,7 @@ class DatasetInfo:
     mask_values: tuple[int | Color, ...] = ()
     ignored_value: int | Color | None = None
     dtype: str = "uint8"
+    keep_aspect: bool = True
 
     @property
     def classes(self) -> int:
@@ -133,11 +136,15 @@ class Dataset:
         info: What the numbers of the images and labels mean.
         directory: The folder of the prepared files.
         splits: Number of examples of every split, by name.
+        read_originals: Opens the user's files of the split of a name; None where there are none.
     """
 
     info: DatasetInfo
     directory: Path
     splits: Mapping[str, int] = dataclasses.field(hash=False)
+    read_originals: Callable[[str], Sequence[Original]] | None = dataclasses.field(
+        default=None, compare=False, repr=False
+    )
 
     def source(self, split: str, *, cache: bool = False) -> "Source":
         """Opens a split for reading.
@@ -150,15 +157,38 @@ class Dataset:
         Raises:
             ValueError: There is no such split.
         """
+        self._check_split(split)
+        from jaxseg.data.builder import open_split  # here, since TFDS is slow to import
+
+        pairs: Sequence[Pair] = _Records(open_split(self.directory, split), self.info.classes)
+        return Source(list(pairs) if cache else pairs)
+
+    def originals(self, split: str) -> Sequence[Original]:
+        """Opens the examples of a split as they are in the user's files, at their own sizes.
+
+        A data set without files, such as the mosaic, gives its prepared examples.
+
+        Args:
+            split: `"train"`, `"validation"` or `"test"`.
+
+        Returns:
+            A sequence that reads an example when it is asked for it, and then raises a `ValueError`
+            where a file cannot be read.
+
+        Raises:
+            ValueError: There is no such split.
+        """
+        self._check_split(split)
+        if self.read_originals is None:
+            return PreparedOriginals(self.source(split))
+        return self.read_originals(split)
+
+    def _check_split(self, split: str) -> None:
         if split not in self.splits:
             raise ValueError(
                 f"split={split!r} is not in {self.info.name}, expected one of "
                 f"{list(self.splits)}: pass one of these names"
             )
-        from jaxseg.data.builder import open_split  # here, since TFDS is slow to import
-
-        pairs: Sequence[Pair] = _Records(open_split(self.directory, split), self.info.classes)
-        return Source(list(pairs) if cache else pairs)
 
 
 class Source(Sequence[Example]):

@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from jaxseg.data._prepare import data_root, prepared_root, write_cached
 from jaxseg.data.file_pairs import fingerprint
+from jaxseg.data.geometry import shrink
 from jaxseg.data.image_files import FilePair, read_image
 from jaxseg.data.image_pairs import upright_mask
 from jaxseg.data.image_statistics import ChannelStatistics, common_format, read_formats, remarks
-from jaxseg.data.letterbox import shrink
 from jaxseg.data.mask_files import read_mask
 from jaxseg.data.mask_survey import MaskSurvey
 from jaxseg.data.orientation import MaskOrientation

@@ -7,7 +7,7 @@ from jaxseg.plots.fields import effective_field, field_growth, path_counts, wind
 from jaxseg.plots.gradients import gradient_profile
 from jaxseg.plots.images import image_strip, to_rgb
 from jaxseg.plots.overlays import class_bars, contact_sheet, overlay
-from jaxseg.plots.runs import confusion_figure, prediction_panel, run_curves
+from jaxseg.plots.runs import confusion_figure, error_panel, prediction_panel, run_curves
 from jaxseg.plots.style import CYCLE, NEUTRAL
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "confusion_figure",
     "contact_sheet",
     "effective_field",
+    "error_panel",
     "export_parity",
     "field_growth",
     "gradient_profile",

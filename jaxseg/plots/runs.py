@@ -93,6 +93,53 @@ def prediction_panel(
     return figure
 
 
+def error_panel(
+    images: Sequence[np.ndarray],
+    labels: Sequence[np.ndarray],
+    predictions: Sequence[np.ndarray],
+    *,
+    palette: Sequence[tuple[int, int, int]],
+    class_names: Sequence[str],
+    titles: Sequence[str],
+    title: str,
+    ignore_index: int = 255,
+) -> Figure:
+    """Draw a row an image: the image, its mask, the prediction, and where they differ.
+
+    Args:
+        images: Images of any sizes, each (height, width, channels), 8 bits, of 1 or 3 channels.
+        labels: The label map of each image, (height, width); 255 is white.
+        predictions: The predicted map of each image, (height, width).
+        palette: A color a class.
+        class_names: A name a class.
+        titles: A title an image.
+        title: Title of the figure.
+        ignore_index: The label of pixels that do not count.
+    """
+    count, cell = len(images), 2.7
+    heights = [label.shape[0] / label.shape[1] for label in labels]
+    total = sum(cell * min(height, 2.0) + 0.25 for height in heights) + 1.1
+    figure = Figure(figsize=(4 * cell, total), layout="constrained")
+    figure.suptitle(title, fontsize=9)
+    ratios = [min(height, 2.0) for height in heights]
+    grid = figure.subplots(count, 4, squeeze=False, height_ratios=ratios)
+    heads = ("image", "mask", "prediction", "errors (black)")
+    for i, row in enumerate(grid):
+        image = images[i] if images[i].shape[-1] == 3 else np.repeat(images[i], 3, axis=-1)
+        wrong = (labels[i] != predictions[i]) & (labels[i] != ignore_index)
+        row[0].imshow(image, interpolation="nearest")
+        row[1].imshow(to_rgb(labels[i], palette), interpolation="nearest")
+        row[2].imshow(to_rgb(predictions[i], palette), interpolation="nearest")
+        row[3].imshow(wrong, vmin=0, vmax=1, cmap="gray_r", interpolation="nearest")
+        for axes, head in zip(row, heads, strict=True):
+            axes.set(xticks=[], yticks=[])
+            if i == 0:
+                axes.set_title(head, fontsize=9)
+        row[0].set_xlabel(titles[i], fontsize=7, loc="left")
+    _legend(figure, palette, class_names)
+    return figure
+
+
 def confusion_figure(confusion: np.ndarray, class_names: Sequence[str], *, title: str) -> Figure:
     """Draw how the pixels of each class are predicted: a row a label, in shares of the class.
 

@@ -115,3 +115,14 @@ def test_many_invalid_labels_are_shortened():
 def test_labels_of_floats_are_refused():
     with pytest.raises(ValueError, match="dtype float32, expected integers"):
         data.check_labels(np.zeros(3, np.float32), 3)
+
+
+def test_a_data_set_without_files_gives_its_prepared_examples(tiny):
+    originals = tiny.originals("test")
+    assert len(originals) == len(originals[:3]) == 3
+    for original, example in zip(originals, tiny.source("test"), strict=True):
+        np.testing.assert_array_equal(original.image, example["image"])
+        np.testing.assert_array_equal(original.label, example["label"])
+        assert original.paths is None
+    with pytest.raises(ValueError, match="split='all' is not in mosaic"):
+        tiny.originals("all")

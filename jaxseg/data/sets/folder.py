@@ -3,12 +3,12 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
 
 from jaxseg.data import class_lists
 from jaxseg.data.class_lists import ClassList
 from jaxseg.data.file_pairs import FilePairs, check_size
-from jaxseg.data.image_files import upright_size
+from jaxseg.data.geometry import default_size, padded_share
+from jaxseg.data.image_files import FilePair, upright_size
 from jaxseg.data.layouts import LAYOUT, find_pairs
 from jaxseg.data.mask_labels import assign_labels
 from jaxseg.data.orientation import MaskOrientation
@@ -16,8 +16,7 @@ from jaxseg.data.repeated_pictures import describe_repeated
 from jaxseg.data.sources import Color, Dataset
 from jaxseg.data.statistics import folder_statistics
 
-_LONGEST = 256
-_MULTIPLE = 8
+_SAID = 0.0005  # share of padding that is printed, since it is shown with one decimal of a percent
 
 
 def folder(
@@ -79,7 +78,8 @@ def folder(
     Args:
         directory: The folder.
         size: Height and width in pixels. By default the median aspect of the images, the longer
-            side their median but at most 256, both multiples of 8.
+            side their median but at most 256, both multiples of 8; how much of it is padding is
+            printed.
         class_names: The classes in the order of the labels, instead of those in `classes.txt`.
         palette: A color for each of `class_names`: that of the masks where masks are colors, and
             that of figures.
@@ -100,7 +100,7 @@ def folder(
     root = _check_directory(directory)
     pairs = find_pairs(root, held_out=held_out, seed=seed)
     if size is None:
-        size = default_size([upright_size(pair.image) for pair in pairs["train"]])
+        size = _choose_size(root, pairs["train"], keep_aspect)
     check_size(size)
     statistics = folder_statistics(
         root,
@@ -133,12 +133,16 @@ def folder(
     ).prepare(size, data_dir=data_dir)
 
 
-def default_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """The size that images of these heights and widths are prepared at by default."""
-    aspect = median(width / height for height, width in sizes)
-    longest = min(_LONGEST, median(max(size) for size in sizes))
-    sides = (longest / max(1, aspect), longest * min(1, aspect))
-    height, width = (max(_MULTIPLE, _MULTIPLE * round(side / _MULTIPLE)) for side in sides)
+def _choose_size(root: Path, pairs: Sequence[FilePair], keep_aspect: bool) -> tuple[int, int]:
+    """Chooses the size for a folder, and says how much of it is padding."""
+    sizes = [upright_size(pair.image) for pair in pairs]
+    height, width = default_size(sizes)
+    share = padded_share(sizes, (height, width)) if keep_aspect else 0.0
+    if share >= _SAID:
+        print(
+            f"{root.name}: images are scaled to {height}x{width} pixels (height x width), of which "
+            f"{share:.1%} are padding, which is ignored; --data.size HEIGHT WIDTH sets another size"
+        )
     return height, width
 
 

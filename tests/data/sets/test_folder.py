@@ -53,8 +53,12 @@ def test_thirty_binary_pairs_of_different_sizes(tmp_path, capsys):
     assert dataset.splits == {"train": 22, "validation": 4, "test": 4}
     assert dataset.info.size == (56, 64)
     assert dataset.info.class_names == ("background", "foreground")
-    said = "cells: the masks' only values are 0 and 255: 0 is 'background', 255 is 'foreground'\n"
-    assert capsys.readouterr().out == said
+    padding, said = capsys.readouterr().out.splitlines()
+    assert (
+        said
+        == "cells: the masks' only values are 0 and 255: 0 is 'background', 255 is 'foreground'"
+    )
+    assert "are scaled to 56x64 pixels (height x width), of which 12.3% are padding" in padding
     source = dataset.source("train")
     label = source[0]["label"]
     assert set(np.unique(label)) <= {0, 1, 255}
@@ -248,6 +252,56 @@ def test_a_list_of_colors_that_comes_later_is_obeyed(tmp_path):
 )
 def test_the_default_size(sizes, expected):
     assert folder.default_size(sizes) == expected
+
+
+def test_padding_of_the_default_size_is_printed(tmp_path, capsys):
+    for number in range(4):
+        mask = grid(0, 1, shape=(36, 48))
+        write_pair(tmp_path / "f" / "images", tmp_path / "f" / "masks", f"p{number}", mask)
+    assert opened(tmp_path / "f", tmp_path).info.size == (40, 48)
+    assert "scaled to 40x48 pixels (height x width), of which 10.0%" in capsys.readouterr().out
+    opened(tmp_path / "f", tmp_path, (40, 48))
+    opened(tmp_path / "f", tmp_path, keep_aspect=False)
+    assert "padding" not in capsys.readouterr().out
+
+
+def test_originals_have_their_own_sizes_and_files(tmp_path):
+    root = tmp_path / "f"
+    for number in range(4):
+        mask = grid(7, 9, 255, shape=(20 + number, 31))
+        write_pair(root / "images", root / "masks", f"p{number}", mask)
+    dataset = opened(root, tmp_path, (8, 8))
+    assert dataset.info.mask_values == (7, 9)
+    assert dataset.info.ignored_value is None  # 255, as in the labels
+    files = {pair.image.name: pair for listed in find(root).values() for pair in listed}
+    for split, count in dataset.splits.items():
+        originals = dataset.originals(split)
+        assert len(originals) == len(originals[:count]) == count
+        for image, label, paths in originals:
+            assert paths == files[paths.image.name]
+            np.testing.assert_array_equal(image, np.asarray(Image.open(paths.image)))
+            np.testing.assert_array_equal(label, grid(0, 1, 255, shape=image.shape[:2]))
+    with pytest.raises(ValueError, match=r"split='all' is not in folder"):
+        dataset.originals("all")
+
+
+def find(root):
+    return folder.find_pairs(root, held_out=0.15, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("values", "text", "expected"),
+    [
+        ((0, 1), "", ()),
+        ((0, 255), "", (0, 255)),
+        ((RED, GREEN), "red 200 0 0\ngreen 0 200 0\n", (RED, GREEN)),
+    ],
+)
+def test_the_values_of_the_users_masks_are_kept(tmp_path, values, text, expected):
+    root = flat(tmp_path / "f", *values)
+    if text:
+        (root / "classes.txt").write_text(text)
+    assert opened(root, tmp_path, (8, 8)).info.mask_values == expected
 
 
 def spoil_mask_missing(root):

@@ -1,0 +1,127 @@
+"""A trained net applied to one image of any size: the same for evaluation and prediction."""
+
+from collections.abc import Callable, Iterator
+from math import log
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxseg import data
+from jaxseg.commands.run import Run
+from jaxseg.data import geometry
+from jaxseg.training.inference import InferenceConfig, probabilities
+
+
+class Strip(NamedTuple):
+    """The probabilities of a part of an image.
+
+    Attributes:
+        rows: Rows of the image that the strip covers.
+        columns: Columns that it covers.
+        probabilities: (rows, columns, classes), float32; the classes of a pixel sum to 1.
+    """
+
+    rows: slice
+    columns: slice
+    probabilities: np.ndarray
+
+    def labels(self) -> np.ndarray:
+        """The most probable class of every pixel, the first of equals: (rows, columns), uint8."""
+        # Class by class, which is far faster than NumPy's argmax along a short axis.
+        planes = np.moveaxis(self.probabilities, -1, 0)
+        best, labels = planes[0].copy(), np.zeros(planes[0].shape, np.uint8)
+        for number, plane in enumerate(planes[1:], start=1):
+            labels[plane > best] = number
+            np.maximum(best, plane, out=best)
+        return labels
+
+    def entropy(self) -> np.ndarray:
+        """Uncertainty of every pixel, from 0 (certain) to 1 (undecided): (rows, columns)."""
+        planes = np.moveaxis(self.probabilities, -1, 0)
+        total = np.zeros(planes[0].shape, np.float32)
+        for plane in planes:
+            total -= plane * np.log(plane, where=plane > 0, out=np.zeros_like(plane))
+        return total / log(max(2, len(planes)))
+
+
+class Segmenter:
+    """A trained net with the views that its predictions are averaged over.
+
+    One image is computed at a time, by one program, so that an image's labels depend neither on
+    the images beside it nor on the command.
+
+    Args:
+        run: The net.
+        inference: The views.
+    """
+
+    def __init__(self, run: Run, inference: InferenceConfig):
+        self.info = run.info
+        net = jax.jit(lambda image: probabilities(run.logits, image[None], inference)[0])
+        self._probabilities = net
+
+    def compile(self) -> None:
+        """Compile the net, which takes a while; the first image would do it otherwise."""
+        shape = (*self.info.size, self.info.channels)
+        jax.block_until_ready(self._probabilities(np.zeros(shape, image_dtype(self.info))))
+
+    def strips(self, image: np.ndarray) -> Iterator[Strip]:
+        """Compute the probabilities of an image at its own size, strip by strip.
+
+        Args:
+            image: (height, width, channels), of the dtype and channels of the training images.
+
+        Yields:
+            Strips that cover every pixel once.
+        """
+        size, keep_aspect = image.shape[:2], self.info.keep_aspect
+        # An image of a net that is trained at native resolution goes through windows here.
+        fitted = geometry.fit_image(
+            image, self.info.size, keep_aspect=keep_aspect, mean=self.info.mean
+        )
+        scores = np.asarray(self._probabilities(fitted))
+        for rows in geometry.strips(size, self.info.classes):
+            part = geometry.restore(scores, size, keep_aspect=keep_aspect, rows=rows)
+            yield Strip(rows, slice(0, size[1]), part)
+
+    def __call__(
+        self, image: np.ndarray, *, on_strip: Callable[[Strip], None] | None = None
+    ) -> np.ndarray:
+        """Label every pixel of an image.
+
+        Args:
+            image: (height, width, channels), of the dtype and channels of the training images.
+            on_strip: Called with every strip, in order.
+
+        Returns:
+            (height, width), uint8.
+        """
+        labels = np.empty(image.shape[:2], np.uint8)
+        for strip in self.strips(image):
+            labels[strip.rows, strip.columns] = strip.labels()
+            if on_strip is not None:
+                on_strip(strip)
+        return labels
+
+
+def image_dtype(info: data.DatasetInfo) -> np.dtype:
+    """The dtype of the images that a net was trained on."""
+    return np.dtype(getattr(info, "dtype", "uint8"))
+
+
+def to_rgb(image: np.ndarray) -> np.ndarray:
+    """Make of any image one that can be shown: (height, width, 3), uint8.
+
+    Of more than three channels the first three are taken, of two the first; 16 bits and floats are
+    stretched from the smallest to the largest number.
+
+    Args:
+        image: (height, width, channels) of uint8, uint16 or float32.
+    """
+    bands = image[..., :3] if image.shape[-1] >= 3 else image[..., :1]
+    if bands.dtype != np.uint8:
+        least, most = float(bands.min()), float(bands.max())
+        scaled = (bands.astype(np.float32) - least) * (255 / ((most - least) or 1))
+        bands = scaled.round().astype(np.uint8)
+    return np.broadcast_to(bands, (*image.shape[:2], 3))
