@@ -85,8 +85,9 @@ def mean_over_valid(
         weight = weights[jnp.clip(labels.astype(jnp.int32), 0, len(weights) - 1)]
     total = jnp.sum(jnp.where(valid, weight, jnp.zeros_like(weight)))
     usable = total > 0
-    # A product rather than `where`: the NaN of an unknown label has to come through.
-    return jnp.sum(losses) * usable.astype(losses.dtype) / jnp.where(usable, total, 1)
+    mean = jnp.sum(losses) / jnp.where(usable, total, jnp.ones_like(total))
+    # The NaN of an unknown label has to come through although it weighs nothing.
+    return jnp.where(usable | jnp.isnan(mean), mean, jnp.zeros_like(mean))
 
 
 def mean_over_classes(

@@ -53,6 +53,13 @@ def test_labels_that_weigh_nothing_have_a_mean_of_zero():
     assert float(losses.mean_cross_entropy(logits, only, **smooth)) == 0
 
 
+def test_an_unknown_label_that_weighs_nothing_is_nan():
+    # Jitted: XLA makes a selection of a product with zeros and ones, which would drop NaN.
+    mean = jax.jit(losses.mean_cross_entropy)
+    weights = np.array([1, 1, 1, 0], np.float32)
+    assert np.isnan(mean(jnp.zeros((2, 4)), jnp.array([255, 77]), class_weights=weights))
+
+
 @pytest.mark.parametrize("half", HALVES)
 def test_means_over_many_pixels_are_those_of_float64(half):
     labels = jnp.zeros((300, 300), jnp.int32)
