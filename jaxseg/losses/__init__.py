@@ -23,12 +23,13 @@ Labels are of three kinds:
             regions, labels, multilabel=True
         )
 
-All of them keep one contract. An integer label `ignore_index`, or one where the `mask` is False,
-changes no value and no gradient, whatever its logits. Floats have no such label: there the mask
-alone decides, and the labels that it leaves out may be anything, also NaN. A batch of only such
-pixels has a loss of 0 and a gradient of 0. A label that is neither a class nor ignored gives NaN;
-with soft labels and several labels a pixel it raises a `ValueError` outside `jit`. Everything is
-computed in float32, or in float64 for such logits.
+All of them keep one contract. A pixel labelled `ignore_index` changes no value and no gradient,
+whatever its logits; of several labels a pixel, each is ignored by itself. Floats have no such
+label. For them there is a `mask`, True where a label counts; what it leaves out may be anything,
+also NaN. Losses that take floats also take a mask with integers, in addition to `ignore_index`. A
+batch of only ignored pixels has a loss of 0 and a gradient of 0. A label that is neither a class
+nor ignored gives NaN; with soft labels and several labels a pixel it raises a `ValueError` outside
+`jit`. Everything is computed in float32, or in float64 for such logits.
 """
 
 from jaxseg.losses.contract import IGNORE_INDEX

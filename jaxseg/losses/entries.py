@@ -52,7 +52,8 @@ def prepare_multilabel(
         shape = "(batch, *space, classes)" if min_axes > 1 else "(..., classes)"
         raise ValueError(
             f"{name}: logits {logits.shape} need labels of the same shape, not {labels.shape}: "
-            f"labels and logits {shape} have one entry for each class, the classes last."
+            f"labels and logits {shape} have one entry for each class, the classes last; with a "
+            "single class give labels[..., None]."
         )
     valid = valid_entries(name, labels, ignore_index, mask)
     logits = remove_ignored(name, logits, valid)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from jaxseg.losses.contract import (
     IGNORE_INDEX,
@@ -21,7 +21,7 @@ from jaxseg.losses.entries import Entries, valid_entries
 from jaxseg.losses.multilabel import sigmoid_cross_entropy
 from jaxseg.losses.pixels import cross_entropy, weigh_classes
 
-Loss = Callable[[Float[Array, "batch *space classes"], Int[Array, "batch *space"]], Array]
+Loss = Callable[[Float[Array, "batch *space classes"], Labels | Entries], Array]
 
 
 def mean_over_valid(
@@ -249,7 +249,7 @@ def mean_sigmoid_cross_entropy(
 
 def with_auxiliary(
     loss: Loss, *, weight: float | Sequence[float] = 0.5
-) -> Callable[[Sequence[Array], Int[Array, "batch *space"]], Float[Array, ""]]:
+) -> Callable[[Sequence[Array], Labels | Entries], Float[Array, ""]]:
     r"""Extend a loss of one head's logits to a main head and auxiliary heads.
 
     .. math:: L = \ell(z_0, y) + \sum_{h \ge 1} \lambda_h \, \ell(z_h, y)
@@ -278,7 +278,7 @@ def with_auxiliary(
         1.9408
     """
 
-    def total(heads: Sequence[Array], labels: Int[Array, "batch *space"]) -> Float[Array, ""]:
+    def total(heads: Sequence[Array], labels: Labels | Entries) -> Float[Array, ""]:
         if not isinstance(heads, (tuple, list)) or not heads:
             raise ValueError(
                 f"with_auxiliary: heads is {type(heads).__name__}: give a tuple of the logits of "

@@ -87,6 +87,22 @@ def test_means_over_many_pixels_are_those_of_float64(half):
 
 
 @pytest.mark.parametrize("half", HALVES)
+def test_means_over_soft_and_several_labels_are_those_of_float64(half):
+    weights = np.array([0.5, 2.0])
+    soft = jnp.broadcast_to(jnp.array([0.25, 0.75], half), (300, 300, 2))
+    values = jnp.full((300, 300), 0.5, half)
+    mean = losses.mean_over_valid(values, soft)
+    assert (mean.dtype, float(mean)) == (jnp.float32, 0.5)
+    mean = losses.mean_over_valid(values, soft, class_weights=weights)
+    assert float(mean) == pytest.approx(0.5 / 1.625, rel=1e-6)
+    values, labels = jnp.full((300, 300, 2), 0.5, half), jnp.ones((300, 300, 2), jnp.uint8)
+    mean = losses.mean_over_valid(values, labels, multilabel=True)
+    assert (mean.dtype, float(mean)) == (jnp.float32, 0.5)
+    mean = losses.mean_over_valid(values, labels, class_weights=weights, multilabel=True)
+    assert float(mean) == pytest.approx(0.5 / 1.25, rel=1e-6)
+
+
+@pytest.mark.parametrize("half", HALVES)
 @pytest.mark.parametrize("present_only", [True, False])
 def test_means_over_many_images_are_those_of_float64(half, present_only):
     labels = jnp.tile(jnp.array([[0], [1]]), (35_000, 1))

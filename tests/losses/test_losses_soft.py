@@ -275,6 +275,25 @@ def test_rounded_probabilities_are_accepted(dtype):
     assert np.isfinite(losses.cross_entropy(jnp.zeros((100, 150)), soft)).all()
 
 
+def test_sums_beside_one():
+    soft = jnp.array([0.5, 0.25, 0.25, 0.0])
+    for accepted in (0.998, 1.002):
+        assert np.isfinite(losses.cross_entropy(jnp.zeros(4), accepted * soft))
+    for refused in (0.99, 1.01):
+        with pytest.raises(ValueError, match="divide them by their sum"):
+            losses.cross_entropy(jnp.zeros(4), refused * soft)
+
+
+def test_a_mask_adds_to_the_ignored_label():
+    logits, labels = draw()
+    mask = np.random.default_rng(1).random(labels.shape) < 0.6
+    both = jnp.where(mask, labels, 255)
+    for loss in GRADIENTS.values():
+        computed, expected = loss(logits, labels, mask), loss(logits, both)
+        assert float(computed[0]) == float(expected[0])
+        np.testing.assert_array_equal(computed[1], expected[1])
+
+
 def test_refusals():
     logits, soft, mask = draw_soft(ignored=0.0)
     labels = jnp.zeros(mask.shape, jnp.int32)
