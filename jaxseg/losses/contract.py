@@ -105,7 +105,8 @@ def _prepare_soft(name: str, logits: Array, labels: Array, valid: Array) -> Pixe
         labels,
         known,
         f"{name}: the soft labels {{value}} at {{index}} are not probabilities that sum to 1: "
-        "divide them by their sum, and pass a mask that is False where a pixel has no label.",
+        "divide them by their sum, and pass a mask that is False where a pixel has no label. "
+        "Several labels a pixel go into the sigmoid losses.",
     )
     usable = (valid & known)[..., None]
     labels = jnp.where(usable, jnp.clip(labels, 0, 1), jnp.zeros_like(labels))
