@@ -288,6 +288,13 @@ def test_probabilities_out_of_range(bad):
         assert np.isnan(jax.jit(loss)(logits, worse)).sum() == 1
 
 
+def test_probabilities_rounded_beyond_their_range_are_clipped():
+    logits = jnp.array([[1.0, -2.0]])
+    rounded, exact = jnp.array([[1.002, -0.002]]), jnp.array([[1.0, 0.0]])
+    for loss in (losses.sigmoid_cross_entropy, losses.sigmoid_dice_loss):
+        np.testing.assert_array_equal(loss(logits, rounded), loss(logits, exact))
+
+
 def test_means_by_hand():
     values = jnp.array([[1.0, 3.0], [0.0, 8.0]])
     labels = jnp.array([[0, 1], [255, 0]])

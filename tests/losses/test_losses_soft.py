@@ -120,7 +120,7 @@ def test_focal_loss_keeps_its_digits_where_the_prediction_is_sure():
     rest = 3 * np.exp(-20.0) / (1 + 3 * np.exp(-20.0))
     for gamma in (0.5, 2.0):
         computed = float(losses.focal_loss(logits, jnp.array([1.0, 0, 0, 0]), gamma=gamma))
-        assert computed == pytest.approx(rest**gamma * -np.log1p(-rest), rel=1e-4)
+        assert computed == pytest.approx(rest**gamma * -np.log1p(-rest), rel=1e-4, abs=0)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 1.0, 30.0])
@@ -282,6 +282,13 @@ def test_sums_beside_one():
     for refused in (0.99, 1.01):
         with pytest.raises(ValueError, match="divide them by their sum"):
             losses.cross_entropy(jnp.zeros(4), refused * soft)
+
+
+def test_labels_rounded_beyond_their_range_are_clipped():
+    logits = jnp.array([[1.0, -2.0, 0.5, 3.0]])
+    rounded, exact = jnp.array([[1.002, -0.002, 0, 0]]), jnp.array([[1.0, 0, 0, 0]])
+    for loss in (losses.cross_entropy, losses.focal_loss, losses.dice_loss):
+        np.testing.assert_array_equal(loss(logits, rounded), loss(logits, exact))
 
 
 def test_a_mask_adds_to_the_ignored_label():
