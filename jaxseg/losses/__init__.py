@@ -8,22 +8,50 @@ scalars:
         regions = losses.dice_loss(logits, labels)
         return losses.mean_cross_entropy(logits, labels) + losses.mean_over_classes(regions, labels)
 
+Labels are of three kinds:
+
+- One class a pixel: integers `(batch, *space)`. The prediction is a softmax.
+- Soft labels: the probability of every class, floats `(batch, *space, classes)`. Cross-entropy,
+  focal loss, Dice, Jaccard and Tversky take them in place of integers.
+- Several labels a pixel: 0 or 1 for every class, integers or booleans `(batch, *space, classes)`,
+  or their probabilities as floats. The losses named `sigmoid_` take them, and return maps
+  `(batch, *space, classes)`. The means need `multilabel=True`:
+
+    def objective(logits, labels):
+        regions = losses.sigmoid_dice_loss(logits, labels)
+        return losses.mean_sigmoid_cross_entropy(logits, labels) + losses.mean_over_classes(
+            regions, labels, multilabel=True
+        )
+
 All of them keep one contract. A pixel labelled `ignore_index` changes no value and no gradient,
-whatever its logits. A batch of only such pixels has a loss of 0 and a gradient of 0. A label that
-is neither a class nor ignored gives NaN. Everything is computed in float32, or in float64 for such
-logits.
+whatever its logits; of several labels a pixel, each is ignored by itself. Floats have no such
+label. For them there is a `mask`, True where a label counts; what it leaves out may be anything,
+also NaN. Losses that take floats also take a mask with integers, in addition to `ignore_index`. A
+batch of only ignored pixels has a loss of 0 and a gradient of 0. A label that is neither a class
+nor ignored gives NaN; with soft labels and several labels a pixel it raises a `ValueError` outside
+`jit`. Everything is computed in float32, or in float64 for such logits.
 """
 
 from jaxseg.losses.contract import IGNORE_INDEX
 from jaxseg.losses.distances import boundary_loss, signed_distance, squared_distance
+from jaxseg.losses.lovasz import lovasz_softmax
 from jaxseg.losses.means import (
     mean_cross_entropy,
     mean_over_classes,
     mean_over_valid,
+    mean_sigmoid_cross_entropy,
     with_auxiliary,
 )
-from jaxseg.losses.pixels import cross_entropy, focal_loss, hard_labels
-from jaxseg.losses.regions import dice_loss, jaccard_loss, lovasz_softmax, tversky_loss
+from jaxseg.losses.mining import hard_labels
+from jaxseg.losses.multilabel import (
+    sigmoid_cross_entropy,
+    sigmoid_dice_loss,
+    sigmoid_focal_loss,
+    sigmoid_jaccard_loss,
+    sigmoid_tversky_loss,
+)
+from jaxseg.losses.pixels import cross_entropy, focal_loss
+from jaxseg.losses.regions import dice_loss, jaccard_loss, tversky_loss
 
 __all__ = [
     "IGNORE_INDEX",
@@ -37,6 +65,12 @@ __all__ = [
     "mean_cross_entropy",
     "mean_over_classes",
     "mean_over_valid",
+    "mean_sigmoid_cross_entropy",
+    "sigmoid_cross_entropy",
+    "sigmoid_dice_loss",
+    "sigmoid_focal_loss",
+    "sigmoid_jaccard_loss",
+    "sigmoid_tversky_loss",
     "signed_distance",
     "squared_distance",
     "tversky_loss",

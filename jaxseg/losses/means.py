@@ -1,27 +1,36 @@
 """Reductions to one number: means over what counts, and sums over several heads."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from jaxseg.losses.contract import (
     IGNORE_INDEX,
+    Labels,
+    Mask,
+    Weights,
     at_least_float32,
     check_class_weights,
+    check_dtype,
     one_hot,
     valid_pixels,
 )
-from jaxseg.losses.pixels import Weights, cross_entropy
+from jaxseg.losses.entries import Entries, valid_entries
+from jaxseg.losses.multilabel import sigmoid_cross_entropy
+from jaxseg.losses.pixels import cross_entropy, weigh_classes
 
-Loss = Callable[[Float[Array, "batch *space classes"], Int[Array, "batch *space"]], Array]
+Loss = Callable[[Float[Array, "batch *space classes"], Labels | Entries], Array]
 
 
 def mean_over_valid(
     losses: Float[Array, "*pixels"],
-    labels: Int[Array, "*pixels"],
+    labels: Labels,
     *,
     class_weights: Weights = None,
+    multilabel: bool = False,
+    mask: Mask = None,
     ignore_index: int = IGNORE_INDEX,
 ) -> Float[Array, ""]:
     r"""Average losses of pixels over those that are not ignored.
@@ -29,17 +38,21 @@ def mean_over_valid(
     .. math:: \sum_i \ell_i \Big/ \sum_{i\ \mathrm{valid}} w_{y_i}
 
     The mean is 0, with a gradient of 0, where all pixels are ignored. Sums and counts are taken in
-    float32, or in float64 for such losses.
+    float32, or in float64 for such losses. With soft labels the weight of a pixel is
+    :math:`\sum_k y_{ik} w_k`. Losses of several labels a pixel are averaged over the pixels and
+    classes that count, and the weight of an entry is that of its class.
 
     Args:
-        losses: Loss of every pixel, 0 where it is ignored.
-        labels: Label of every pixel.
+        losses: Loss of every pixel, or of every pixel and class, 0 where it is ignored.
+        labels: Labels of these losses.
         class_weights: Weights that the losses were multiplied with, so that the result is a
             weighted mean; None for 1. Where all labels have a weight of 0, the mean is 0.
-        ignore_index: Label of the pixels that do not count.
+        multilabel: Losses and labels have one entry for each pixel and class.
+        mask: Mask of these losses: True where a label counts; None for all.
+        ignore_index: Integer label of the pixels, or entries, that do not count.
 
     Raises:
-        ValueError: The shapes differ, or the labels are not integers.
+        ValueError: The shapes differ, or a dtype is wrong.
 
     Example:
         >>> import jax.numpy as jnp
@@ -48,29 +61,42 @@ def mean_over_valid(
         >>> print(losses.mean_over_valid(values, jnp.array([0, 1, 255])))
         2.0
     """
-    if losses.shape != labels.shape:
+    name = "mean_over_valid"
+    soft = not multilabel and check_dtype(name, labels, soft=True)
+    if losses.shape != (labels.shape[:-1] if soft else labels.shape):
         raise ValueError(
-            f"mean_over_valid: losses {losses.shape} and labels {labels.shape} differ: give one of "
-            "each a pixel; losses of images and classes go into mean_over_classes."
+            f"{name}: losses {losses.shape} and labels {labels.shape} differ: give one of each a "
+            "pixel, of soft labels one a class; losses of images and classes go into "
+            "mean_over_classes."
         )
     losses = at_least_float32(losses)
-    valid = valid_pixels("mean_over_valid", labels, ignore_index)
-    weights = check_class_weights("mean_over_valid", class_weights, None)
+    find_valid = valid_entries if multilabel else partial(valid_pixels, soft=True)
+    valid = find_valid(name, labels, ignore_index, mask)
+    classes = labels.shape[-1] if multilabel or soft else None
+    weights = check_class_weights(name, class_weights, classes)
     if weights is None:
         return jnp.sum(losses) / jnp.maximum(jnp.sum(valid), 1).astype(losses.dtype)
-    classes = jnp.clip(labels.astype(jnp.int32), 0, len(weights) - 1)
-    weight_of_pixel = weights.astype(losses.dtype)[classes]
-    total = jnp.sum(jnp.where(valid, weight_of_pixel, jnp.zeros_like(weight_of_pixel)))
+    weights = weights.astype(losses.dtype)
+    if multilabel:
+        weight = weigh_classes(jnp.ones_like(losses), weights)
+    elif soft:
+        weight = jnp.sum(weigh_classes(labels.astype(losses.dtype), weights), -1)
+    else:
+        weight = weights[jnp.clip(labels.astype(jnp.int32), 0, len(weights) - 1)]
+    total = jnp.sum(jnp.where(valid, weight, jnp.zeros_like(weight)))
     usable = total > 0
-    # A product rather than `where`: the NaN of an unknown label has to come through.
-    return jnp.sum(losses) * usable.astype(losses.dtype) / jnp.where(usable, total, 1)
+    mean = jnp.sum(losses) / jnp.where(usable, total, jnp.ones_like(total))
+    # The NaN of an unknown label has to come through although it weighs nothing.
+    return jnp.where(usable | jnp.isnan(mean), mean, jnp.zeros_like(mean))
 
 
 def mean_over_classes(
     losses: Float[Array, "batch classes"],
-    labels: Int[Array, "batch *space"],
+    labels: Labels,
     *,
     present_only: bool = True,
+    multilabel: bool = False,
+    mask: Mask = None,
     ignore_index: int = IGNORE_INDEX,
 ) -> Float[Array, ""]:
     """Average losses of regions over images and classes.
@@ -80,13 +106,16 @@ def mean_over_classes(
 
     Args:
         losses: Loss of every image and class, 0 in an image of ignored pixels alone.
-        labels: Label of every pixel.
+        labels: Labels of these losses.
         present_only: Leave out, in every image, the classes that none of its pixels is labelled
-            with. Otherwise they count. An image of ignored pixels alone never counts.
-        ignore_index: Label of the pixels that do not count.
+            with; with soft labels, those of probability 0 everywhere. Otherwise they count. An
+            image, or a class, of ignored labels alone never counts.
+        multilabel: Labels have one entry for each pixel and class.
+        mask: Mask of these losses: True where a label counts; None for all.
+        ignore_index: Integer label of the pixels, or entries, that do not count.
 
     Raises:
-        ValueError: The numbers of images differ, or the labels are not integers.
+        ValueError: The numbers of images or classes differ, or a dtype is wrong.
 
     Example:
         >>> import jax.numpy as jnp
@@ -96,18 +125,29 @@ def mean_over_classes(
         >>> print(losses.mean_over_classes(values, labels))
         0.5
     """
-    if losses.ndim != 2 or losses.shape[:1] != labels.shape[:1]:
+    name = "mean_over_classes"
+    per_class = multilabel or check_dtype(name, labels, soft=True)
+    if (
+        losses.ndim != 2
+        or losses.shape[:1] != labels.shape[:1]
+        or (per_class and (labels.ndim < 2 or losses.shape[1:] != labels.shape[-1:]))
+    ):
+        shape = "(batch, *space, classes)" if per_class else "(batch, *space)"
         raise ValueError(
-            f"mean_over_classes: losses {losses.shape} do not fit labels {labels.shape}: give "
-            "losses (batch, classes) and labels (batch, *space) of the same batch."
+            f"{name}: losses {losses.shape} do not fit labels {labels.shape}: give losses (batch, "
+            f"classes) and labels {shape} of the same batch."
         )
     losses = at_least_float32(losses)
-    valid = valid_pixels("mean_over_classes", labels, ignore_index)
-    space = tuple(range(1, labels.ndim))
-    if present_only:
-        counted = jnp.any(one_hot(labels.astype(jnp.int32), valid, losses.shape[1]), space)
+    if multilabel:
+        valid = valid_entries(name, labels, ignore_index, mask)
     else:
-        counted = jnp.broadcast_to(jnp.any(valid, space)[:, None], losses.shape)
+        valid = valid_pixels(name, labels, ignore_index, mask, soft=True)[..., None]
+    if per_class:
+        present = labels.astype(jnp.bool_) & valid
+    else:
+        present = one_hot(labels.astype(jnp.int32), valid[..., 0], losses.shape[1])
+    space = tuple(range(1, valid.ndim - 1))
+    counted = jnp.broadcast_to(jnp.any(present if present_only else valid, space), losses.shape)
     # The NaN of an unknown label has to come through although no class is present.
     kept = jnp.where(counted | jnp.isnan(losses), losses, jnp.zeros_like(losses))
     return jnp.sum(kept) / jnp.maximum(jnp.sum(counted), 1).astype(losses.dtype)
@@ -115,24 +155,27 @@ def mean_over_classes(
 
 def mean_cross_entropy(
     logits: Float[Array, "*pixels classes"],
-    labels: Int[Array, "*pixels"],
+    labels: Labels,
     *,
     class_weights: Weights = None,
     label_smoothing: float = 0.0,
+    mask: Mask = None,
     ignore_index: int = IGNORE_INDEX,
 ) -> Float[Array, ""]:
     """Average the `cross_entropy` of pixels by `mean_over_valid`, with the same class weights.
 
     Args:
         logits: Logits of any floating dtype, with the classes last.
-        labels: Label of every pixel.
+        labels: Label of every pixel: integers; or the probability of every class: floats of the
+            logits' shape.
         class_weights: Weight of each class; None for 1.
         label_smoothing: Share of a pixel's label that is spread over all classes, from 0 to 1.
-        ignore_index: Label of the pixels that do not count.
+        mask: True where the pixel counts, of shape `(batch, *space)`; None for all.
+        ignore_index: Integer label of the pixels that do not count.
 
     Raises:
-        ValueError: The shapes do not fit each other, the labels are not integers, or the smoothing
-            is outside [0, 1].
+        ValueError: The shapes do not fit each other, a dtype is wrong, or the smoothing is outside
+            [0, 1]; outside `jit` also if soft labels are no probabilities.
 
     Example:
         >>> import jax.numpy as jnp
@@ -146,14 +189,67 @@ def mean_cross_entropy(
         labels,
         class_weights=class_weights,
         label_smoothing=label_smoothing,
+        mask=mask,
         ignore_index=ignore_index,
     )
-    return mean_over_valid(losses, labels, class_weights=class_weights, ignore_index=ignore_index)
+    return mean_over_valid(
+        losses, labels, class_weights=class_weights, mask=mask, ignore_index=ignore_index
+    )
+
+
+def mean_sigmoid_cross_entropy(
+    logits: Float[Array, "*pixels classes"],
+    labels: Entries,
+    *,
+    class_weights: Weights = None,
+    label_smoothing: float = 0.0,
+    mask: Mask = None,
+    ignore_index: int = IGNORE_INDEX,
+) -> Float[Array, ""]:
+    """Average the `sigmoid_cross_entropy` of pixels and classes, with the same class weights.
+
+    Args:
+        logits: Logits of any floating dtype, with the classes last.
+        labels: One label for each pixel and class, of the logits' shape: 0, 1 or `ignore_index`;
+            booleans; or probabilities.
+        class_weights: Weight of each class; None for 1.
+        label_smoothing: Share of a label that is spread over 0 and 1, from 0 to 1.
+        mask: True where the pixel counts, of shape `(batch, *space)`, or where the entry counts, of
+            the logits' shape; None for all.
+        ignore_index: Integer label of the entries that do not count.
+
+    Raises:
+        ValueError: The shapes do not fit each other, a dtype is wrong, or the smoothing is outside
+            [0, 1]; outside `jit` also if a label is out of range.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxseg import losses
+        >>> labels = jnp.array([[0, 1, 1], [255, 0, 1]])
+        >>> print(f"{losses.mean_sigmoid_cross_entropy(jnp.zeros((2, 3)), labels):.4f}")  # log(2)
+        0.6931
+    """
+    losses = sigmoid_cross_entropy(
+        logits,
+        labels,
+        class_weights=class_weights,
+        label_smoothing=label_smoothing,
+        mask=mask,
+        ignore_index=ignore_index,
+    )
+    return mean_over_valid(
+        losses,
+        labels,
+        class_weights=class_weights,
+        multilabel=True,
+        mask=mask,
+        ignore_index=ignore_index,
+    )
 
 
 def with_auxiliary(
     loss: Loss, *, weight: float | Sequence[float] = 0.5
-) -> Callable[[Sequence[Array], Int[Array, "batch *space"]], Float[Array, ""]]:
+) -> Callable[[Sequence[Array], Labels | Entries], Float[Array, ""]]:
     r"""Extend a loss of one head's logits to a main head and auxiliary heads.
 
     .. math:: L = \ell(z_0, y) + \sum_{h \ge 1} \lambda_h \, \ell(z_h, y)
@@ -182,7 +278,7 @@ def with_auxiliary(
         1.9408
     """
 
-    def total(heads: Sequence[Array], labels: Int[Array, "batch *space"]) -> Float[Array, ""]:
+    def total(heads: Sequence[Array], labels: Labels | Entries) -> Float[Array, ""]:
         if not isinstance(heads, (tuple, list)) or not heads:
             raise ValueError(
                 f"with_auxiliary: heads is {type(heads).__name__}: give a tuple of the logits of "

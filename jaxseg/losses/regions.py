@@ -1,12 +1,13 @@
 """Losses of regions: how far the predicted and the labelled area of a class differ."""
 
+import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
-from jaxseg.losses.contract import IGNORE_INDEX, one_hot, prepare
+from jaxseg.losses.contract import IGNORE_INDEX, Labels, Mask, Pixels, one_hot, prepare
 
 # A smaller denominator is rounding error, and its inverse square would overflow float32.
 _SMALLEST_DENOMINATOR = 1e-15
@@ -14,11 +15,12 @@ _SMALLEST_DENOMINATOR = 1e-15
 
 def tversky_loss(
     logits: Float[Array, "batch *space classes"],
-    labels: Int[Array, "batch *space"],
+    labels: Labels,
     *,
     alpha: float = 0.3,
     beta: float = 0.7,
     smoothing: float = 1.0,
+    mask: Mask = None,
     ignore_index: int = IGNORE_INDEX,
 ) -> Float[Array, "batch classes"]:
     r"""Compute one minus the Tversky index of every image and class.
@@ -36,34 +38,51 @@ def tversky_loss(
     below 1 as long as few pixels are predicted as it. Without it, the latter is 1 and has no
     gradient, and 0/0 counts as a loss of 0.
 
+    With soft labels :math:`g` the products would favor predictions of 0 and 1 over :math:`p = g`.
+    They are replaced by
+
+    .. math::
+
+        TP_c = \sum_i \min(p_{ic}, g_{ic}), \quad
+        FP_c = \sum_i \max(p_{ic} - g_{ic}, 0), \quad
+        FN_c = \sum_i \max(g_{ic} - p_{ic}, 0)
+
+    which are the same numbers where :math:`g` is 0 or 1. The loss is then 0 where :math:`p = g`.
+
     Pass `logits[None]` and `labels[None]` to treat the whole batch as one image.
 
     Args:
         logits: Logits of any floating dtype, with the classes last.
-        labels: Label of every pixel.
+        labels: Label of every pixel: integers; or the probability of every class: floats of the
+            logits' shape.
         alpha: Cost of a false positive pixel.
         beta: Cost of a false negative pixel.
         smoothing: :math:`s`, in pixels.
-        ignore_index: Label of the pixels that do not count.
+        mask: True where the pixel counts, of shape `(batch, *space)`; None for all.
+        ignore_index: Integer label of the pixels that do not count.
 
     Returns:
         Loss of every image and class, float32, or float64 for such logits.
 
     Raises:
-        ValueError: The shapes do not fit each other, the labels are not integers, or a number is
-            negative.
+        ValueError: The shapes do not fit each other, a dtype is wrong, or a number is negative;
+            outside `jit` also if soft labels are no probabilities.
 
     Source: Salehi et al., "Tversky loss function for image segmentation using 3D fully
-    convolutional deep networks" (arXiv:1706.05721). The smoothing is our addition.
+    convolutional deep networks" (arXiv:1706.05721), and for soft labels Wang et al., "Dice
+    Semimetric Losses: Optimizing the Dice Score with Soft Labels" (arXiv:2303.16296). The smoothing
+    is our addition.
     """
-    return _tversky("tversky_loss", logits, labels, alpha, beta, smoothing, ignore_index)
+    regions = flatten_regions("tversky_loss", logits, labels, ignore_index, mask=mask, soft=True)
+    return tversky("tversky_loss", regions, alpha, beta, smoothing)
 
 
 def dice_loss(
     logits: Float[Array, "batch *space classes"],
-    labels: Int[Array, "batch *space"],
+    labels: Labels,
     *,
     smoothing: float = 1.0,
+    mask: Mask = None,
     ignore_index: int = IGNORE_INDEX,
 ) -> Float[Array, "batch classes"]:
     r"""Compute one minus the soft Dice coefficient of every image and class.
@@ -75,24 +94,28 @@ def dice_loss(
     with the softmax :math:`p` of the logits and the one-hot labels :math:`g`, summed over the
     pixels of an image that are not ignored. It is the `tversky_loss` of
     :math:`\alpha = \beta = 1/2` with half the smoothing, which has the same effect on classes
-    without pixels.
+    without pixels. With soft labels :math:`g` the intersection is
+    :math:`\sum_i \min(p_{ic}, g_{ic})`, so that the loss is 0 where :math:`p = g`.
 
     Args:
         logits: Logits of any floating dtype, with the classes last.
-        labels: Label of every pixel.
+        labels: Label of every pixel: integers; or the probability of every class: floats of the
+            logits' shape.
         smoothing: :math:`s`, in pixels.
-        ignore_index: Label of the pixels that do not count.
+        mask: True where the pixel counts, of shape `(batch, *space)`; None for all.
+        ignore_index: Integer label of the pixels that do not count.
 
     Returns:
         Loss of every image and class, float32, or float64 for such logits.
 
     Raises:
-        ValueError: The shapes do not fit each other, the labels are not integers, or the smoothing
-            is negative.
+        ValueError: The shapes do not fit each other, a dtype is wrong, or the smoothing is
+            negative; outside `jit` also if soft labels are no probabilities.
 
     Source: Sudre et al., "Generalised Dice overlap as a deep learning loss function for highly
     unbalanced segmentations" (arXiv:1707.03237), for each class by itself. The sums are those of
-    the probabilities, not of their squares.
+    the probabilities, not of their squares. For soft labels: Wang et al., "Dice Semimetric Losses:
+    Optimizing the Dice Score with Soft Labels" (arXiv:2303.16296).
 
     Example:
         >>> import jax
@@ -103,15 +126,20 @@ def dice_loss(
         >>> logits = 99.0 * jax.nn.one_hot(predictions, 2)
         >>> print(losses.dice_loss(logits, labels, smoothing=0.0))  # 1 - 2/3, 1 - 4/5
         [[0.33333334 0.2       ]]
+        >>> soft = jnp.full((1, 4, 2), 0.5)
+        >>> print(losses.dice_loss(jnp.zeros((1, 4, 2)), soft))
+        [[0. 0.]]
     """
-    return _tversky("dice_loss", logits, labels, 0.5, 0.5, smoothing, ignore_index, per_pixel=2)
+    regions = flatten_regions("dice_loss", logits, labels, ignore_index, mask=mask, soft=True)
+    return tversky("dice_loss", regions, 0.5, 0.5, smoothing, per_pixel=2)
 
 
 def jaccard_loss(
     logits: Float[Array, "batch *space classes"],
-    labels: Int[Array, "batch *space"],
+    labels: Labels,
     *,
     smoothing: float = 1.0,
+    mask: Mask = None,
     ignore_index: int = IGNORE_INDEX,
 ) -> Float[Array, "batch classes"]:
     r"""Compute one minus the soft intersection over union of every image and class.
@@ -124,101 +152,30 @@ def jaccard_loss(
     with the softmax :math:`p` of the logits and the one-hot labels :math:`g`, summed over the
     pixels of an image that are not ignored. It is the `tversky_loss` of
     :math:`\alpha = \beta = 1`, with the same effect of the smoothing on classes without pixels.
+    With soft labels :math:`g` the intersection is :math:`\sum_i \min(p_{ic}, g_{ic})`, so that the
+    loss is 0 where :math:`p = g`.
 
     Args:
         logits: Logits of any floating dtype, with the classes last.
-        labels: Label of every pixel.
+        labels: Label of every pixel: integers; or the probability of every class: floats of the
+            logits' shape.
         smoothing: :math:`s`, in pixels.
-        ignore_index: Label of the pixels that do not count.
+        mask: True where the pixel counts, of shape `(batch, *space)`; None for all.
+        ignore_index: Integer label of the pixels that do not count.
 
     Returns:
         Loss of every image and class, float32, or float64 for such logits.
 
     Raises:
-        ValueError: The shapes do not fit each other, the labels are not integers, or the smoothing
-            is negative.
+        ValueError: The shapes do not fit each other, a dtype is wrong, or the smoothing is
+            negative; outside `jit` also if soft labels are no probabilities.
 
     Source: Rahman & Wang, "Optimizing Intersection-Over-Union in Deep Neural Networks for Image
-    Segmentation" (ISVC 2016).
+    Segmentation" (ISVC 2016), and for soft labels Wang et al., "Jaccard Metric Losses: Optimizing
+    the Jaccard Index with Soft Labels" (arXiv:2302.05666).
     """
-    return _tversky("jaccard_loss", logits, labels, 1.0, 1.0, smoothing, ignore_index)
-
-
-def lovasz_softmax(
-    logits: Float[Array, "batch *space classes"],
-    labels: Int[Array, "batch *space"],
-    *,
-    ignore_index: int = IGNORE_INDEX,
-) -> Float[Array, "batch classes"]:
-    r"""Compute the Lovász extension of the Jaccard loss of every image and class.
-
-    .. math::
-
-        \ell_c = \sum_i m_{\pi_i} \left(\Delta_c(\pi_1 \dots \pi_i)
-                 - \Delta_c(\pi_1 \dots \pi_{i-1})\right), \qquad
-        m_i = |g_{ic} - p_{ic}|
-
-    with the softmax :math:`p` of the logits and the one-hot labels :math:`g`, where :math:`\pi`
-    sorts the errors :math:`m` from the largest down, and :math:`\Delta_c(S)` is one minus the
-    intersection over union of class c when the pixels in S are wrong. With errors of only 0 and 1
-    this is the Jaccard loss itself. The loss of a class without labels is its largest probability;
-    `mean_over_classes` leaves it out, as the paper's "present" does.
-
-    Pass `logits[None]` and `labels[None]` to treat the whole batch as one image.
-
-    Args:
-        logits: Logits of any floating dtype, with the classes last.
-        labels: Label of every pixel.
-        ignore_index: Label of the pixels that do not count.
-
-    Returns:
-        Loss of every image and class, float32, or float64 for such logits.
-
-    Raises:
-        ValueError: The shapes do not fit each other, or the labels are not integers.
-
-    Source: Berman et al., "The Lovász-Softmax loss: A tractable surrogate for the optimization of
-    the intersection-over-union measure in neural networks" (arXiv:1705.08790).
-
-    Example:
-        >>> import jax
-        >>> import jax.numpy as jnp
-        >>> from jaxseg import losses
-        >>> labels = jnp.array([[0, 0, 1, 1]])
-        >>> predictions = jnp.array([[0, 1, 1, 1]])  # the second one is wrong
-        >>> logits = 99.0 * jax.nn.one_hot(predictions, 2)
-        >>> print(losses.lovasz_softmax(logits, labels))  # 1 - 1/2, 1 - 2/3
-        [[0.5        0.33333334]]
-    """
-    regions = flatten_regions("lovasz_softmax", logits, labels, ignore_index)
-    if not regions.predicted.shape[1]:
-        return jnp.zeros((logits.shape[0], logits.shape[-1]), regions.predicted.dtype)
-    labelled = regions.labelled > 0.5
-    errors = jnp.abs(regions.labelled - regions.predicted)
-    # Ignored pixels come last, behind the valid ones with an error of 0.
-    ranked = jax.lax.stop_gradient(jnp.where(regions.valid, errors, jnp.full_like(errors, -1)))
-    order = jnp.argsort(-ranked, axis=1)
-    errors, labelled = (jnp.take_along_axis(a, order, 1) for a in (errors, labelled))
-    steps = _jaccard_steps(labelled, errors.dtype)
-    return regions.zero_or_nan + jnp.sum(errors * steps, 1)
-
-
-def _jaccard_steps(labelled: Array, dtype: jnp.dtype) -> Float[Array, "batch pixels classes"]:
-    """Compute what each wrong pixel adds to one minus the intersection over union, in this order.
-
-    The steps come from exact counts, not from differences of nearly equal losses. A labelled pixel
-    takes one from the intersection I and leaves the union U, which adds 1/U. Any other pixel adds
-    one to the union, which adds I/(U-1) - I/U.
-    """
-    total = jnp.sum(labelled, 1, dtype=jnp.int32, keepdims=True)
-    lost = jnp.cumsum(labelled, 1, dtype=jnp.int32)
-    added = jnp.cumsum(~labelled, 1, dtype=jnp.int32)
-    intersection = (total - lost).astype(dtype)
-    union = jnp.maximum(total + added, 1).astype(dtype)
-    union_before = jnp.maximum(union - 1, 1)
-    # Where there is no label, the first pixel adds the whole loss.
-    first = (total == 0) & (added == 1)
-    return jnp.where(labelled | first, 1 / union, intersection / union / union_before)
+    regions = flatten_regions("jaccard_loss", logits, labels, ignore_index, mask=mask, soft=True)
+    return tversky("jaccard_loss", regions, 1.0, 1.0, smoothing)
 
 
 class Regions(NamedTuple):
@@ -226,65 +183,100 @@ class Regions(NamedTuple):
 
     Attributes:
         predicted: Probabilities; 0 where the pixel does not count.
-        labelled: One-hot labels as floats; 0 where the pixel does not count.
+        labelled: One-hot or soft labels as floats; 0 where the pixel does not count.
         valid: True where the pixel counts.
         zero_or_nan: 0, or NaN for an image one of whose labels is unknown. It is added to the
             image's losses.
+        is_soft: The labels are probabilities.
     """
 
     predicted: Float[Array, "batch pixels classes"]
     labelled: Float[Array, "batch pixels classes"]
     valid: Bool[Array, "batch pixels classes"]
     zero_or_nan: Float[Array, "batch classes"]
+    is_soft: bool
 
 
-def flatten_regions(name: str, logits: Array, labels: Array, ignore_index: int) -> Regions:
+def flatten_regions(
+    name: str,
+    logits: Array,
+    labels: Array,
+    ignore_index: int,
+    *,
+    mask: Mask = None,
+    soft: bool = False,
+) -> Regions:
     """Check logits and labels, and flatten the pixels of every image.
 
     Args:
         name: Name of the calling function, for messages.
         logits: Logits (batch, *space, classes).
-        labels: Labels (batch, *space).
+        labels: Labels (batch, *space), or soft labels of the logits' shape.
         ignore_index: Label of the pixels that do not count.
+        mask: True where the pixel counts, (batch, *space); None for all.
+        soft: The caller takes soft labels too.
 
     Raises:
-        ValueError: The shapes do not fit each other, or the labels are not integers.
+        ValueError: The shapes do not fit each other, or a dtype is wrong.
     """
-    pixels = prepare(name, logits, labels, ignore_index, min_axes=2)
-    batch, classes = logits.shape[0], logits.shape[-1]
-    flat = (batch, labels.size // max(batch, 1), classes)
-    valid = jnp.broadcast_to(pixels.valid[..., None], logits.shape).reshape(flat)
-    p = jax.nn.softmax(pixels.logits).reshape(flat)
-    labelled = one_hot(pixels.labels, pixels.valid, classes).reshape(flat)
-    unknown = jnp.any(~pixels.known.reshape(flat[:2]), 1, keepdims=True)
-    zero_or_nan = jnp.where(unknown, jnp.asarray(jnp.nan, p.dtype), jnp.zeros((), p.dtype))
+    pixels = prepare(name, logits, labels, ignore_index, mask=mask, soft=soft, min_axes=2)
+    labelled = pixels.labels
+    if not pixels.is_soft:
+        labelled = one_hot(pixels.labels, pixels.valid, logits.shape[-1])
+    valid, known = (
+        jnp.broadcast_to(a[..., None], logits.shape) for a in (pixels.valid, pixels.known)
+    )
+    entries = Pixels(jax.nn.softmax(pixels.logits), labelled, valid, known)
+    return flatten_entries(entries, is_soft=pixels.is_soft)
+
+
+def flatten_entries(entries: Pixels, *, is_soft: bool) -> Regions:
+    """Flatten the pixels of every image.
+
+    Args:
+        entries: Probabilities in place of logits, labels from 0 to 1, and what counts, all of
+            shape (batch, *space, classes).
+        is_soft: The labels are probabilities.
+    """
+    batch, *space, classes = entries.logits.shape
+    p, labelled, valid, known = (a.reshape(batch, math.prod(space), classes) for a in entries)
+    unknown = jnp.any(~known, 1)
     return Regions(
         jnp.where(valid, p, jnp.zeros_like(p)),
         labelled.astype(p.dtype),
         valid,
-        jnp.broadcast_to(zero_or_nan, (batch, classes)),
+        jnp.where(unknown, jnp.asarray(jnp.nan, p.dtype), jnp.zeros((), p.dtype)),
+        is_soft,
     )
 
 
-def _tversky(
-    name: str,
-    logits: Array,
-    labels: Array,
-    alpha: float,
-    beta: float,
-    smoothing: float,
-    ignore_index: int,
-    per_pixel: int = 1,
+def tversky(
+    name: str, regions: Regions, alpha: float, beta: float, smoothing: float, *, per_pixel: int = 1
 ) -> Float[Array, "batch classes"]:
-    """Compute a Tversky loss in which the smoothing is divided by `per_pixel`."""
+    """Compute a Tversky loss in which the smoothing is divided by `per_pixel`.
+
+    Args:
+        name: Name of the calling function, for messages.
+        regions: Predictions and labels.
+        alpha: Cost of a false positive pixel.
+        beta: Cost of a false negative pixel.
+        smoothing: Number of pixels that are added to numerator and denominator.
+        per_pixel: Number of times that the published formula counts a pixel.
+
+    Raises:
+        ValueError: A number is negative.
+    """
     for option, value in (("alpha", alpha), ("beta", beta), ("smoothing", smoothing)):
         if value < 0:
             raise ValueError(f"{name}: {option}={value!r} is negative: give 0 or more.")
-    regions = flatten_regions(name, logits, labels, ignore_index)
     p, g = regions.predicted, regions.labelled
-    true_positive = jnp.sum(p * g, 1)
-    errors = alpha * jnp.sum(p * (1 - g), 1) + beta * jnp.sum((1 - p) * g, 1)
-    numerator = true_positive + smoothing / per_pixel
+    if regions.is_soft:
+        true_positive, false_positive = jnp.minimum(p, g), jax.nn.relu(p - g)
+        false_negative = jax.nn.relu(g - p)
+    else:
+        true_positive, false_positive, false_negative = p * g, p * (1 - g), (1 - p) * g
+    errors = alpha * jnp.sum(false_positive, 1) + beta * jnp.sum(false_negative, 1)
+    numerator = jnp.sum(true_positive, 1) + smoothing / per_pixel
     usable = numerator + errors > _SMALLEST_DENOMINATOR
     denominator = jnp.where(usable, numerator + errors, jnp.ones_like(errors))
     # 1 - numerator / denominator would round a small loss away.

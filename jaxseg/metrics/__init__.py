@@ -8,7 +8,9 @@ class dominates, so `per_class_table` shows the overlap of every class beside it
 
 from jaxseg.metrics.boundary import BoundaryCounts, boundary_counts, boundary_f_score
 from jaxseg.metrics.confusion import Confusion, confusion_matrix
+from jaxseg.metrics.multilabel import multilabel_confusion_matrix
 from jaxseg.metrics.ratios import (
+    average_precision,
     class_accuracy,
     dice,
     frequency_weighted_iou,
@@ -26,6 +28,7 @@ __all__ = [
     "COLUMNS",
     "BoundaryCounts",
     "Confusion",
+    "average_precision",
     "boundary_counts",
     "boundary_f_score",
     "class_accuracy",
@@ -37,6 +40,7 @@ __all__ = [
     "mean_dice",
     "mean_iou",
     "mean_precision",
+    "multilabel_confusion_matrix",
     "per_class_rows",
     "per_class_table",
     "pixel_accuracy",

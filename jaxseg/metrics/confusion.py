@@ -91,18 +91,19 @@ class Confusion:
     low: Int[Array, "*n classes classes"]
 
     @classmethod
-    def zeros(cls, classes: int) -> "Confusion":
+    def zeros(cls, classes: int, *, leading: tuple[int, ...] = ()) -> "Confusion":
         """Make a matrix of zeros, to which batches are added.
 
         Args:
-            classes: Number of classes.
+            classes: Number of classes; 2 for counts of `multilabel_confusion_matrix`.
+            leading: Shape of a stack of matrices, such as (classes,) for those counts.
 
         Raises:
             ValueError: `classes` is below 1.
         """
         if classes < 1:
             raise ValueError(f"Confusion.zeros: classes={classes} must be at least 1.")
-        return cls(*(jnp.zeros((classes, classes), jnp.int32) for _ in range(2)))
+        return cls(*(jnp.zeros((*leading, classes, classes), jnp.int32) for _ in range(2)))
 
     def add(
         self,
@@ -130,14 +131,22 @@ class Confusion:
         )
 
     def add_counts(self, counts: Int[Array, "*n classes classes"]) -> "Confusion":
-        """Add a `confusion_matrix`.
+        """Add a `confusion_matrix`, or the matrices of a `multilabel_confusion_matrix`.
 
         Args:
             counts: Number of pixels by label (row) and prediction (column).
 
         Returns:
             The sum; this matrix stays as it is.
+
+        Raises:
+            ValueError: The shapes differ.
         """
+        if counts.shape != self.low.shape:
+            raise ValueError(
+                f"Confusion.add_counts: counts {counts.shape} differ from {self.low.shape}: start "
+                f"from Confusion.zeros({counts.shape[-1]}, leading={counts.shape[:-2]})."
+            )
         # In this order no sum exceeds int32, even where `low` is itself a sum over devices.
         high = self.high + (self.low >> _BITS) + (counts >> _BITS)
         low = (self.low & _MASK) + (counts & _MASK)

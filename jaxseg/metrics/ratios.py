@@ -4,10 +4,13 @@ With the pixels :math:`n_{ij}` of label i and prediction j,
 
 .. math:: TP_c = n_{cc}, \quad FN_c = \sum_{j \ne c} n_{cj}, \quad FP_c = \sum_{i \ne c} n_{ic}
 
-The functions take one matrix or several, `(..., classes, classes)`. NumPy arrays of any integers
-are divided in float64, and the result is a NumPy array; JAX arrays are divided in float32, also
-inside `jit`. A ratio whose denominator is 0 is NaN. Means leave NaN out; a mean over no class is
-NaN.
+The functions take one matrix or several, `(..., classes, classes)`. Those of a
+`multilabel_confusion_matrix` are (2, 2) for each class, and the entry 1 of a ratio is that of the
+class; a mean over such a matrix would include the absence of the class.
+
+NumPy arrays of any integers are divided in float64, and the result is a NumPy array; JAX arrays are
+divided in float32, also inside `jit`. A ratio whose denominator is 0 is NaN. Means leave NaN out; a
+mean over no class is NaN.
 
 Source: Long et al., "Fully Convolutional Networks for
 Semantic Segmentation" (arXiv:1411.4038), section 5, for the accuracies and overlaps.
@@ -146,6 +149,47 @@ def frequency_weighted_iou(confusion: Matrix) -> Float[Any, "*n"]:
     xp = _namespace(labelled)
     weighted = xp.where(labelled > 0, labelled * overlap, xp.zeros_like(labelled))
     return _ratio(weighted.sum(-1), labelled.sum(-1))
+
+
+def average_precision(confusion: Shaped[Any, "*n thresholds classes 2 2"]) -> Float[Any, "..."]:
+    r"""Sum the precision of each class over the steps of its recall, from one threshold to another.
+
+    .. math:: AP_c = \sum_t (R_{ct} - R_{c,t+1})\, P_{ct}
+
+    with the recall :math:`R` and the precision :math:`P` of the increasing thresholds, and a recall
+    of 0 beyond the last. With every probability as a threshold this is the average precision of
+    scikit-learn; with fewer it is an approximation. Let the first threshold be 0, since labels
+    below it add nothing. The average precision of a class without labels is NaN.
+
+    Args:
+        confusion: Counts of `multilabel_confusion_matrix` with several thresholds.
+
+    Returns:
+        One number for each class.
+
+    Raises:
+        ValueError: The counts have no axis of thresholds, or more than two outcomes.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxseg import metrics
+        >>> labels, probabilities = jnp.array([[0], [1], [1]]), jnp.array([[0.6], [0.5], [0.9]])
+        >>> counts = metrics.multilabel_confusion_matrix(
+        ...     labels, probabilities, thresholds=(0.0, 0.5, 0.6, 0.9)
+        ... )
+        >>> print(metrics.average_precision(counts))  # (1 + 2/3) / 2
+        [0.8333334]
+    """
+    if confusion.ndim < 4 or confusion.shape[-2:] != (2, 2):
+        raise ValueError(
+            f"average_precision: counts {confusion.shape} must be (..., thresholds, classes, 2, "
+            "2): give multilabel_confusion_matrix several thresholds."
+        )
+    recall, certain = class_accuracy(confusion)[..., 1], precision(confusion)[..., 1]
+    xp = _namespace(recall)
+    after = xp.concatenate([recall[..., 1:, :], 0 * recall[..., :1, :]], -2)
+    # Where nothing is predicted the precision is NaN, and the recall does not change.
+    return xp.where(recall == after, 0 * recall, (recall - after) * certain).sum(-2)
 
 
 def _sums(confusion: Any) -> tuple[Any, Any, Any]:

@@ -53,6 +53,13 @@ def test_labels_that_weigh_nothing_have_a_mean_of_zero():
     assert float(losses.mean_cross_entropy(logits, only, **smooth)) == 0
 
 
+def test_an_unknown_label_that_weighs_nothing_is_nan():
+    # Jitted: XLA makes a selection of a product with zeros and ones, which would drop NaN.
+    mean = jax.jit(losses.mean_cross_entropy)
+    weights = np.array([1, 1, 1, 0], np.float32)
+    assert np.isnan(mean(jnp.zeros((2, 4)), jnp.array([255, 77]), class_weights=weights))
+
+
 @pytest.mark.parametrize("half", HALVES)
 def test_means_over_many_pixels_are_those_of_float64(half):
     labels = jnp.zeros((300, 300), jnp.int32)
@@ -77,6 +84,22 @@ def test_means_over_many_pixels_are_those_of_float64(half):
         )
         np.testing.assert_allclose(mean, exact.sum() / weight_of_pixel.sum(), rtol=1e-6)
         np.testing.assert_array_equal(gradient, np.asarray(1 / weight_of_pixel.sum(), half))
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_means_over_soft_and_several_labels_are_those_of_float64(half):
+    weights = np.array([0.5, 2.0])
+    soft = jnp.broadcast_to(jnp.array([0.25, 0.75], half), (300, 300, 2))
+    values = jnp.full((300, 300), 0.5, half)
+    mean = losses.mean_over_valid(values, soft)
+    assert (mean.dtype, float(mean)) == (jnp.float32, 0.5)
+    mean = losses.mean_over_valid(values, soft, class_weights=weights)
+    assert float(mean) == pytest.approx(0.5 / 1.625, rel=1e-6)
+    values, labels = jnp.full((300, 300, 2), 0.5, half), jnp.ones((300, 300, 2), jnp.uint8)
+    mean = losses.mean_over_valid(values, labels, multilabel=True)
+    assert (mean.dtype, float(mean)) == (jnp.float32, 0.5)
+    mean = losses.mean_over_valid(values, labels, class_weights=weights, multilabel=True)
+    assert float(mean) == pytest.approx(0.5 / 1.25, rel=1e-6)
 
 
 @pytest.mark.parametrize("half", HALVES)

@@ -9,7 +9,7 @@ import pytest
 from loss_cases import CLASSES, REGIONS, draw
 
 from jaxseg import losses
-from jaxseg.losses.regions import _jaccard_steps
+from jaxseg.losses.lovasz import _jaccard_steps
 
 # Jitted, since operation by operation every new shape takes seconds.
 tversky_loss = jax.jit(losses.tversky_loss, static_argnames=("alpha", "beta", "smoothing"))
