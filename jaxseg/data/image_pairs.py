@@ -6,7 +6,7 @@ from PIL import Image
 
 from jaxseg.data import image_files
 from jaxseg.data.image_files import FilePair, read_image
-from jaxseg.data.mask_files import read_mask, to_values
+from jaxseg.data.mask_files import StoredMask, read_mask, to_values
 
 
 def read_pair(
@@ -24,10 +24,23 @@ def read_pair(
     Raises:
         ValueError: A file cannot be read exactly, or the sizes differ.
     """
+    image, mask = read_stored_pair(pair)
+    return image, turn_upright(to_values(mask, pair.mask, colored=colored), mask.orientation)
+
+
+def read_stored_pair(pair: FilePair) -> tuple[Image.Image, StoredMask]:
+    """Reads an image, upright, and its mask as it is stored.
+
+    Args:
+        pair: The two files.
+
+    Raises:
+        ValueError: A file cannot be read exactly, or the sizes differ.
+    """
     image, mask = read_image(pair.image), read_mask(pair.mask)
-    values = turn_upright(to_values(mask, pair.mask, colored=colored), mask.orientation)
-    check_sizes(pair, (image.height, image.width), values.shape)
-    return image, values
+    upright = turn_upright(mask.values, mask.orientation)
+    check_sizes(pair, (image.height, image.width), upright.shape)
+    return image, mask
 
 
 def check_sizes(pair: FilePair, image: tuple[int, ...], mask: tuple[int, ...]) -> None:

@@ -9,7 +9,8 @@ REMEDY = (
     "say in classes.txt what each value is, in lines of `name = value` and `ignored = value` "
     "(jaxseg inspect --write-classes drafts them)"
 )
-_GRAY_LEVELS = 64  # class numbers seldom go so far; levels of gray do
+GRAY_LEVELS = 64
+"""Class numbers seldom go so far; levels of gray do."""
 _RARE_SHARE = 1e-3  # of all pixels, and ...
 _RARE_PIXELS = 16  # ... in each mask that has it, or as large a share as the next
 _RARE_MASK_SHARE = 1e-4
@@ -106,7 +107,7 @@ def check_255(survey: MaskSurvey, present: Sequence[int], names: Sequence[str] |
             f"{list_values([value for value in values if value != 0])} ({counts}), so 255 may be "
             f"an object or ignored pixels: {REMEDY}"
         )
-    levels = 0 in values and max(values) >= _GRAY_LEVELS
+    levels = 0 in values and max(values) >= GRAY_LEVELS
     if levels and (names is None or len(names) != len(present)):
         raise ValueError(
             f"{tally.file!r} has 255 beside levels of gray ({counts}), so 255 may be a class or "
@@ -128,7 +129,7 @@ def check_unlisted(survey: MaskSurvey, present: Sequence[int]) -> None:
     counts = count_pixels(tallies, present)
     values = [value for value in present if value != IGNORE_INDEX]
     dense = values[0] >= 0 and values[-1] < 2 * len(values) + 8
-    smooth = _smooth(tallies, present)
+    smooth = find_smooth(tallies, present)
     if smooth:
         file = tallies[smooth[0]].file
         raise ValueError(
@@ -211,8 +212,13 @@ def count_pixels(tallies: Mapping[int, Tally], present: Sequence[int]) -> str:
     return "pixels of " + ", ".join(shown) + (", …" if len(present) > 12 else "")
 
 
-def _smooth(tallies: Mapping[int, Tally], present: Sequence[int]) -> list[int]:
-    """The values most of whose pixels lie on ramps between two others."""
+def find_smooth(tallies: Mapping[int, Tally], present: Sequence[int]) -> list[int]:
+    """Returns the values most of whose pixels lie on ramps between two others.
+
+    Args:
+        tallies: The tally of every value.
+        present: The values to be judged, in ascending order.
+    """
     inner = present[1:-1]
     return [value for value in inner if 2 * tallies[value].ramp_pixels >= tallies[value].pixels]
 

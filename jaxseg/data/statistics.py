@@ -15,10 +15,9 @@ from tqdm import tqdm
 
 from jaxseg.data._prepare import data_root, prepared_root, write_cached
 from jaxseg.data.file_pairs import fingerprint
-from jaxseg.data.image_files import FilePair, read_image
-from jaxseg.data.image_pairs import check_sizes, turn_upright
+from jaxseg.data.image_files import FilePair
+from jaxseg.data.image_pairs import read_stored_pair
 from jaxseg.data.letterbox import shrink
-from jaxseg.data.mask_files import read_mask
 from jaxseg.data.mask_survey import MaskSurvey
 from jaxseg.data.recipe import digest
 from jaxseg.data.repeated_pictures import RepeatedPictures
@@ -93,9 +92,7 @@ def _read_all(
     sums = np.zeros((3, 3))  # number, sum and sum of squares, of each channel
     flat = [(split, pair) for split, listed in pairs.items() for pair in listed]
     for split, pair in tqdm(flat, desc="looking at all files", leave=False):
-        image, mask = read_image(pair.image), read_mask(pair.mask)
-        upright = turn_upright(mask.values, mask.orientation)
-        check_sizes(pair, (image.height, image.width), upright.shape)
+        image, mask = read_stored_pair(pair)
         survey.add(mask, pair.mask.relative_to(root).as_posix())
         pictures.add(np.asarray(image), split, pair.image.relative_to(root).as_posix())
         if split == "train":
