@@ -68,8 +68,7 @@ def _colors(survey: MaskSurvey) -> Iterator[str]:
 def _numbers(survey: MaskSurvey, classes: ClassList | None) -> Iterator[str]:
     tallies = survey.by_number()
     present = list(tallies)
-    smooth = mask_doubts.find_smooth(tallies, present) if _is_gray(survey) else []
-    if len(present) > _MOST_LINES or len(smooth) > 2:
+    if len(present) > _MOST_LINES or _is_continuous(survey, tallies, present):
         yield from _halves(tallies, present)
         return
     ignored = _ignored(survey, tallies, present)
@@ -141,8 +140,15 @@ def _palette_colors(survey: MaskSurvey) -> dict[int, tuple[int, int, int]]:
     return colors if complete and len(set(colors.values())) == len(colors) else {}
 
 
-def _is_gray(survey: MaskSurvey) -> bool:
-    return all(entry.kind != "palette" for entry in survey.entries)
+def _is_continuous(
+    survey: MaskSurvey, tallies: Mapping[int, Tally], present: Sequence[int]
+) -> bool:
+    """Returns whether the values look like those of smooth edges or of a lossy format."""
+    stray = mask_doubts.find_rare(survey, tallies, present)
+    values = [value for value in present if value not in stray]
+    if len(values) < 3 or mask_doubts.are_class_numbers(values):
+        return False
+    return bool(mask_doubts.find_smooth(tallies, values) or mask_doubts.find_noise(tallies, values))
 
 
 def _comment(tally: Tally) -> str:

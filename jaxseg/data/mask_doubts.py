@@ -11,6 +11,8 @@ REMEDY = (
 )
 GRAY_LEVELS = 64
 """Class numbers seldom go so far; levels of gray do."""
+_CLASS_NUMBERS = 34  # VOC goes to 20, Cityscapes to 33; the grays of colors begin at 38
+_MOST_16_BITS = 65535
 _RARE_SHARE = 1e-3  # of all pixels, and ...
 _RARE_PIXELS = 16  # ... in each mask that has it, or as large a share as the next
 _RARE_MASK_SHARE = 1e-4
@@ -128,7 +130,6 @@ def check_unlisted(survey: MaskSurvey, present: Sequence[int]) -> None:
     tallies = survey.by_number()
     counts = count_pixels(tallies, present)
     values = [value for value in present if value != IGNORE_INDEX]
-    dense = values[0] >= 0 and values[-1] < 2 * len(values) + 8
     smooth = find_smooth(tallies, present)
     if smooth:
         file = tallies[smooth[0]].file
@@ -139,10 +140,10 @@ def check_unlisted(survey: MaskSurvey, present: Sequence[int]) -> None:
         )
     check_rare(survey, present)
     check_255(survey, present, None)
-    if dense:
+    if are_class_numbers(values):
         return
-    doubtful = [v for v in present if v < 0 or v == 65535 or (v == IGNORE_INDEX)]
-    near = _near_others(tallies, values)
+    doubtful = [v for v in present if v < 0 or v in (IGNORE_INDEX, _MOST_16_BITS)]
+    near = find_noise(tallies, values)
     if doubtful or near:
         value = [*doubtful, *near][0]
         kind = "may be a class or ignored pixels" if doubtful else "may be noise around another"
@@ -223,12 +224,26 @@ def find_smooth(tallies: Mapping[int, Tally], present: Sequence[int]) -> list[in
     return [value for value in inner if 2 * tallies[value].ramp_pixels >= tallies[value].pixels]
 
 
-def _near_others(tallies: Mapping[int, Tally], values: Sequence[int]) -> list[int]:
-    """The values that are few beside another one that is nearly the same."""
+def find_noise(tallies: Mapping[int, Tally], present: Sequence[int]) -> list[int]:
+    """Returns the values that are few beside another one that is nearly the same.
+
+    Args:
+        tallies: The tally of every value.
+        present: The values to be judged.
+    """
     return [
         value
-        for value in values
-        for other in values
+        for value in present
+        for other in present
         if 0 < abs(value - other) <= _NEAR
         and tallies[value].pixels < _NEAR_SHARE * tallies[other].pixels
     ]
+
+
+def are_class_numbers(values: Sequence[int]) -> bool:
+    """Returns whether numbers are small or nearly without gaps, as class numbers are.
+
+    Args:
+        values: The numbers, in ascending order, without 255.
+    """
+    return values[0] >= 0 and values[-1] < max(_CLASS_NUMBERS, 2 * len(values) + 8)

@@ -33,7 +33,14 @@ def smooth():
     return StoredMask(np.round(255 * ramp).astype(np.uint8), "gray", None, 8, "PNG")
 
 
+def noisy():
+    drawn = mask(*[0] * 9, 255)
+    drawn.values[::7, ::6], drawn.values[-1, ::6] = 2, 253
+    return drawn
+
+
 CASES = {
+    "noisy": ([noisy()] * 3, "background = 0-127, foreground = 128-255"),
     "numbers": ([mask(0, 1, 2)], "class 0 = 0, class 1 = 1, class 2 = 2"),
     "binary": ([mask(0, 255)], "background = 0, foreground = 255"),
     "ignored": ([mask(0, 1, 255)], "class 0 = 0, class 1 = 1, ignored = 255"),
