@@ -8,6 +8,13 @@ Look at the pictures before you train: a mask that is shifted, rotated or of the
 easy to see. It prints a table and remarks on what may harm training, and leaves classes.csv,
 scenes.png (images with their labels laid over them) and classes.png (how often each class occurs)
 in --out. Every image is read, so a data set of 20,000 takes minutes.
+
+Of a folder of your own it first prints what the files hold, also where they are refused: every
+value and color of the masks with its class and its counts, files that differ, orientation tags,
+pictures that are in two splits, and values of a few stray pixels. --write-classes drafts a
+classes.txt to edit; one that is there already is never replaced. Its lines are, in the order of the
+labels, `name`, `name red green blue`, `name = 3`, `name = 3, 7`, `name = 128-255`, and
+`ignored = 255` or `ignored red green blue`.
 """
 
 from collections.abc import Sequence
@@ -19,6 +26,7 @@ import numpy as np
 from tqdm import tqdm
 
 from jaxseg import cli, data, plots
+from jaxseg.commands import inspect_folder
 from jaxseg.commands.data import DataConfig, load
 from jaxseg.training import records
 
@@ -35,6 +43,7 @@ class Config:
         images: Number of images shown, spread evenly over the split.
         columns: Columns of the figure that shows them.
         split: The split that they are taken from.
+        write_classes: Draft a classes.txt from the masks of a folder, to be edited.
         preset: Not used.
     """
 
@@ -43,9 +52,15 @@ class Config:
     images: int = 12
     columns: int = 3
     split: str = "train"
+    write_classes: bool = False
     preset: str = ""
 
     def __post_init__(self):
+        if self.write_classes and self.data.name != "folder":
+            raise ValueError(
+                f"write_classes goes with a folder of one's own, and data.name is "
+                f"{self.data.name!r}: pass --data.name folder, or leave out --write-classes"
+            )
         for name in ("images", "columns"):
             if getattr(self, name) < 1:
                 raise ValueError(
@@ -87,6 +102,9 @@ class Counts(NamedTuple):
 
 def main(config: Config) -> dict[str, Counts]:
     """Count, print and draw; return the counts of each split."""
+    if config.data.name == "folder" and config.data.directory is not None:
+        root = config.data.directory.expanduser()
+        inspect_folder.examine(root, write_classes=config.write_classes, out=config.out)
     dataset = load(config.data)
     chosen = dataset.source(config.split)
     counted = {split: count(dataset, split) for split in dataset.splits}
@@ -221,6 +239,14 @@ def command(args: Sequence[str]) -> None:
             description=__doc__,
             args=args,
             program="jaxseg inspect",
-            common=("data.name", "data.directory", "data.size", "out", "images", "split"),
+            common=(
+                "data.name",
+                "data.directory",
+                "data.size",
+                "out",
+                "images",
+                "split",
+                "write_classes",
+            ),
         )
     )

@@ -34,9 +34,34 @@ def read_pair(
         ValueError: A file cannot be read exactly, the sizes differ, or it cannot be told which
             pixels the mask was drawn on.
     """
-    image = read_image(pair.image, channels=channels, dtype=dtype)
-    mask = upright_mask(pair, read_mask(pair.mask), image.shape[:2], mask_orientation)
-    return image, to_values(mask, pair.mask, colored=colored)
+    image, mask = read_stored_pair(
+        pair, channels=channels, dtype=dtype, mask_orientation=mask_orientation
+    )
+    upright = upright_mask(pair, mask, image.shape[:2], mask_orientation)
+    return image, to_values(upright, pair.mask, colored=colored)
+
+
+def read_stored_pair(
+    pair: FilePair,
+    *,
+    channels: int | None = None,
+    dtype: str | None = None,
+    mask_orientation: MaskOrientation = "unknown",
+) -> tuple[np.ndarray, StoredMask]:
+    """Reads an image, upright, and its mask as it is stored.
+
+    Args:
+        pair: The two files.
+        channels: Channels that the image must have; None takes its own.
+        dtype: Type that it must have, likewise.
+        mask_orientation: Pixels that a mask without an orientation tag was drawn on.
+
+    Raises:
+        ValueError: As `read_pair` does.
+    """
+    image, mask = read_image(pair.image, channels=channels, dtype=dtype), read_mask(pair.mask)
+    upright_mask(pair, mask, image.shape[:2], mask_orientation)
+    return image, mask
 
 
 def upright_mask(

@@ -30,7 +30,7 @@ Name the classes in classes.txt, one a line."""
 HELD_OUT = 0.15
 """Share that makes the validation split, and the test split, unless asked otherwise."""
 _IMAGE_FOLDERS = ("images", "image", "imgs", "img")
-_MASK_FOLDERS = (
+MASK_FOLDERS = (
     *("masks", "mask", "labels", "label", "annotations", "annotation", "annot", "gt", "gts"),
     *("groundtruth", "segmentations", "segmentation", "seg", "targets"),
 )
@@ -61,7 +61,7 @@ def find_pairs(root: Path, *, held_out: float | None, seed: int | None) -> _Pair
             or a seed is given for a folder that is split already.
     """
     share, number = HELD_OUT if held_out is None else held_out, seed or 0
-    images, masks = _child(root, _IMAGE_FOLDERS), _child(root, _MASK_FOLDERS)
+    images, masks = _child(root, _IMAGE_FOLDERS), _child(root, MASK_FOLDERS)
     splits = _split_folders(root, images, masks)
     if not splits:
         if images and masks:
@@ -97,14 +97,14 @@ def _split_folders(
     found: dict[str, tuple[Path, Path | None]] = {}
     for split, names in _SPLITS.items():
         inside = _child(root, names)
-        beside = _child(root, _combined(names, _MASK_FOLDERS))
+        beside = _child(root, _combined(names, MASK_FOLDERS))
         pictures = _child(root, _combined(names, _IMAGE_FOLDERS)) or inside
         if pictures and beside:
             found[split] = (pictures, beside)
         elif inside:
-            own, label = _child(inside, _IMAGE_FOLDERS), _child(inside, _MASK_FOLDERS)
+            own, label = _child(inside, _IMAGE_FOLDERS), _child(inside, MASK_FOLDERS)
             shared = own is None and label is None and bool(_pair_in_one_folder(inside))
-            folders = own or inside / _IMAGE_FOLDERS[0], label or inside / _MASK_FOLDERS[0]
+            folders = own or inside / _IMAGE_FOLDERS[0], label or inside / MASK_FOLDERS[0]
             found[split] = (inside, None) if shared else folders
     return found
 

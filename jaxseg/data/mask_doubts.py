@@ -9,7 +9,10 @@ REMEDY = (
     "say in classes.txt what each value is, in lines of `name = value` and `ignored = value` "
     "(jaxseg inspect --write-classes drafts them)"
 )
-_GRAY_LEVELS = 64  # class numbers seldom go so far; levels of gray do
+GRAY_LEVELS = 64
+"""Class numbers seldom go so far; levels of gray do."""
+_CLASS_NUMBERS = 34  # VOC goes to 20, Cityscapes to 33; the grays of colors begin at 38
+_MOST_16_BITS = 65535
 _RARE_SHARE = 1e-3  # of all pixels, and ...
 _RARE_PIXELS = 16  # ... in each mask that has it, or as large a share as the next
 _RARE_MASK_SHARE = 1e-4
@@ -106,7 +109,7 @@ def check_255(survey: MaskSurvey, present: Sequence[int], names: Sequence[str] |
             f"{list_values([value for value in values if value != 0])} ({counts}), so 255 may be "
             f"an object or ignored pixels: {REMEDY}"
         )
-    levels = 0 in values and max(values) >= _GRAY_LEVELS
+    levels = 0 in values and max(values) >= GRAY_LEVELS
     if levels and (names is None or len(names) != len(present)):
         raise ValueError(
             f"{tally.file!r} has 255 beside levels of gray ({counts}), so 255 may be a class or "
@@ -127,8 +130,7 @@ def check_unlisted(survey: MaskSurvey, present: Sequence[int]) -> None:
     tallies = survey.by_number()
     counts = count_pixels(tallies, present)
     values = [value for value in present if value != IGNORE_INDEX]
-    dense = values[0] >= 0 and values[-1] < 2 * len(values) + 8
-    smooth = _smooth(tallies, present)
+    smooth = find_smooth(tallies, present)
     if smooth:
         file = tallies[smooth[0]].file
         raise ValueError(
@@ -138,10 +140,10 @@ def check_unlisted(survey: MaskSurvey, present: Sequence[int]) -> None:
         )
     check_rare(survey, present)
     check_255(survey, present, None)
-    if dense:
+    if are_class_numbers(values):
         return
-    doubtful = [v for v in present if v < 0 or v == 65535 or (v == IGNORE_INDEX)]
-    near = _near_others(tallies, values)
+    doubtful = [v for v in present if v < 0 or v in (IGNORE_INDEX, _MOST_16_BITS)]
+    near = find_noise(tallies, values)
     if doubtful or near:
         value = [*doubtful, *near][0]
         kind = "may be a class or ignored pixels" if doubtful else "may be noise around another"
@@ -211,18 +213,37 @@ def count_pixels(tallies: Mapping[int, Tally], present: Sequence[int]) -> str:
     return "pixels of " + ", ".join(shown) + (", …" if len(present) > 12 else "")
 
 
-def _smooth(tallies: Mapping[int, Tally], present: Sequence[int]) -> list[int]:
-    """The values most of whose pixels lie on ramps between two others."""
+def find_smooth(tallies: Mapping[int, Tally], present: Sequence[int]) -> list[int]:
+    """Returns the values most of whose pixels lie on ramps between two others.
+
+    Args:
+        tallies: The tally of every value.
+        present: The values to be judged, in ascending order.
+    """
     inner = present[1:-1]
     return [value for value in inner if 2 * tallies[value].ramp_pixels >= tallies[value].pixels]
 
 
-def _near_others(tallies: Mapping[int, Tally], values: Sequence[int]) -> list[int]:
-    """The values that are few beside another one that is nearly the same."""
+def find_noise(tallies: Mapping[int, Tally], present: Sequence[int]) -> list[int]:
+    """Returns the values that are few beside another one that is nearly the same.
+
+    Args:
+        tallies: The tally of every value.
+        present: The values to be judged.
+    """
     return [
         value
-        for value in values
-        for other in values
+        for value in present
+        for other in present
         if 0 < abs(value - other) <= _NEAR
         and tallies[value].pixels < _NEAR_SHARE * tallies[other].pixels
     ]
+
+
+def are_class_numbers(values: Sequence[int]) -> bool:
+    """Returns whether numbers are small or nearly without gaps, as class numbers are.
+
+    Args:
+        values: The numbers, in ascending order, without 255.
+    """
+    return values[0] >= 0 and values[-1] < max(_CLASS_NUMBERS, 2 * len(values) + 8)

@@ -1,11 +1,13 @@
 """Checks that a mask's file gives back the numbers that were put into it."""
 
+import re
 import struct
 from pathlib import Path
 
 from PIL import Image
 
-_LOSSLESS = ("PNG", "TIFF", "BMP", "GIF", "WEBP")
+_LOSSLESS = ("PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM")
+_LOSSY = {"JPEG": "a JPEG", "MPO": "a JPEG", "JPEG2000": "a JPEG 2000", "AVIF": "an AVIF"}
 _LOSSLESS_TIFF = {1, 2, 3, 4, 5, 8, 32773, 32809, 32946, 34925, 50000}
 _TIFF_COMPRESSIONS = {
     6: "JPEG",
@@ -36,20 +38,24 @@ def check_format(image: Image.Image, path: Path) -> None:
             samples are such that they would not be read as they are stored.
     """
     name = repr(str(path))
-    if image.format not in _LOSSLESS:
-        kind = {"MPO": "JPEG", "JPEG2000": "JPEG 2000"}.get(image.format or "", image.format)
+    if image.format in _LOSSY:
         raise ValueError(
-            f"{name} is a {kind}, whose compression may change the values of a mask, expected a "
-            f"lossless file of {', '.join(_LOSSLESS)}: export the mask as .png"
+            f"{name} is {_LOSSY[image.format]}, whose compression may change the values of a mask, "
+            f"expected a lossless file of {', '.join(_LOSSLESS)}: export the mask as .png"
+        )
+    if image.format not in _LOSSLESS:
+        raise ValueError(
+            f"{name} is of the format {image.format}, expected one of {', '.join(_LOSSLESS)}: "
+            "export the mask as .png"
         )
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and not (image.format == "TIFF" and _are_overviews(image, frames)):
         raise _several(name, frames)
     if image.format == "WEBP" and not _is_lossless_webp(path):
         raise _lossy(name, "lossy WebP")
-    {"TIFF": _check_tiff, "PNG": _check_png, "BMP": _check_bmp}.get(image.format, _accept)(
-        image, path
-    )
+    checks = {"TIFF": _check_tiff, "PNG": _check_png, "BMP": _check_bmp, "PPM": _check_ppm}
+    if image.format in checks:
+        checks[image.format](image, path)
 
 
 def bits_per_sample(image: Image.Image, path: Path) -> int:
@@ -132,8 +138,17 @@ def _check_bmp(image: Image.Image, path: Path) -> None:
         )
 
 
-def _accept(image: Image.Image, path: Path) -> None:
-    del image, path
+def _check_ppm(image: Image.Image, path: Path) -> None:
+    """Refuses what Pillow scales or inverts: other maxima than 255 and 65535, and bitmaps."""
+    text = re.sub(rb"#[^\n]*", b"", read_head(path, 512))
+    kind, *numbers = text.split(maxsplit=4)[:4]
+    if kind not in (b"P2", b"P3", b"P5", b"P6") or numbers[2] not in (b"255", b"65535"):
+        raise ValueError(
+            f"{str(path)!r} is a Netpbm file of the kind {kind.decode()} whose numbers are scaled "
+            f"or inverted when it is read, expected one of the maximum 255 or 65535: {_REMEDY}"
+        )
+    if image.mode == "RGB" and numbers[2] != b"255":
+        raise _deep_colors(repr(str(path)), 16)
 
 
 def _several(name: str, frames: int) -> ValueError:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from jaxseg.data.mask_files import StoredMask
-from jaxseg.data.mask_values import IGNORE_INDEX, distinct_values
+from jaxseg.data.mask_values import IGNORE_INDEX
 
 _MOST_ENTRIES = 70_000
 
@@ -81,21 +81,22 @@ class MaskSurvey:
         Raises:
             ValueError: The masks have too many different values to be classes.
         """
-        values = distinct_values(mask.values)
-        counts = count_values(mask.values, values)
-        ramps = np.zeros(len(values), int)
-        if len(values) > 2 and mask.kind != "palette":
-            ramps = count_values(mask.values[_is_ramp(mask.values)], values)
+        values, counts = count_values(mask.values)
+        numbers = [mask.number_of(value) for value in values]
+        ramps: dict[int, int] = {}
+        if len(values) > 2 and mask.kind != "palette" and None not in numbers:
+            ramps = dict(zip(*count_values(mask.values[_is_ramp(mask.values)]), strict=True))
         self.masks += 1
         self.pixels += mask.values.size
         self.most_values = max(self.most_values, len(values))
         kind = f"{mask.bits}-bit gray" if mask.kind == "gray" else mask.kind
         number, first = self.formats.get(f"{kind} {mask.format}", (0, file))
         self.formats[f"{kind} {mask.format}"] = (number + 1, first)
-        for value, count, ramp in zip(values, counts.tolist(), ramps.tolist(), strict=True):
-            entry = Entry(mask.kind, mask.number_of(value), mask.color_of(value))
-            self.entries[entry] = self.entries.get(entry, Tally(file)) + Tally("", 1, count, ramp)
-        self._count_255({mask.number_of(value) for value in values}, file)
+        for value, number, count in zip(values, numbers, counts, strict=True):
+            entry = Entry(mask.kind, number, mask.color_of(value))
+            tally = Tally("", 1, count, ramps.get(value, 0))
+            self.entries[entry] = self.entries.get(entry, Tally(file)) + tally
+        self._count_255(set(numbers), file)
         if len(self.entries) > _MOST_ENTRIES:
             raise ValueError(
                 f"with {file!r} the masks have more than {_MOST_ENTRIES} different values, "
@@ -138,15 +139,21 @@ class MaskSurvey:
         return cls(**{**fields, **changed})
 
 
-def count_values(values: Int[np.ndarray, "..."], distinct: list[int]) -> Int[np.ndarray, " n"]:
+def count_values(values: Int[np.ndarray, "..."]) -> tuple[list[int], list[int]]:
     """Counts the pixels of each value.
 
     Args:
         values: The values of a mask, or of some of its pixels.
-        distinct: All values that occur, in ascending order.
+
+    Returns:
+        All values that occur, in ascending order, and the number of pixels of each.
     """
-    places = np.searchsorted(distinct, values.ravel())
-    return np.bincount(places, minlength=len(distinct))
+    if values.dtype == np.uint8:
+        every = np.bincount(values.ravel(), minlength=256)
+        present = np.flatnonzero(every)
+        return present.tolist(), every[present].tolist()
+    present, counts = np.unique(values, return_counts=True)
+    return present.tolist(), counts.tolist()
 
 
 def _is_ramp(values: Int[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:

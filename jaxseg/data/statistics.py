@@ -15,10 +15,9 @@ from tqdm import tqdm
 from jaxseg.data._prepare import data_root, prepared_root, write_cached
 from jaxseg.data.file_pairs import fingerprint
 from jaxseg.data.geometry import shrink
-from jaxseg.data.image_files import FilePair, read_image
-from jaxseg.data.image_pairs import upright_mask
+from jaxseg.data.image_files import FilePair
+from jaxseg.data.image_pairs import read_stored_pair
 from jaxseg.data.image_statistics import ChannelStatistics, common_format, read_formats, remarks
-from jaxseg.data.mask_files import read_mask
 from jaxseg.data.mask_survey import MaskSurvey
 from jaxseg.data.orientation import MaskOrientation
 from jaxseg.data.recipe import digest
@@ -104,8 +103,9 @@ def _read_all(
     )
     flat = [(split, pair) for split, listed in pairs.items() for pair in listed]
     for split, pair in tqdm(flat, desc="looking at all files", leave=False):
-        image = read_image(pair.image, channels=channels, dtype=dtype)
-        mask = upright_mask(pair, read_mask(pair.mask), image.shape[:2], mask_orientation)
+        image, mask = read_stored_pair(
+            pair, channels=channels, dtype=dtype, mask_orientation=mask_orientation
+        )
         survey.add(mask, pair.mask.relative_to(root).as_posix())
         pictures.add(image, split, pair.image.relative_to(root).as_posix())
         if split == "train":

@@ -51,9 +51,10 @@ def test_what_changes_the_examples_changes_the_name(pairs, changes):
 
 def test_what_only_says_how_they_are_shown_does_not(pairs):
     shown = {"palette": ((9, 9, 9), (8, 8, 8)), "mean": (0.1,) * 3, "std": (0.1,) * 3}
+    shown |= {"mask_values": (7, (1, 2, 3)), "ignored_value": 9}
     assert name(pairs, **shown) == name(pairs)
     recipe = dataclasses.replace(pairs, **shown).recipe((4, 4))
-    assert (recipe.info.palette, recipe.info.mean, recipe.info.std) == tuple(shown.values())
+    assert {name: getattr(recipe.info, name) for name in shown} == shown
 
 
 def test_an_edited_file_of_the_same_size_counts_where_files_are_edited(pairs):

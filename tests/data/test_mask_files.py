@@ -128,7 +128,7 @@ LOSSY = {
     "jpeg": ("m.jpg", {}, "is a JPEG"),
     "jpeg named png": ("m.png", {"format": "JPEG"}, "is a JPEG"),
     "jpeg 2000": ("m.jp2", {}, "is a JPEG 2000"),
-    "avif": ("m.avif", {}, "is a AVIF"),
+    "avif": ("m.avif", {}, "is an AVIF"),
     "webp": ("m.webp", {}, "is lossy WebP"),
     "webp named png": ("m.png", {"format": "WEBP"}, "is lossy WebP"),
     "webp with exif": ("m.webp", {"exif": EXIF}, "is lossy WebP"),
@@ -166,6 +166,25 @@ def test_lossy_masks_are_refused_whatever_the_container(tmp_path, name):
 def test_lossless_masks_are_read(tmp_path, file, options):
     Image.fromarray(np.stack([VALUES] * 3, -1)).save(tmp_path / file, **options)
     np.testing.assert_array_equal(mask_files.read_values(tmp_path / file), VALUES)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"P5\n# a comment\n4 1\n255\n\0\x01\x02\xfe", [0, 1, 2, 254]),
+        (b"P5 4 1 65535\n\0\0\0\x01\x01\x2c\xff\xff", [0, 1, 300, 65535]),
+        (b"P2 4 1 255 0 1 2 254 ", [0, 1, 2, 254]),
+        (b"P5 4 1 3\n\0\x01\x02\x03", None),
+        (b"P4 4 1\n\x50", None),
+    ],
+)
+def test_netpbm_files_hold_their_numbers_or_are_refused(tmp_path, content, expected):
+    (tmp_path / "m.pgm").write_bytes(content)
+    if expected is None:
+        with pytest.raises(ValueError, match=r"m\.pgm' is a Netpbm file of the kind P\d whose"):
+            mask_files.read_values(tmp_path / "m.pgm")
+    else:
+        np.testing.assert_array_equal(mask_files.read_values(tmp_path / "m.pgm"), [expected])
 
 
 def test_several_frames_are_refused_by_name(tmp_path):

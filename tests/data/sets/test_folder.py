@@ -223,7 +223,7 @@ def test_a_colored_folder_is_opened_again_from_what_is_kept(tmp_path, monkeypatc
     root = flat(tmp_path / "f", RED, GREEN)
     (root / "classes.txt").write_text("red 200 0 0\ngreen 0 200 0\n")
     first = opened(root, tmp_path, (16, 24))
-    monkeypatch.setattr("jaxseg.data.statistics.read_mask", None)  # no file is read again
+    monkeypatch.setattr("jaxseg.data.statistics.read_stored_pair", None)  # no file is read again
     assert opened(root, tmp_path, (16, 24)) == first
     monkeypatch.undo()
     (root / "classes.txt").write_text("green 0 200 0\nred 200 0 0\n")

@@ -1,0 +1,150 @@
+"""Looks at all files of a folder, and notes what is wrong with each instead of stopping there."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from jaxseg.data.image_files import FilePair, read_orientation
+from jaxseg.data.image_pairs import read_stored_pair
+from jaxseg.data.layouts import MASK_FOLDERS
+from jaxseg.data.mask_files import StoredMask, read_mask
+from jaxseg.data.mask_survey import MaskSurvey
+from jaxseg.data.pairing import IMAGE_SUFFIXES, without_suffix
+from jaxseg.data.repeated_pictures import RepeatedPictures
+
+
+@dataclasses.dataclass
+class FolderScan:
+    """What the files of a folder hold, as far as they can be read.
+
+    Attributes:
+        masks: What all readable masks hold.
+        pictures: The pictures by their pixels.
+        orientations: For each value of the orientation tag other than 1 and each kind of file,
+            `"images"` or `"masks"`, the files that bear it.
+        problems: What is wrong with single files.
+    """
+
+    masks: MaskSurvey = dataclasses.field(default_factory=MaskSurvey)
+    pictures: RepeatedPictures = dataclasses.field(default_factory=RepeatedPictures)
+    orientations: dict[tuple[int, str], list[str]] = dataclasses.field(default_factory=dict)
+    problems: list[str] = dataclasses.field(default_factory=list)
+
+    def add_orientation(self, orientation: int, kind: str, file: str) -> None:
+        """Takes note of an orientation tag.
+
+        Args:
+            orientation: Its value.
+            kind: `"images"` or `"masks"`.
+            file: The file that bears it.
+        """
+        if orientation != 1:
+            self.orientations.setdefault((orientation, kind), []).append(file)
+
+
+def scan_pairs(root: Path, pairs: Mapping[str, Sequence[FilePair]]) -> FolderScan:
+    """Reads all pairs of a folder.
+
+    Args:
+        root: The folder.
+        pairs: The pairs of every split.
+    """
+    scan = FolderScan()
+    flat = [(split, pair) for split, listed in pairs.items() for pair in listed]
+    for split, pair in tqdm(flat, desc="looking at all files", leave=False):
+        image, mask = _read(scan, pair)
+        name = pair.image.relative_to(root).as_posix()
+        if image is not None:
+            scan.pictures.add(np.asarray(image), split, name)
+        scan.add_orientation(_orientation(pair.image), "images", name)
+        if mask is not None:
+            _add_mask(scan, mask, pair.mask.relative_to(root).as_posix())
+    return scan
+
+
+def scan_masks(root: Path, files: Sequence[Path]) -> FolderScan:
+    """Reads mask files whose images are not known.
+
+    Args:
+        root: The folder.
+        files: The files.
+    """
+    scan = FolderScan()
+    for path in tqdm(files, desc="looking at all masks", leave=False):
+        try:
+            _add_mask(scan, read_mask(path), path.relative_to(root).as_posix())
+        except ValueError as error:
+            scan.problems.append(str(error))
+    return scan
+
+
+def find_masks(root: Path) -> list[Path]:
+    """Returns the files of a folder that look like masks, by their names or their folders'.
+
+    Args:
+        root: The folder.
+    """
+    return [
+        path
+        for path in _visible_files(root)
+        if path.suffix.lower() in (*IMAGE_SUFFIXES, ".npy")
+        and (
+            without_suffix(path.stem) != path.stem
+            or any(part.lower() in MASK_FOLDERS for part in path.relative_to(root).parts[:-1])
+        )
+    ]
+
+
+def list_contents(root: Path) -> dict[str, dict[str, int]]:
+    """Counts the files of each folder by their endings.
+
+    Args:
+        root: The folder.
+
+    Returns:
+        For each folder below `root`, itself included as `"."`, the number of files of each ending.
+    """
+    contents: dict[str, Counter[str]] = {}
+    for path in _visible_files(root):
+        folder = path.parent.relative_to(root).as_posix()
+        contents.setdefault(folder, Counter())[path.suffix.lower() or path.name] += 1
+    return {folder: dict(endings) for folder, endings in contents.items()}
+
+
+def _visible_files(root: Path) -> Iterator[Path]:
+    for path in sorted(root.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+        if path.is_file() and not hidden:
+            yield path
+
+
+def _read(scan: FolderScan, pair: FilePair) -> tuple[np.ndarray | None, StoredMask | None]:
+    """Reads a pair, or the mask alone where the image is the trouble."""
+    try:
+        return read_stored_pair(pair)
+    except ValueError as error:
+        scan.problems.append(str(error))
+    try:
+        return None, read_mask(pair.mask)
+    except ValueError:
+        return None, None
+
+
+def _add_mask(scan: FolderScan, mask: StoredMask, file: str) -> None:
+    scan.add_orientation(mask.orientation, "masks", file)
+    try:
+        scan.masks.add(mask, file)
+    except ValueError as error:
+        if str(error) not in scan.problems:
+            scan.problems.append(str(error))
+
+
+def _orientation(path: Path) -> int:
+    try:
+        return read_orientation(path)
+    except ValueError:  # it is named when it is read
+        return 1
