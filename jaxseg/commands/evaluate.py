@@ -161,7 +161,12 @@ def _data(config: Config, run: Run) -> DataConfig:
     directory = config.data.directory or (saved["directory"] and Path(saved["directory"]))
     data_dir = config.data.data_dir or (saved["data_dir"] and Path(saved["data_dir"]))
     return replace(
-        config.data, name=saved["name"], directory=directory, data_dir=data_dir, size=run.info.size
+        config.data,
+        name=saved["name"],
+        directory=directory,
+        data_dir=data_dir,
+        size=run.info.size,
+        mask_orientation=config.data.mask_orientation or saved.get("mask_orientation"),
     )
 
 

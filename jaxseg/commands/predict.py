@@ -23,14 +23,15 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from jaxseg import cli, ops
+from jaxseg import cli, ops, plots
 from jaxseg.commands.run import Run, load_run
 from jaxseg.data.image_files import read_image
+from jaxseg.data.letterbox import shrink
 from jaxseg.training.inference import InferenceConfig, entropy, probabilities
 
 COMMON = ("run", "images", "out", "uncertainty", "inference.flip", "inference.scales")
 """Fields on the first page of help."""
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".npy")
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def main(config: Config) -> int:
     names, bad = output_names(paths), 0
     for path, name in zip(tqdm(paths, desc="predicting", leave=False), names, strict=True):
         try:
-            image = read(path, run.info.channels)
+            image = read(path, run.info.channels, run.info.dtype)
         except ValueError as error:
             bad += 1
             tqdm.write(f"Skipped: {error}", file=sys.stderr)
@@ -122,19 +123,18 @@ def output_names(paths: Sequence[Path]) -> list[str]:
     return [n if names.count(n) == 1 else f"{i:04}_{n}" for i, n in enumerate(names)]
 
 
-def read(path: Path, channels: int) -> np.ndarray:
-    """Read an image, (height, width, channels) of 8 bits, as the training images were read.
+def read(path: Path, channels: int, dtype: str = "uint8") -> np.ndarray:
+    """Read an image, (height, width, channels), as the training images were read.
 
     Args:
         path: The file.
         channels: Channels that the net takes.
+        dtype: Type of the images that it was trained on.
 
     Raises:
-        ValueError: The file is no image, is damaged, or has more than 8 bits a channel.
+        ValueError: The file is no image, is damaged, or has other channels or another type.
     """
-    image = read_image(path)
-    pixels = np.asarray(image if channels == 3 else image.convert("L"))
-    return pixels.reshape(*pixels.shape[:2], channels)
+    return read_image(path, channels=channels, dtype=dtype)
 
 
 def make_predict(run: Run, config: Config):
@@ -152,9 +152,8 @@ def make_predict(run: Run, config: Config):
     def apply(image):
         size = image.shape[:2]
         width = max(1, round(size[1] * height / size[0]))
-        picture = Image.fromarray(image if image.shape[-1] == 3 else image[..., 0])
-        resized = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
-        return jax.device_get(enlarge(predict(resized.reshape(height, width, -1)), size))
+        resized = shrink(image, (height, width), keep_aspect=False)
+        return jax.device_get(enlarge(predict(resized), size))
 
     return apply
 
@@ -167,7 +166,8 @@ def write(run, config, path: Path, image, predictions, uncertainty) -> None:
     mask.putpalette(palette.tobytes())
     mask.save(path.with_name(f"{path.name}_mask.png"))
     colors = palette[predictions].astype(np.float32)
-    mixed = (1 - config.opacity) * image + config.opacity * colors
+    picture = 255 * plots.displayable(image)
+    mixed = (1 - config.opacity) * picture + config.opacity * colors
     overlay = Image.fromarray(mixed.round().astype(np.uint8))
     overlay.save(path.with_name(f"{path.name}_overlay.jpg"), quality=92)
     if config.uncertainty:

@@ -203,7 +203,7 @@ def test_the_real_split():
     for pair in pairs.pairs["train"][::60]:
         image, values = image_files.read_pair(pair)
         label = mask_values.to_labels(values, pairs.labels, pair.mask)
-        small, label = letterbox.fit(image, label, (60, 80), keep_aspect=False)
+        small, label = letterbox.fit(image, label, (60, 80), keep_aspect=False, mean=pairs.mean)
         assert (small.shape, label.shape) == ((60, 80, 3), (60, 80))
         data.check_labels(label, 11)
         seen |= set(np.unique(label).tolist())
