@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from jaxseg import data
 
@@ -17,12 +18,16 @@ class DataConfig:
             name it instead.
         size: Height and width in pixels; None is the data set's own default.
         data_dir: Where prepared data is kept; None is the user's TFDS folder.
+        mask_orientation: Pixels that the masks of "folder" without an orientation tag (EXIF) were
+            drawn on, where their images bear one: "upright", as a viewer shows them, or "stored".
+            None refuses the pairs where it makes a difference.
     """
 
     name: str = "mosaic"
     directory: Path | None = None
     size: tuple[int, int] | None = None
     data_dir: Path | None = None
+    mask_orientation: Literal["upright", "stored"] | None = None
 
 
 def load(config: DataConfig) -> data.Dataset:
@@ -33,5 +38,9 @@ def load(config: DataConfig) -> data.Dataset:
             be had as asked for.
     """
     return data.load(
-        config.name, size=config.size, directory=config.directory, data_dir=config.data_dir
+        config.name,
+        size=config.size,
+        directory=config.directory,
+        data_dir=config.data_dir,
+        mask_orientation=config.mask_orientation,
     )

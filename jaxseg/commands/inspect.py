@@ -116,7 +116,7 @@ def main(config: Config) -> dict[str, Counts]:
     places = spread(len(chosen), config.images)
     examples = [chosen[place] for place in places]
     sheet = plots.contact_sheet(
-        [example["image"] / 255 for example in examples],
+        [plots.displayable(example["image"]) for example in examples],
         [example["label"] for example in examples],
         dataset.info.palette,
         dataset.info.class_names,
@@ -177,7 +177,7 @@ def summary(dataset: data.Dataset, counted: dict[str, Counts]) -> str:
     height, width = dataset.info.size
     mean, std = (", ".join(f"{x:.3f}" for x in v) for v in (dataset.info.mean, dataset.info.std))
     lines = [
-        f"{dataset.info.name}: {height} x {width} pixels, {dataset.info.channels} channels, "
+        f"{dataset.info.name}: {height} x {width} pixels, {_channels(dataset.info)}, "
         f"{dataset.info.classes} classes; mean {mean}; std {std}",
         f"prepared in {dataset.directory}",
         "",
@@ -200,6 +200,12 @@ def summary(dataset: data.Dataset, counted: dict[str, Counts]) -> str:
         lines.append(f"{number:4} {name:{wide}}{cells}")
     notes = remarks(dataset, counted)
     return "\n".join([*lines, *([""] if notes else []), *notes])
+
+
+def _channels(info: data.DatasetInfo) -> str:
+    """Say how many channels there are, and of what type unless it is 8 bits."""
+    kind = "" if info.dtype == "uint8" else f" of {info.dtype}"
+    return f"{info.channels} channel{'s' * (info.channels != 1)}{kind}"
 
 
 def remarks(dataset: data.Dataset, counted: dict[str, Counts]) -> list[str]:

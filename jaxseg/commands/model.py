@@ -153,8 +153,15 @@ def load_pretrained(
         state: The state as drawn.
 
     Raises:
-        ValueError: The net has no encoder, or nothing fits.
+        ValueError: The net has no encoder, the images are not of red, green and blue, or nothing
+            fits.
     """
+    if info.channels != 3 or info.dtype == "float32":
+        raise ValueError(
+            f"model.weights={weights} were trained on red, green and blue, but the images of "
+            f"{info.name} have {info.channels} channels of {info.dtype}: leave --model.weights "
+            "out, or convert the images to red, green and blue of 8 or 16 bits."
+        )
     make = functools.partial(build, config, info.classes, info.channels)
     graphdef = nnx.graphdef(nnx.eval_shape(lambda: make(nnx.Rngs(0))))
     net = nnx.merge(graphdef, state.params, state.stats, copy=True)

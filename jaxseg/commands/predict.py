@@ -30,7 +30,7 @@ from jaxseg import cli, data
 from jaxseg.commands.image_list import find_images, output_names
 from jaxseg.commands.outputs import Outputs
 from jaxseg.commands.run import load_run
-from jaxseg.commands.segmentation import Segmenter, Strip, image_dtype, to_rgb
+from jaxseg.commands.segmentation import Segmenter, Strip, to_rgb
 from jaxseg.data.image_files import read_image
 from jaxseg.progress import busy, counting
 from jaxseg.training.inference import InferenceConfig
@@ -127,21 +127,9 @@ def read(path: Path, info: data.DatasetInfo) -> np.ndarray:
         info: What the net was trained on.
 
     Raises:
-        ValueError: The file is no image, is damaged, or has other channels or bits.
-        OSError: The file cannot be opened.
+        ValueError: The file is no image, is damaged, or has other channels or another type.
     """
-    image = np.asarray(read_image(path))
-    channels = image.shape[-1]
-    if (channels, info.channels) == (3, 1) and image.dtype == np.uint8:
-        image = np.asarray(Image.fromarray(image).convert("L"))[..., None]
-    elif (channels, info.channels) == (1, 3):
-        image = np.repeat(image, 3, axis=-1)
-    if image.shape[-1] != info.channels or image.dtype != image_dtype(info):
-        raise ValueError(
-            f"{str(path)!r} has {channels} channels of {image.dtype}, expected {info.channels} of "
-            f"{image_dtype(info)}, as the net was trained on: convert it, or leave it out"
-        )
-    return image
+    return read_image(path, channels=info.channels, dtype=info.dtype)
 
 
 class Writer:

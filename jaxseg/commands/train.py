@@ -128,6 +128,12 @@ class Training:
         )
         _, apply = functions(config.model, self.info.classes, self.info.channels)
         self.weights = self._class_weights(train)
+        self.augmentation = config.augmentation.for_images(self.info.channels, self.info.dtype)
+        if self.augmentation != config.augmentation and jax.process_index() == 0:
+            print(
+                "Images are not of red, green and blue: augmentation.saturation and "
+                "augmentation.hue are left out."
+            )
         self.step = jax.jit(
             make_train_step(
                 apply,
@@ -250,9 +256,10 @@ class Training:
             key,
             batch["image"],
             batch["label"].astype(np.int32),
-            self.config.augmentation,
+            self.augmentation,
             index=batch["index"],
             fill=self.info.mean,
+            clip=self.info.dtype != "float32",
         )
         return {"image": self.info.normalize(images), "label": labels}
 
@@ -296,7 +303,8 @@ def _check_data(config: Config, now: data.DatasetInfo) -> None:
 def _fits(dataset: data.Dataset, split: str) -> bool:
     """Tell whether a split may be kept decoded in memory."""
     info = dataset.info
-    return dataset.splits[split] * math.prod(info.size) * (info.channels + 1) <= CACHED
+    pixel = info.channels * np.dtype(info.dtype).itemsize + 1
+    return dataset.splits[split] * math.prod(info.size) * pixel <= CACHED
 
 
 def _passed(before: int, now: int, every: int) -> bool:

@@ -75,6 +75,19 @@ class Augmentation:
                     "number, 0 to leave it out"
                 )
 
+    def for_images(self, channels: int, dtype: str) -> "Augmentation":
+        """Leaves out what has no meaning for images of other channels than red, green and blue.
+
+        Args:
+            channels: Number of channels.
+            dtype: Type that images are stored in; floats are measurements, not colors.
+
+        Returns:
+            The same changes, without those of saturation and hue where there are no colors.
+        """
+        colored = channels == 3 and dtype != "float32"
+        return self if colored else dataclasses.replace(self, saturation=0.0, hue=0.0)
+
 
 def augment(
     key: PRNGKeyArray | Array,
@@ -85,6 +98,7 @@ def augment(
     index: Integer[Array, "batch"] | np.ndarray | None = None,
     fill: PerChannel | float = 0.5,
     ignore_index: int = 255,
+    clip: bool | None = None,
 ) -> tuple[Float[Array, "batch height width channels"], Integer[Array, "batch height width"]]:
     """Changes each example at random, its image and its labels alike.
 
@@ -99,8 +113,8 @@ def augment(
     Args:
         key: A key for the whole run, of JAX's default kind. Example i draws from
             `jax.random.fold_in(key, index[i])`.
-        images: (batch, h, w, channels), not normalized: 8-bit images as they are stored, or
-            brightness in [0, 1] as floats.
+        images: (batch, h, w, channels), not normalized: images of 8 or 16 bits as they are stored,
+            or floats: brightness in [0, 1], or measurements.
         labels: One integer for each pixel.
         config: What is done. What is left out there costs nothing.
         index: Rank of each example, integers of 32 bits: `batches(..., with_index=True)` gives the
@@ -108,10 +122,12 @@ def augment(
         fill: Brightness of the filling, one number or one for each channel. The data set's mean
             becomes 0 when it is normalized.
         ignore_index: Label of the filling.
+        clip: Clip colors to [0, 1]. None clips those of images that have no number outside, such as
+            all that are stored as integers; measurements as floats have other bounds, or none.
 
     Returns:
-        Brightness in [0, 1], float32 or of the images' floating type, and labels of their type, at
-        the size `config.crop`, or that of the inputs.
+        Brightness, float32 or of the images' floating type, and labels of their type, at the size
+        `config.crop`, or that of the inputs.
 
     Raises:
         ValueError: Shapes or types do not fit, the key is of another kind, `ignore_index` is no
@@ -128,6 +144,8 @@ def augment(
     """
     _check(images, labels, config, ignore_index)
     _check_key(key)
+    if clip is None and jnp.issubdtype(images.dtype, jnp.integer):
+        clip = True
     images = to_brightness(images)
     batch, channels = images.shape[0], images.shape[-1]
     index = jnp.arange(batch, dtype=jnp.int32) if index is None else jnp.asarray(index)
@@ -142,7 +160,7 @@ def augment(
 
     def augment_one(number, image, label):
         draws = _draw(jax.random.fold_in(key, number))
-        return _augment_one(draws, image, label, config, filling, ignore_index)
+        return _augment_one(draws, image, label, config, filling, ignore_index, clip)
 
     return jax.vmap(augment_one)(index, images, jnp.asarray(labels))
 
@@ -172,15 +190,16 @@ def _draw(key) -> _Draws:
     return _Draws(*jax.random.uniform(key, (len(_Draws._fields),), jnp.float32))
 
 
-def _augment_one(draws, image, label, config, filling, ignore_index):
+def _augment_one(draws, image, label, config, filling, ignore_index, clip):
     size = config.crop or label.shape
+    bounds = _bounds(image, clip)
     inside = jnp.ones(size, bool)
     if size != label.shape or config.scale != (1, 1) or config.flip or config.rotate:
         moved = _affine(draws, label.shape, size, config)
         row, column = affine.positions(moved, size)
         image = affine.bilinear(image, row, column)
         label, inside = affine.nearest(label, row, column)
-    image = _adjust_colors(draws, image, inside, config)
+    image = _adjust_colors(draws, image, inside, config, bounds)
     if config.cutout:
         inside &= ~_rectangle(draws, size, config.cutout)
     image = jnp.where(inside[..., None], image, filling.reshape(1, 1, -1))
@@ -216,23 +235,40 @@ def _place(draw: Float32[Array, ""], room: Float32[Array, ""]) -> Float32[Array,
     return jnp.sign(room) * jnp.minimum(jnp.floor(draw * (most + 1)), most)
 
 
-def _adjust_colors(draws: _Draws, image, inside: Bool[Array, "h w"], config: Augmentation):
+def _bounds(image, clip: bool | None) -> photometric.Bounds:
+    """The bounds of the colors; without a decision, those of an image that has them itself."""
+    if clip is not None:
+        return (0, 1) if clip else None
+    bounded = jnp.all((image >= 0) & (image <= 1))
+    low, high = (jnp.asarray(bound, image.dtype) for bound in (-jnp.inf, jnp.inf))
+    return jnp.where(bounded, jnp.zeros_like(low), low), jnp.where(
+        bounded, jnp.ones_like(low), high
+    )
+
+
+def _adjust_colors(draws: _Draws, image, inside, config: Augmentation, bounds: photometric.Bounds):
     def factor(draw, spread):
         low, high = max(0.0, 1 - spread), 1 + spread
         return (low + (high - low) * draw).astype(image.dtype)
 
     if config.brightness:
-        image = photometric.adjust_brightness(image, factor(draws.brightness, config.brightness))
+        image = photometric.adjust_brightness(
+            image, factor(draws.brightness, config.brightness), bounds
+        )
     if config.contrast:
-        image = photometric.adjust_contrast(image, factor(draws.contrast, config.contrast), inside)
+        image = photometric.adjust_contrast(
+            image, factor(draws.contrast, config.contrast), inside, bounds
+        )
     if config.saturation:
-        image = photometric.adjust_saturation(image, factor(draws.saturation, config.saturation))
+        image = photometric.adjust_saturation(
+            image, factor(draws.saturation, config.saturation), bounds
+        )
     if config.hue:
         turns = (2 * draws.hue - 1) * config.hue
         image = photometric.adjust_hue(image, turns.astype(image.dtype))
     if config.blur:
         sigma = (draws.blur * config.blur).astype(image.dtype)
-        image = photometric.blur(image, sigma, largest=config.blur)
+        image = photometric.blur(image, sigma, largest=config.blur, bounds=bounds)
     return image
 
 
@@ -255,10 +291,11 @@ def _check(images, labels, config: Augmentation, ignore_index: int) -> None:
             f"augment: images {images.shape} and labels {labels.shape} do not fit, expected "
             "(batch, height, width, channels) and (batch, height, width): pass whole batches"
         )
-    if images.dtype != np.uint8 and not jnp.issubdtype(images.dtype, jnp.floating):
+    stored = images.dtype in (np.uint8, np.uint16)
+    if not stored and not jnp.issubdtype(images.dtype, jnp.floating):
         raise ValueError(
-            f"augment: images have dtype {images.dtype}, expected uint8, or floats in [0, 1]: pass "
-            "the images as they are stored"
+            f"augment: images have dtype {images.dtype}, expected uint8, or floats in [0, 1], or "
+            "uint16: pass the images as they are stored"
         )
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise ValueError(
@@ -274,7 +311,7 @@ def _check(images, labels, config: Augmentation, ignore_index: int) -> None:
         if getattr(config, name) and images.shape[-1] != 3:
             raise ValueError(
                 f"augment: {name}={getattr(config, name)} needs red, green and blue, and the "
-                f"images have {images.shape[-1]} channels: set it to 0"
+                f"images have {images.shape[-1]} channels: set it to 0 (--augmentation.{name} 0)"
             )
 
 

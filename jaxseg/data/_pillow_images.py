@@ -151,12 +151,7 @@ def both_bytes(path: Path, high: str, low: str) -> np.ndarray:
     halves = []
     for rawmode in (high, low):
         with open_image(path) as image:
-            image.tile = [
-                tile._replace(
-                    args=(rawmode, *tile.args[1:]) if isinstance(tile.args, tuple) else rawmode
-                )
-                for tile in image.tile
-            ]
+            image.tile = [_with_rawmode(tile, rawmode) for tile in image.tile]
             halves.append(np.asarray(image).astype(np.uint16))
     return halves[0] << 8 | halves[1]
 
@@ -182,6 +177,12 @@ def _text_follows_pixels(path: Path) -> bool:
                 return name != b"IEND"
             file.seek(int.from_bytes(start[:4]) + 4, 1)
     return True
+
+
+def _with_rawmode(tile, rawmode: str):
+    """The same part of a file, whose samples are unpacked in another way."""
+    args = rawmode if isinstance(tile.args, str) else (rawmode, *tile.args[1:])
+    return tile._replace(args=args)
 
 
 def _check(path: Path, image: ImageFile.ImageFile) -> None:
@@ -237,7 +238,7 @@ def _deep_samples(path: Path, image: ImageFile.ImageFile) -> np.ndarray:
     if image.mode.startswith("I;16"):
         stored = np.asarray(image).astype(np.uint16)[..., None]
     elif rawmode == "LA;16B":  # the same four bytes a pixel
-        image.tile = [tile._replace(args="RGBA") for tile in image.tile]
+        image.tile = [_with_rawmode(tile, "RGBA") for tile in image.tile]
         stored = np.asarray(image).view(">u2").astype(np.uint16)
     else:
         stored = both_bytes(path, rawmode, rawmode.replace(";16B", ";16L"))

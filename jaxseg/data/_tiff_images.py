@@ -82,7 +82,7 @@ def pixels(path: Path) -> tuple[np.ndarray, int]:
         ValueError: The file cannot be read exactly, or holds several images.
     """
     with _Open(path) as file:
-        if file.page.photometric not in _SAMPLES:
+        if file.page.photometric not in _SAMPLES and file.page.compression != 1:
             return _converted(path, file.page), 1
         try:
             array = file.series.asarray()
@@ -90,8 +90,9 @@ def pixels(path: Path) -> tuple[np.ndarray, int]:
             if "imagecodecs" not in str(error):
                 raise unreadable(path, error) from error
             return _decompressed(path, file.page), 1
-        array = file.bands_last(array)
-        return _bright(path, array, file.page), file.tag
+        if file.page.photometric not in _SAMPLES:
+            return _colors(path, array, file), file.tag
+        return _bright(path, file.bands_last(array), file.page), file.tag
 
 
 class _Open:
@@ -123,7 +124,9 @@ class _Open:
     def _look(self) -> None:
         # Smaller copies of an image and masks of its outline are marked as such.
         chosen = [s for s in self.file.series if not (s.keyframe.is_reduced or s.keyframe.is_mask)]
-        if len(chosen) != 1:
+        if not chosen:
+            raise unreadable(self.path, ValueError("it holds no image"))
+        if len(chosen) > 1:
             raise self._several(f"{len(chosen)} images of different sizes or types")
         self.series, self.page = chosen[0], chosen[0].keyframe
         self.axis = self._band_axis()
@@ -156,9 +159,9 @@ class _Open:
             count = int(np.prod([shape[a] for a in others if axes[a] != "S"]))
             what = {"Z": "slices", "T": "time points"}.get(names, "images")
             raise self._several(f"{count} {what} (axes {axes}, shape {shape})")
-        # An array (height, width, bands) that tifffile wrote without being told of bands.
-        first, last = shape[0], shape[-1]
-        if names == "Q" and len(shape) == 3 and last <= MOST_CHANNELS < first:
+        # An array (height, width, bands) that tifffile wrote without being told of bands: it is
+        # taken for pages of (width, bands).
+        if names == "Q" and len(shape) == 3 and shape[2] <= MOST_CHANNELS and shape[2] < shape[0]:
             return 2
         return others[0]
 
@@ -198,15 +201,36 @@ def _bright(path: Path, array: np.ndarray, page) -> np.ndarray:
     return array
 
 
+def _colors(path: Path, array: np.ndarray, file: "_Open") -> np.ndarray:
+    """Palettes and CMYK, uncompressed, as 8-bit red, green and blue."""
+    page = file.page
+    if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
+        palette = (page.colormap.T >> 8).astype(np.uint8)
+        return palette[array.reshape(file.shape[:2])]
+    if page.photometric == tifffile.PHOTOMETRIC.SEPARATED and array.dtype == np.uint8:
+        inks = np.moveaxis(array, file.axis, -1) if file.axis is not None else array
+        if inks.shape[-1] == 4:
+            inks = np.ascontiguousarray(inks.reshape(*file.shape[:2], 4))
+            image = Image.frombytes("CMYK", inks.shape[1::-1], inks.tobytes())
+            return np.asarray(image.convert("RGB"))
+    if file.tag < 5:  # Pillow scrambles uncompressed files that exchange the sides
+        return orientation.turn_back(_converted(path, page), file.tag)
+    raise _not_exact(path, page, "that is turned")
+
+
 def _converted(path: Path, page) -> np.ndarray:
     """Palettes, CMYK and YCbCr as upright 8-bit red, green and blue, as Pillow converts them."""
     with open_image(path) as image:
         if image.mode in ("P", "RGB", "CMYK", "YCbCr") and page.bitspersample <= 8:
             return np.asarray(image.convert("RGB"))
         mode = image.mode
-    raise FileError(
-        f"{str(path)!r} has {page.bitspersample}-bit samples of {page.photometric.name} (mode "
-        f"{mode!r}), which cannot be read exactly, expected gray, RGB or bands: convert it"
+    raise _not_exact(path, page, f"(mode {mode!r})")
+
+
+def _not_exact(path: Path, page, what: str) -> FileError:
+    return FileError(
+        f"{str(path)!r} has {page.bitspersample}-bit samples of {page.photometric.name} {what}, "
+        "which cannot be read exactly, expected gray, RGB or bands: convert it"
     )
 
 

@@ -146,9 +146,8 @@ def _reader(path: Path) -> Any:
 
 def _dtype_read(dtype: np.dtype) -> str:
     """Name of the type that samples of a type are read as."""
-    if dtype == np.bool_:
-        return "uint8"
-    return str(dtype) if str(dtype) in DTYPES else "float32"
+    name = dtype.newbyteorder("=").name
+    return {"bool": "uint8"}.get(name, name if name in DTYPES else "float32")
 
 
 def _to_known_type(array: np.ndarray, path: Path) -> np.ndarray:
@@ -159,7 +158,7 @@ def _to_known_type(array: np.ndarray, path: Path) -> np.ndarray:
             f"{str(path)!r} holds numbers of type {array.dtype}, expected integers or floats: "
             "convert them"
         )
-    name = _dtype_read(array.dtype.newbyteorder("="))
+    name = _dtype_read(array.dtype)
     if name != "float32":
         return array.astype(name, copy=False)
     if array.dtype.kind in "ui" and max(-int(array.min()), int(array.max())) > _LARGEST_EXACT:

@@ -19,6 +19,7 @@ from jaxseg.data.pairing import (
 LAYOUT = """one of
   images/ and masks/                     split by a fixed draw
   images and masks in one folder         img_01.png beside img_01_mask.png, split likewise
+  any/images/ and any/masks/             in each of several folders, split likewise
   train/images/ and train/masks/, the same in validation/, and in test/ if you have one
   images/train/ and masks/train/, the same for validation and test
   train/ and train_masks/, the same for validation and test
@@ -29,10 +30,11 @@ numbers, 255 where a pixel is to be ignored; or of 0 and 255; or of colors that 
 Name the classes in classes.txt, one a line."""
 HELD_OUT = 0.15
 """Share that makes the validation split, and the test split, unless asked otherwise."""
-_IMAGE_FOLDERS = ("images", "image", "imgs", "img")
+_IMAGE_FOLDERS = ("images", "image", "imgs", "img", "imgdir", "jpegimages", "inputs")
 MASK_FOLDERS = (
     *("masks", "mask", "labels", "label", "annotations", "annotation", "annot", "gt", "gts"),
-    *("groundtruth", "segmentations", "segmentation", "seg", "targets"),
+    *("groundtruth", "segmentations", "segmentation", "seg", "targets", "anndir"),
+    "segmentationclass",
 )
 _SPLITS = {
     "train": ("train", "training"),
@@ -66,7 +68,7 @@ def find_pairs(root: Path, *, held_out: float | None, seed: int | None) -> _Pair
     if not splits:
         if images and masks:
             return _draw(_pair(images, masks), images, held_out=share, seed=number)
-        if pairs := _pair_in_one_folder(root):
+        if pairs := _pair_in_subfolders(root) or _pair_in_one_folder(root):
             return _draw(pairs, root, held_out=share, seed=number)
     if "train" not in splits:
         raise _no_split(root, "train")
@@ -123,6 +125,16 @@ def _pair(images: Path, masks: Path) -> list[FilePair]:
     bases = {mask_key(path) for path in mask_files}
     image_key = _with_ending(_key(images), bases, without_image_suffix)
     return pair_files(image_files, mask_files, image_key=image_key, mask_key=mask_key)
+
+
+def _pair_in_subfolders(root: Path) -> list[FilePair]:
+    """Pairs the files of every subfolder that holds images/ and masks/; empty without any."""
+    pairs = []
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        images, masks = _child(folder, _IMAGE_FOLDERS), _child(folder, MASK_FOLDERS)
+        if images and masks:
+            pairs += _pair(images, masks)
+    return pairs
 
 
 def _pair_in_one_folder(folder: Path) -> list[FilePair]:

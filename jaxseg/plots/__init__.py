@@ -5,7 +5,7 @@ from jaxseg.plots.exports import export_parity
 from jaxseg.plots.field_studies import output_phases, overlaps
 from jaxseg.plots.fields import effective_field, field_growth, path_counts, windows
 from jaxseg.plots.gradients import gradient_profile
-from jaxseg.plots.images import image_strip, to_rgb
+from jaxseg.plots.images import displayable, image_strip, to_rgb
 from jaxseg.plots.overlays import class_bars, contact_sheet, overlay
 from jaxseg.plots.runs import confusion_figure, error_panel, prediction_panel, run_curves
 from jaxseg.plots.style import CYCLE, NEUTRAL
@@ -17,6 +17,7 @@ __all__ = [
     "class_bars",
     "confusion_figure",
     "contact_sheet",
+    "displayable",
     "effective_field",
     "error_panel",
     "export_parity",

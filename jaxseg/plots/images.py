@@ -23,6 +23,34 @@ def image_strip(figure, strip: Mapping[str, np.ndarray], palette) -> None:
         row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
 
 
+def displayable(image: np.ndarray, *, bands: tuple[int, int, int] | None = None) -> np.ndarray:
+    """Turn a stored image of any type and number of channels into (height, width, 3) in 0..1.
+
+    8-bit images of 1 or 3 channels are shown as they are. Of others, each band that is shown is
+    stretched so that all but its darkest and brightest percent lie between black and white.
+
+    Args:
+        image: (height, width, channels) of uint8, uint16 or floats.
+        bands: The channels that are shown as red, green and blue; by default the first three, or
+            the first as gray where there are fewer.
+
+    Example:
+        >>> displayable(np.full((1, 1, 1), 51, np.uint8)).tolist()
+        [[[0.2, 0.2, 0.2]]]
+        >>> displayable(np.array([[[0.0], [500.0]]])).tolist()
+        [[[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]]
+    """
+    channels = image.shape[-1]
+    if bands is None:
+        bands = (0, 1, 2) if channels >= 3 else (0, 0, 0)
+    picture = image[..., list(bands)]
+    if image.dtype == np.uint8 and channels in (1, 3):
+        return picture / 255
+    values = picture.astype(np.float64)
+    low, high = np.percentile(values, (1, 99), axis=(0, 1))
+    return np.clip((values - low) / np.where(high > low, high - low, 1), 0, 1)
+
+
 def to_rgb(picture: np.ndarray, palette: Sequence[tuple[int, int, int]]) -> np.ndarray:
     """Turn an image or a label map into (height, width, 3) in 0..1; ignored pixels are white.
 

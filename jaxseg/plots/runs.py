@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from jaxseg.plots.images import to_rgb
+from jaxseg.plots.images import displayable, to_rgb
 
 BLUE, ORANGE, GRAY = "#0b5fa5", "#f08c2e", "#555555"
 
@@ -64,7 +64,7 @@ def prediction_panel(
     """Draw a row an image: the image, its mask, the prediction and the prediction's entropy.
 
     Args:
-        images: (n, height, width, channels), 8 bits.
+        images: (n, height, width, channels) as they are stored, shown as `displayable` makes them.
         labels: (n, height, width); 255 is white.
         predictions: (n, height, width).
         uncertainty: (n, height, width), from 0 (certain) to 1 (undecided).
@@ -79,8 +79,7 @@ def prediction_panel(
     grid = figure.subplots(count, 4, squeeze=False)
     heads = ("image", "mask", "prediction", "uncertainty (entropy)")
     for i, row in enumerate(grid):
-        image = images[i] if images.shape[-1] == 3 else np.repeat(images[i], 3, axis=-1)
-        row[0].imshow(image, interpolation="nearest")
+        row[0].imshow(displayable(images[i]), interpolation="nearest")
         row[1].imshow(to_rgb(labels[i], palette), interpolation="nearest")
         row[2].imshow(to_rgb(predictions[i], palette), interpolation="nearest")
         shown = row[3].imshow(uncertainty[i], vmin=0, vmax=1, cmap="magma")

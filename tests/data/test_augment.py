@@ -359,6 +359,48 @@ def test_images_of_8_bits_are_taken_by_their_brightness():
     same(augment(key, stored, labels, config), augment(key, brightness, labels, config))
 
 
+def test_images_of_16_bits_are_taken_by_their_brightness():
+    _, labels = noise()
+    stored = np.random.default_rng(3).integers(0, 65536, (*labels.shape, 5)).astype(np.uint16)
+    key, config = jax.random.key(2), data.Augmentation(brightness=0.3, contrast=0.2)
+    found, _ = augment(key, stored, labels, config)
+    expected, _ = augment(key, jnp.asarray(stored / np.float32(65535)), labels, config)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert found.min() >= 0
+    assert found.max() <= 1
+
+
+@pytest.mark.parametrize("clip", [None, False])
+def test_measurements_keep_their_range(clip):
+    images, labels = noise(batch=32)
+    images = 300 + 50 * images
+    found, _ = data.augment(
+        jax.random.key(0), images, labels, still(brightness=0.4, contrast=0.1), clip=clip
+    )
+    factors = np.asarray(found).mean((1, 2, 3)) / np.asarray(images).mean((1, 2, 3))
+    assert 0.6 <= factors.min() < 0.7
+    assert 1.3 < factors.max() <= 1.4001
+
+
+@pytest.mark.parametrize("clip", [None, True])
+def test_brightness_is_clipped(clip):
+    images, labels = noise(batch=32)
+    found, _ = data.augment(jax.random.key(0), images, labels, still(brightness=0.9), clip=clip)
+    assert float(found.max()) == 1
+
+
+@pytest.mark.parametrize(
+    ("channels", "dtype", "colored"),
+    [(3, "uint8", True), (3, "uint16", True), (3, "float32", False), (1, "uint8", False)],
+)
+def test_only_colors_have_saturation_and_hue(channels, dtype, colored):
+    config = data.Augmentation(brightness=0.3, saturation=0.3, hue=0.1)
+    found = config.for_images(channels, dtype)
+    assert (found == config) == colored
+    assert found.brightness == 0.3
+    assert colored or (found.saturation, found.hue) == (0, 0)
+
+
 def test_bad_arguments_are_named():
     images, labels = noise()
     key = jax.random.key(0)

@@ -14,7 +14,13 @@ def test_an_image_comes_back_from_a_prepared_set(tmp_path, dtype, channels):
     images = (rng.normal(size=images.shape) if dtype == "float32" else images).astype(dtype)
     labels = rng.integers(0, 2, (3, 5, 7)).astype(np.uint8)
     info = DatasetInfo(
-        "x", (5, 7), ("a", "b"), ((0, 0, 0), (1, 1, 1)), (0.5,) * channels, (0.2,) * channels, dtype
+        name="x",
+        size=(5, 7),
+        class_names=("a", "b"),
+        palette=((0, 0, 0), (1, 1, 1)),
+        mean=(0.5,) * channels,
+        std=(0.2,) * channels,
+        dtype=dtype,
     )
     recipe = Recipe(
         info=info,

@@ -43,6 +43,9 @@ def name(base, size=(4, 4), **changes):
         {"colored": True},
         {"keep_aspect": False},
         {"edited": True},
+        {"dtype": "uint16"},
+        {"mean": (0.5,), "std": (0.25,)},
+        {"mask_orientation": "stored"},
     ],
 )
 def test_what_changes_the_examples_changes_the_name(pairs, changes):
@@ -55,6 +58,11 @@ def test_what_only_says_how_they_are_shown_does_not(pairs):
     assert name(pairs, **shown) == name(pairs)
     recipe = dataclasses.replace(pairs, **shown).recipe((4, 4))
     assert {name: getattr(recipe.info, name) for name in shown} == shown
+
+
+def test_the_padding_of_other_images_than_8_bit_colors_is_their_mean(pairs):
+    bands = {"dtype": "uint16", "std": (0.1,) * 3}
+    assert name(pairs, **bands, mean=(0.1,) * 3) != name(pairs, **bands, mean=(0.2,) * 3)
 
 
 def test_an_edited_file_of_the_same_size_counts_where_files_are_edited(pairs):

@@ -219,8 +219,9 @@ def test_pages_of_one_sample_are_channels(tmp_path, channels):
     read(tmp_path / "c.tif", pixels)
 
 
-def test_an_array_with_its_bands_last_that_tifffile_made_pages_of(tmp_path):
-    pixels = noise(64, 48, 5)
+@pytest.mark.parametrize("shape", [(64, 48, 5), (20, 16, 5), (40, 50, 32), (20, 20, 2)])
+def test_an_array_with_its_bands_last_that_tifffile_made_pages_of(tmp_path, shape):
+    pixels = noise(*shape)
     tifffile.imwrite(tmp_path / "i.tif", pixels)  # 64 pages of 48 x 5
     read(tmp_path / "i.tif", pixels)
 
@@ -268,6 +269,9 @@ def test_npy_files_are_height_width_bands(tmp_path, channels, dtype):
     pixels = noise(9, 40, *([] if channels is None else [channels]), dtype=dtype)
     np.save(tmp_path / "i.npy", pixels)
     read(tmp_path / "i.npy", pixels.reshape(9, 40, -1))
+    for other in (np.asfortranarray(pixels), pixels.astype(pixels.dtype.newbyteorder(">"))):
+        np.save(tmp_path / "i.npy", other)
+        read(tmp_path / "i.npy", pixels.reshape(9, 40, -1))
     np.save(tmp_path / "b.npy", np.eye(4, dtype=bool))
     read(tmp_path / "b.npy", 255 * np.eye(4, dtype=np.uint8)[..., None])
 
@@ -285,13 +289,37 @@ def test_other_arrays_are_refused(tmp_path, shape):
 # --- Compressed TIFF -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits"])
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate", "packbits"])
 @pytest.mark.parametrize("shape", [(9, 40), (9, 40, 3), (9, 40, 4)])
 @pytest.mark.parametrize("tag", [1, 6])
-def test_tiffs_that_pillow_compressed(tmp_path, compression, shape, tag):
+def test_tiffs_of_one_to_four_bands_that_pillow_wrote(tmp_path, compression, shape, tag):
     pixels = noise(*shape, dtype=np.uint8)
     path = save(tmp_path / "i.tif", pixels, compression=compression, tiffinfo={0x0112: tag})
     read(path, orientation.turn_upright(pixels.reshape(9, 40, -1), tag))
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "packbits"])
+@pytest.mark.parametrize("mode", ["P", "CMYK"])
+@pytest.mark.parametrize("tag", [1, 3, 6])
+def test_palettes_and_inks_of_a_tiff_are_colors(tmp_path, compression, mode, tag):
+    image = Image.fromarray(noise(9, 40, 4 if mode == "CMYK" else 3, dtype=np.uint8), None)
+    if mode == "P":
+        image = image.quantize(30)
+    else:
+        image = Image.frombytes("CMYK", image.size, image.tobytes())
+    path = save(tmp_path / "i.tif", image, compression=compression, tiffinfo={0x0112: tag})
+    read(path, orientation.turn_upright(np.asarray(image.convert("RGB")), tag))
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
+def test_differences_of_neighbors_are_undone(tmp_path, compression):
+    for pixels, predictor in (
+        (noise(9, 40), 2),
+        (noise(9, 40, 3, dtype=np.uint8), 2),
+        (noise(9, 40, dtype=np.float32), 3),
+    ):
+        options = {"compression": compression, "tiffinfo": {317: predictor}}
+        read(save(tmp_path / "i.tif", pixels, **options), pixels.reshape(9, 40, -1))
 
 
 def test_16_bit_gray_and_floats_compressed_by_lzw(tmp_path):
@@ -381,6 +409,31 @@ def test_33_bands_are_too_many(tmp_path):
     tifffile.imwrite(tmp_path / "i.tif", noise(33, 40, 50))
     with pytest.raises(ValueError, match=r"i\.tif' has 33 bands .*expected 1 to 32"):
         image_files.read_image(tmp_path / "i.tif")
+
+
+def test_pages_of_other_sizes_are_no_bands(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "i.tif") as file:
+        for height in (40, 40, 50):
+            file.write(noise(height, 50))
+    with pytest.raises(ValueError, match=r"i\.tif' holds \d images of different sizes"):
+        image_files.read_image(tmp_path / "i.tif")
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_tiles_and_big_files(tmp_path, planar):
+    pixels = noise(100, 120, 5)
+    stored = pixels if planar == "contig" else np.moveaxis(pixels, -1, 0)
+    options = {"photometric": "minisblack", "planarconfig": planar, "tile": (16, 32)}
+    tifffile.imwrite(tmp_path / "i.tif", stored, bigtiff=True, **options)
+    read(tmp_path / "i.tif", pixels)
+
+
+@pytest.mark.parametrize(("axes", "shape"), [("CYX", (5,)), ("TZCYX", (1, 1, 5))])
+def test_channels_of_ome_files(tmp_path, axes, shape):
+    pixels = noise(40, 50, 5)
+    stored = np.moveaxis(pixels, -1, 0).reshape(*shape, 40, 50)
+    tifffile.imwrite(tmp_path / "i.ome.tif", stored, ome=True, metadata={"axes": axes})
+    read(tmp_path / "i.ome.tif", pixels)
 
 
 def test_a_smaller_copy_in_the_file_is_passed_over(tmp_path):

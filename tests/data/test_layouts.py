@@ -51,6 +51,9 @@ def numbered(pattern, count=6):
         ("{}.seg.png", "{}.seg_segmentation.png"),
         ("patient{}/slice.tif", "patient{}/slice_mask.tif"),
         ("images/{}.png", "images/{}_mask.png"),
+        ("site {}/images/a.png", "site {}/masks/a.png"),
+        ("JPEGImages/{}.jpg", "SegmentationClass/{}.png"),
+        ("img_dir/{}.jpg", "ann_dir/{}.png"),
     ],
 )
 def test_folders_without_splits(tmp_path, image, mask):

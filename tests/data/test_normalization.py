@@ -122,6 +122,31 @@ def test_brightness_as_floats(dtype):
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
 
 
+def test_16_bits_are_brightness():
+    images = np.array([0, 1, 4095, 65535], np.uint16).reshape(1, 1, 4, 1)
+    found = data.normalize(images, (0.25,), (0.5,))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, (images / 65535 - 0.25) / 0.5, rtol=1e-6, atol=1e-7)
+    compiled = jax.jit(lambda images: data.normalize(images, (0.25,), (0.5,)))(images)
+    np.testing.assert_allclose(found, compiled, rtol=1e-6, atol=1e-7)
+    back = data.denormalize(found, (0.25,), (0.5,))
+    np.testing.assert_array_equal(np.rint(np.asarray(back) * 65535), images)
+
+
+def test_measurements_are_not_clipped_on_the_way_back():
+    info = data.DatasetInfo("x", (1, 2), ("a", "b"), (), (300.0,), (50.0,), dtype="float32")
+    images = np.array([-5.0, 900.0], np.float32).reshape(1, 2, 1)
+    np.testing.assert_allclose(info.normalize(images).ravel(), [-6.1, 12.0], rtol=1e-6)
+    np.testing.assert_allclose(info.denormalize(info.normalize(images)), images, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("stored", "given"), [("uint8", np.uint16), ("uint16", np.uint8)])
+def test_integers_of_another_type_than_is_stored_are_refused(stored, given):
+    info = data.DatasetInfo("x", (8, 8), ("a", "b"), (), MEAN, STD, dtype=stored)
+    with pytest.raises(ValueError, match=rf"dtype {given.__name__}, expected {stored}"):
+        info.normalize(IMAGES.astype(given))
+
+
 def test_floats_are_differentiable_to_any_order():
     images = jnp.asarray(IMAGES / 255, jnp.float32)
     cubes = lambda images: jnp.sum(normalized(images) ** 3) / 3  # noqa: E731

@@ -55,3 +55,38 @@ def test_blur_is_a_gaussian_and_keeps_constants(sigma):
     np.testing.assert_allclose(found[..., 0], expected, rtol=0, atol=1e-6)
     flat = jnp.full((4, 5, 2), 0.3)
     np.testing.assert_allclose(blur(flat, jnp.float32(sigma), largest=1.5), flat, rtol=1e-6)
+
+
+CHANGES = {
+    "brightness": photometric.adjust_brightness,
+    "contrast": photometric.adjust_contrast,
+    "saturation": photometric.adjust_saturation,
+    "blur": lambda image, factor, **bounds: blur(image, factor, largest=3.0, **bounds),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_measurements_are_not_clipped(name):
+    image = jnp.asarray(np.random.default_rng(0).normal(size=(9, 8, 3)) * 100, jnp.float32)
+    found = CHANGES[name](image, jnp.float32(2.0), bounds=None)
+    small = (image / 4000 + 0.5) if name != "brightness" else jnp.abs(image / 4000)
+    expected = CHANGES[name](small, jnp.float32(2.0))
+    if name == "brightness":
+        np.testing.assert_allclose(np.abs(found) / 4000, expected, rtol=1e-4, atol=1e-6)
+    else:
+        np.testing.assert_allclose(found / 4000 + 0.5, expected, rtol=1e-4, atol=1e-6)
+    assert not ((found >= 0) & (found <= 1)).all()
+
+
+def test_the_contrast_of_bands_is_that_of_each():
+    """Bands of other units have means of their own."""
+    image = jnp.asarray(np.random.default_rng(0).normal(size=(9, 8, 5)), jnp.float32)
+    image = image + 1000 * jnp.arange(5, dtype=jnp.float32).reshape(1, 1, 5)
+    found = photometric.adjust_contrast(image, jnp.float32(0.5), bounds=None)
+    for band in range(5):
+        alone = photometric.adjust_contrast(
+            image[..., band : band + 1], jnp.float32(0.5), bounds=None
+        )
+        np.testing.assert_allclose(found[..., band], alone[..., 0], rtol=1e-5)
+    np.testing.assert_allclose(found.mean((0, 1)), image.mean((0, 1)), rtol=1e-4)
+    np.testing.assert_allclose(found.std((0, 1)), image.std((0, 1)) / 2, rtol=1e-2)

@@ -1,46 +1,29 @@
-"""Pictures of images and label maps, and gradients through depth."""
+"""Images of every type and number of channels can be looked at."""
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from jaxseg import plots
 
-PALETTE = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
-IMAGES = np.linspace(-0.5, 1.5, 2 * 4 * 4).reshape(2, 4, 4, 1)
-MASKS = np.array([0, 1, 2, 255] * 8).reshape(2, 4, 4)
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 32])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_any_image_becomes_red_green_and_blue(channels, dtype):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 200, (30, 40, channels)).astype(dtype)
+    shown = plots.displayable(image)
+    assert shown.shape == (30, 40, 3)
+    if dtype == np.uint8 and channels in (1, 3):
+        np.testing.assert_array_equal(shown, np.broadcast_to(image / 255, shown.shape))
+    else:
+        assert (shown.min(), shown.max()) == (0, 1)
+        order = np.argsort(image[..., 0].ravel(), kind="stable")
+        assert (np.diff(shown[..., 0].ravel()[order]) >= 0).all()
 
 
-def test_to_rgb():
-    image = plots.to_rgb(IMAGES[0], PALETTE)
-    assert image.shape == (4, 4, 3)
-    assert image.min() == 0
-    assert image.max() <= 1
-    np.testing.assert_array_equal(
-        plots.to_rgb(MASKS[0], PALETTE)[0], [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]]
-    )
-
-
-def test_a_strip_has_a_row_a_name():
-    figure = Figure()
-    plots.image_strip(figure, {"image": IMAGES, "mask": MASKS}, PALETTE)
-    assert len(figure.axes) == 4
-    assert [axes.get_ylabel() for axes in figure.axes] == ["image", "", "mask", ""]
-
-
-def profile(gradients, theory=None, colors=None):
-    axes = Figure().subplots()
-    plots.gradient_profile(axes, gradients, theory or {}, 10, colors or {})
-    return {line.get_label(): line for line in axes.lines}
-
-
-def test_a_profile_is_relative_to_the_last_block():
-    lines = profile({"plain": np.array([[1e-3, 1e-1, 10.0]])}, colors={"plain": "#c1272d"})
-    np.testing.assert_allclose(lines["plain"].get_ydata(), [-4, -2, 0])
-    assert lines["plain"].get_color() == "#c1272d"
-
-
-@pytest.mark.parametrize("last", [0.0, np.nan, np.inf])
-def test_gradients_without_a_last_block_still_draw(last):
-    lines = profile({"plain": np.array([[0.0, 0.0, last], [0.0, 1.0, last]])})
-    assert lines["plain"].get_color() == plots.NEUTRAL
+def test_the_bands_that_are_shown_can_be_chosen_and_may_be_constant():
+    image = np.zeros((4, 5, 6), np.float32)
+    image[0, :, 5] = 900
+    shown = plots.displayable(image, bands=(5, 0, 0))
+    np.testing.assert_array_equal(shown[0], [[1, 0, 0]] * 5)
+    np.testing.assert_array_equal(shown[1:], 0)

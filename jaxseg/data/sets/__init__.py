@@ -7,7 +7,8 @@ its folder is laid out and how to get it, and one public function:
     from jaxseg.data.file_pairs import FilePairs
     from jaxseg.data.normalization import IMAGENET_MEAN, IMAGENET_STD
     from jaxseg.data.pairing import list_files, pair_files, without_suffix
-    from jaxseg.data.sources import Dataset
+    from jaxseg.data.orientation import MaskOrientation
+from jaxseg.data.sources import Dataset
 
     CLASSES = {"background": (0, 0, 0), "square": (240, 200, 0)}
     _HINT = DownloadHint(
@@ -50,6 +51,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from jaxseg.data.orientation import MaskOrientation
 from jaxseg.data.sets import ade20k, camvid, cityscapes, folder, mosaic, oxford_pet, voc
 from jaxseg.data.sources import Dataset
 
@@ -70,6 +72,7 @@ def load(
     size: int | tuple[int, int] | None = None,
     directory: str | os.PathLike[str] | None = None,
     data_dir: str | os.PathLike[str] | None = None,
+    mask_orientation: MaskOrientation | None = None,
 ) -> Dataset:
     """Opens any data set by its name.
 
@@ -82,6 +85,8 @@ def load(
             JAXSEG_CAMVID; `"folder"` always needs it, and `"mosaic"` has none.
         data_dir: The root of prepared data sets; by default the environment variable
             `TFDS_DATA_DIR`, else `tensorflow_datasets` in the home directory.
+        mask_orientation: Pixels that the masks of `"folder"` without an orientation tag were drawn
+            on; None refuses the pairs where it makes a difference.
 
     Raises:
         ValueError: The name is unknown; the data set does not take what is given; its folder is
@@ -92,4 +97,11 @@ def load(
         remedy = f"did you mean {close[0]!r}?" if close else "give one of these names"
         raise ValueError(f"name={name!r} is no data set, expected one of {list(SETS)}: {remedy}")
     options: dict[str, Any] = {} if size is None else {"size": size}
+    if mask_orientation is not None:
+        if name != "folder":
+            raise ValueError(
+                f"mask_orientation={mask_orientation!r} has no effect on {name}, expected it for "
+                "name='folder' alone: leave it out (--data.mask-orientation)"
+            )
+        options["mask_orientation"] = mask_orientation
     return SETS[name](directory=directory, data_dir=data_dir, **options)
