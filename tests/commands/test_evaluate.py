@@ -51,7 +51,7 @@ def test_every_pixel_of_every_original_counts(net, tmp_path, capsys):
     evaluate.command(["--split", "all", "--out", str(out), "--worst", "3"])
     assert {p.name for p in out.iterdir()} == {".jaxseg", *evaluate.TABLES, *evaluate.FIGURES}
     images = rows(out / "images.csv")
-    assert [(int(r["height"]), int(r["width"])) for r in images].sort() == SIZES.sort()
+    assert sorted((int(r["height"]), int(r["width"])) for r in images) == sorted(SIZES)
     assert {r["split"] for r in images} == {"train", "validation", "test"}
     pixels = sum(h * w - (1 + h // 8) * w for h, w in SIZES)
     assert sum(int(row["pixels"]) for row in images) == pixels

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from jaxseg.data import class_lists
 from jaxseg.data.class_lists import ClassList
+from jaxseg.data.default_size import default_size, padded_share
 from jaxseg.data.file_pairs import FilePairs, check_size
-from jaxseg.data.geometry import default_size, padded_share
 from jaxseg.data.image_files import FilePair, upright_size
 from jaxseg.data.pairing import IMAGE_SUFFIXES, hold_out, list_files, pair_files, without_suffix
 from jaxseg.data.sources import Color, Dataset
