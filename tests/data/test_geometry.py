@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -98,6 +98,22 @@ def test_scores_come_back_to_the_image_as_resizing_brings_them(shape, size, keep
     inside = geometry.placement(shape, size, keep_aspect=keep_aspect).inside
     expected = jax.device_get(ops.resize(scores[inside][None], shape))[0]
     np.testing.assert_allclose(restored, expected, atol=1e-5)
+
+
+@settings(max_examples=40)
+@given(st.tuples(*[st.integers(8, 300)] * 2), st.tuples(*[st.integers(16, 90)] * 2), st.booleans())
+def test_nothing_is_shifted_on_the_way_there_and_back(shape, size, keep_aspect):
+    """A ramp stays where it was, whatever the padding is rounded to."""
+    ramps = np.stack(np.indices(shape), -1).astype(np.float32)
+    fitted = geometry.fit_image(ramps, size, keep_aspect=keep_aspect, mean=(0.0, 0.0))
+    restored = geometry.restore(fitted, shape, keep_aspect=keep_aspect)
+    inner = geometry.placement(shape, size, keep_aspect=keep_aspect)
+    for axis, (length, count) in enumerate(zip(shape, inner[2:], strict=True)):
+        error = (restored - ramps)[..., axis]
+        reach = 0.6 * max(1, length / count)  # an edge pixel is the mean of a triangle's half
+        assert np.abs(error).max() <= reach
+        # Both ends are drawn inwards alike; a shift would show in the mean.
+        np.testing.assert_allclose(error.mean(), 0, atol=0.01)
 
 
 def test_strips_of_rows_are_the_rows_of_the_whole(monkeypatch):
