@@ -78,8 +78,8 @@ class FilePairs:
             palette=self.palette,
             mean=self.mean,
             std=self.std,
-            mask_values=self._mask_values(),
-            ignored_value=self._value_of(IGNORE_INDEX),
+            mask_values=self._values_of_classes(),
+            ignored_value=self._value_of_ignored(),
             keep_aspect=self.keep_aspect,
         )
         return Recipe(
@@ -104,15 +104,19 @@ class FilePairs:
     def _originals(self, split: str) -> FileOriginals:
         return FileOriginals(self.pairs[split], self.labels, colored=self.colored)
 
-    def _mask_values(self) -> tuple[int | Color, ...]:
-        """The masks' value of every class, or nothing where each is the label itself."""
+    def _values_of_classes(self) -> tuple[int | Color, ...]:
+        """A value of each class in the masks, or nothing where each is the label itself."""
         classes = range(len(self.class_names))
-        values = [self._value_of(label) for label in classes]
+        values = tuple(self._value_of(label) for label in classes)
         known = tuple(value for value in values if value is not None)
-        return () if known == tuple(classes) or len(known) < len(classes) else known
+        return () if known == tuple(classes) or len(known) < len(values) else known
+
+    def _value_of_ignored(self) -> int | Color | None:
+        """A value of ignored pixels in the masks, or None where that is 255 or there is none."""
+        plain = not self.colored and self.labels.get(IGNORE_INDEX) == IGNORE_INDEX
+        return None if plain else self._value_of(IGNORE_INDEX)
 
     def _value_of(self, label: int) -> int | Color | None:
-        """The first value that stands for a label: a number, or a color; None if there is none."""
         for value, meaning in self.labels.items():
             if meaning == label:
                 return unpack_color(value) if self.colored else value

@@ -40,8 +40,8 @@ class DatasetInfo:
         std: Standard deviation of every channel, likewise.
         mask_values: The value that the user's masks have for every class, in the order of the
             labels: a number, or a color. Without any, it is the label itself.
-        ignored_value: The value that they have for ignored pixels; None where there is none, or it
-            is the label 255 itself.
+        ignored_value: The value that they have for ignored pixels; None where that is 255, or
+            there is none.
         keep_aspect: Images are scaled evenly and padded to `size`; otherwise they are stretched.
     """
 

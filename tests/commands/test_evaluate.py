@@ -126,7 +126,7 @@ def test_another_folder_of_other_classes_is_refused(net, tmp_path):
         evaluate.command(words)
     (other / "classes.txt").unlink()
     write(tmp_path / "other", SIZES[:4], values=(0, 1, 7, 255))
-    with pytest.raises(ValueError, match=r"p\d\.png' has the values 7, expected 0, 1, 2, 255"):
+    with pytest.raises(ValueError, match=r"p\d\.png' has the values 7.*, expected 0, 1, 2, 255"):
         evaluate.command(words)
     with pytest.raises(ValueError, match=r"directory=.* is not a folder"):
         evaluate.command([*words[:2], "--data.directory", str(tmp_path / "none")])

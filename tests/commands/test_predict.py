@@ -153,7 +153,7 @@ def test_an_image_is_read_as_training_read_it(tmp_path):
     gray = info(mean=(0.5,), std=(0.5,))
     assert predict.read(tmp_path / "gray.png", gray).shape == (2, 3, 1)
     five = info(mean=(0.5,) * 5, std=(0.5,) * 5)
-    with pytest.raises(ValueError, match=r"gray\.png' has \d channels? of uint8, expected 5"):
+    with pytest.raises(ValueError, match=r"gray\.png' has \d channels.*, expected 5"):
         predict.read(tmp_path / "gray.png", five)
 
 
