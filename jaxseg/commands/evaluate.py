@@ -17,31 +17,33 @@ that is named after the split.
 """
 
 import heapq
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from jaxseg import cli, metrics, plots
+from jaxseg import cli, metrics
 from jaxseg.commands.evaluate_data import ALL, DataPlace, open_examples
-from jaxseg.commands.evaluate_scores import ImageScores, boundary_f_scores, columns, confusion, row
+from jaxseg.commands.evaluate_report import (
+    FIGURES,
+    TABLES,
+    Evaluation,
+    Thumbnail,
+    draw,
+    thumbnail,
+    write_tables,
+)
+from jaxseg.commands.evaluate_scores import ImageScores, boundary_f_scores, confusion
 from jaxseg.commands.outputs import Outputs
 from jaxseg.commands.run import Run, load_run
-from jaxseg.commands.segmentation import Segmenter, Strip, to_rgb
-from jaxseg.data import geometry
+from jaxseg.commands.segmentation import Segmenter, Strip
 from jaxseg.data.originals import Original
 from jaxseg.progress import busy, counting
-from jaxseg.training import records
 from jaxseg.training.inference import InferenceConfig
 
 PANEL = 4
 """Images that the panel shows."""
-TABLES = ("results.csv", "images.csv", "confusion.csv", "summary.md")
-FIGURES = ("confusion.png", "panel.png", "worst.png")
 RESULTS: dict[str, type] = {
     "class": str,
     "pixels": int,
@@ -94,29 +96,6 @@ class Config:
             raise ValueError(f"worst={self.worst} must be at least 1.")
 
 
-class Thumbnail(NamedTuple):
-    """An image, its label, the prediction and its uncertainty, at the size of the net."""
-
-    image: np.ndarray
-    label: np.ndarray
-    prediction: np.ndarray
-    uncertainty: np.ndarray
-
-
-class Evaluation(NamedTuple):
-    """What was measured.
-
-    Attributes:
-        images: Scores of every image.
-        panel: A few images, evenly spread.
-        worst: Those of the lowest mean IoU with their scores, the lowest first.
-    """
-
-    images: list[ImageScores]
-    panel: list[Thumbnail]
-    worst: list[tuple[ImageScores, Thumbnail]]
-
-
 def main(config: Config) -> Evaluation:
     """Score every image, then write tables and figures."""
     run = load_run(config.run, checkpoint=config.checkpoint)
@@ -125,8 +104,8 @@ def main(config: Config) -> Evaluation:
     outputs.check([*TABLES, *FIGURES])
     evaluation = evaluate(run, examples, config)
     about = describe(run, len(evaluation.images), config)
-    write_tables(evaluation, run, about, outputs)
-    draw(evaluation, run, about, outputs)
+    write_tables(evaluation, run.info, about, outputs)
+    draw(evaluation, run.info, about, outputs)
     names = ", ".join(str(outputs.folder / name) for name in FIGURES)
     print(f"Every image: {outputs.folder / 'images.csv'}. Figures: {names}")
     return evaluation
@@ -161,10 +140,10 @@ def evaluate(run: Run, examples: Mapping[str, Sequence[Original]], config: Confi
                 rank = -scores[-1].mean_iou
                 among_worst = rank == rank and (len(worst) < config.worst or rank > worst[0][0])
                 if shown or among_worst:
-                    thumbnail = _thumbnail(run, original, prediction, uncertainty)
-                    panel += [thumbnail] * shown
+                    picture = thumbnail(run.info, original, prediction, uncertainty)
+                    panel += [picture] * shown
                     if among_worst:
-                        heapq.heappush(worst, (rank, -index, thumbnail))
+                        heapq.heappush(worst, (rank, -index, picture))
                         if len(worst) > config.worst:
                             heapq.heappop(worst)
                 bar.update()
@@ -195,92 +174,6 @@ def score(
         confusion(label, prediction, classes),
         boundary_f_scores(label, prediction, classes, tolerance=tolerance),
     )
-
-
-def mean_boundary(images: Sequence[ImageScores]) -> np.ndarray:
-    """The mean boundary F-score of each class over the images that have such a boundary.
-
-    Args:
-        images: Scores of every image.
-
-    Returns:
-        (classes,); NaN for a class that no image has.
-    """
-    by_image = np.stack([scores.boundary for scores in images])
-    known = np.isfinite(by_image)
-    return np.where(known, by_image, 0).sum(0) / np.where(known.any(0), known.sum(0), np.nan)
-
-
-def write_tables(evaluation: Evaluation, run: Run, about: str, outputs: Outputs) -> None:
-    """Write and print the tables.
-
-    Args:
-        evaluation: What was measured.
-        run: The net.
-        about: What was evaluated, and how.
-        outputs: The folder.
-    """
-    names, images = run.info.class_names, evaluation.images
-    counts = np.sum([scores.confusion for scores in images], 0)
-    rows = metrics.per_class_rows(counts, names)
-    _write_csv(outputs, "results.csv", metrics.COLUMNS, rows)
-    _write_csv(outputs, "images.csv", columns(names), [row(s, names) for s in images])
-    _write_csv(
-        outputs,
-        "confusion.csv",
-        ["label", *names],
-        [
-            {"label": n, **dict(zip(names, line, strict=True))}
-            for n, line in zip(names, counts.tolist(), strict=True)
-        ],
-    )
-    boundary = records.markdown_table(
-        "class | boundary F",
-        [
-            f"{n} | {'-' if np.isnan(s) else f'{s:.3f}'}"
-            for n, s in zip(names, mean_boundary(images), strict=True)
-        ],
-    )
-    lowest = records.markdown_table(
-        "image | mean IoU", [f"{s.image} | {s.mean_iou:.3f}" for s, _ in evaluation.worst]
-    )
-    table = metrics.per_class_table(counts, names)
-    text = "\n".join(
-        [f"# Evaluation\n\n{about}.\n\n{table}\n", *boundary, "\nThe worst images:\n", *lowest]
-    )
-    outputs.write("summary.md", f"{text}\n".encode())
-    print(text)
-
-
-def draw(evaluation: Evaluation, run: Run, about: str, outputs: Outputs) -> None:
-    """Draw the figures.
-
-    Args:
-        evaluation: What was measured.
-        run: The net.
-        about: What was evaluated, and how.
-        outputs: The folder.
-    """
-    names, palette = run.info.class_names, run.info.palette
-    counts = np.sum([scores.confusion for scores in evaluation.images], 0)
-    _save(outputs, "confusion.png", plots.confusion_figure(counts, names, title=about))
-    panel = [np.stack(column) for column in zip(*evaluation.panel, strict=True)]
-    figure = plots.prediction_panel(*panel, palette=palette, class_names=names, title=about)
-    _save(outputs, "panel.png", figure)
-    if evaluation.worst:
-        shown = [thumbnail for _, thumbnail in evaluation.worst]
-        figure = plots.error_panel(
-            [one.image for one in shown],
-            [one.label for one in shown],
-            [one.prediction for one in shown],
-            palette=palette,
-            class_names=names,
-            titles=[
-                f"{Path(s.image).name}: mean IoU {s.mean_iou:.3f}" for s, _ in evaluation.worst
-            ],
-            title=f"The lowest mean IoU: {about}",
-        )
-        _save(outputs, "worst.png", figure)
 
 
 def describe(run: Run, images: int, config: Config) -> str:
@@ -327,35 +220,6 @@ def _segment(
         gray[strip.rows, strip.columns] = values.round().astype(np.uint8)
 
     return segmenter(image, on_strip=keep if uncertainty else None), gray
-
-
-def _thumbnail(
-    run: Run, original: Original, prediction: np.ndarray, uncertainty: np.ndarray
-) -> Thumbnail:
-    """Bring an image and what belongs to it to the size of the net."""
-    info = run.info
-    size, keep_aspect = info.size, info.keep_aspect
-    image = geometry.fit_image(original.image, size, keep_aspect=keep_aspect, mean=info.mean)
-    gray = geometry.fit_image(uncertainty[..., None], size, keep_aspect=keep_aspect, mean=(0.0,))
-    return Thumbnail(
-        to_rgb(image),
-        geometry.fit_label(original.label, size, keep_aspect=keep_aspect),
-        geometry.fit_label(prediction, size, keep_aspect=keep_aspect),
-        gray[..., 0] / np.float32(255),
-    )
-
-
-def _write_csv(
-    outputs: Outputs, name: str, header: Sequence[str], rows: Sequence[Mapping[str, Any]]
-) -> None:
-    with outputs.path(name) as path:
-        records.write_csv(path, header, rows)
-
-
-def _save(outputs: Outputs, name: str, figure: Figure) -> None:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=120)
-    outputs.write(name, buffer.getvalue())
 
 
 def command(args: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """The image files that a command line means: files, folders and patterns."""
 
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -131,24 +132,30 @@ def _note(kind: str, paths: Sequence[Path], whole: bool) -> str:
 
 
 def output_names(paths: Sequence[Path]) -> list[str]:
-    """Name each image's results: by its stem, with its suffix or a number where that is not unique.
+    """Name each image's results: by its stem, and where that is not unique by more.
 
-    Capitals do not tell two names apart, as on some file systems.
+    Further names are tried for those that are not unique: the whole name, the name behind its
+    folder's, and the name behind a number. Capitals do not tell two names apart, as on some file
+    systems, and neither do the forms of accented letters.
 
     Args:
         paths: The image files.
 
     Example:
-        >>> output_names([Path("a/x.png"), Path("a/y.png"), Path("b/X.jpg")])
-        ['x.png', 'y', 'X.jpg']
+        >>> output_names([Path("a/x.png"), Path("a/y.png"), Path("b/X.jpg"), Path("c/x.jpg")])
+        ['x.png', 'y', 'b_X.jpg', 'c_x.jpg']
     """
-
-    def repeated(names: Sequence[str]) -> set[str]:
-        counts = Counter(name.casefold() for name in names)
-        return {name for name in names if counts[name.casefold()] > 1}
-
-    stems = [path.stem for path in paths]
-    again = repeated(stems)
-    names = [p.name if s in again else s for s, p in zip(stems, paths, strict=True)]
-    again = repeated(names)
-    return [f"{i:05}_{name}" if name in again else name for i, name in enumerate(names)]
+    names = [path.stem for path in paths]
+    further = [
+        [path.name for path in paths],
+        [f"{path.absolute().parent.name}_{path.name}" for path in paths],
+        [f"{number:05}_{path.name}" for number, path in enumerate(paths)],
+    ]
+    for longer in further:
+        keys = [unicodedata.normalize("NFC", name).casefold() for name in names]
+        counts = Counter(keys)
+        names = [
+            long if counts[key] > 1 else name
+            for name, long, key in zip(names, longer, keys, strict=True)
+        ]
+    return names

@@ -5,7 +5,6 @@ sees an image at the same scale and on the same padding whichever of them shows 
 """
 
 from collections.abc import Iterator, Sequence
-from statistics import median
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +16,6 @@ from jaxseg.data.normalization import FULL_BRIGHTNESS
 
 PADDING = (124, 116, 104)
 """Red, green and blue of the padding of 8-bit images: ImageNet's mean."""
-_LONGEST = 256
-_MULTIPLE = 8
 _STRIP_BYTES = 1 << 25
 
 Array = Shaped[np.ndarray, "height width channels"]
@@ -237,52 +234,6 @@ def strips(size: tuple[int, int], classes: int) -> Iterator[slice]:
     count = max(1, _STRIP_BYTES // (4 * size[1] * classes))
     for top in range(0, size[0], count):
         yield slice(top, min(top + count, size[0]))
-
-
-def default_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """The size that images of these heights and widths are prepared at by default.
-
-    It has the median aspect, the longer side is their median but at most 256, and both sides are
-    multiples of 8: of those next to the exact aspect, the ones that need the least padding. An
-    image of the median aspect is padded by less than 8 rows or columns.
-
-    Args:
-        sizes: Height and width of every image.
-
-    Example:
-        >>> default_size([(36, 48)]), default_size([(480, 640)])
-        ((40, 48), (192, 256))
-    """
-    aspect = median(width / height for height, width in sizes)
-    longest = _nearest_multiple(min(_LONGEST, median(max(size) for size in sizes)))
-    ratio = min(aspect, 1 / aspect)  # of the shorter side to the longer one
-    below = int(longest * ratio // _MULTIPLE) * _MULTIPLE
-    wide = longest * ratio / below if below else 0  # below 1: the longer side is padded instead
-    shares = {below + _MULTIPLE: 1 - longest * ratio / (below + _MULTIPLE)}
-    if below and longest * (1 - 1 / wide) < _MULTIPLE:
-        shares[below] = 1 - 1 / wide
-    shortest = min(shares, key=lambda side: shares[side])
-    return (shortest, longest) if aspect >= 1 else (longest, shortest)
-
-
-def padded_share(sizes: Sequence[tuple[int, int]], size: tuple[int, int]) -> float:
-    """The share of all pixels that is padding where images keep their aspect.
-
-    Args:
-        sizes: Height and width of every image.
-        size: Height and width that they are prepared at.
-
-    Example:
-        >>> padded_share([(36, 48)], (40, 48))
-        0.1
-    """
-    inner = [placement(original, size, keep_aspect=True) for original in sizes]
-    filled = sum(place.height * place.width for place in inner)
-    return round(1 - filled / (len(inner) * size[0] * size[1]), 12)
-
-
-def _nearest_multiple(length: float) -> int:
-    return max(_MULTIPLE, _MULTIPLE * round(length / _MULTIPLE))
 
 
 def _check_image(image: np.ndarray) -> None:

@@ -51,7 +51,7 @@ def test_every_pixel_of_every_original_counts(net, tmp_path, capsys):
     evaluate.command(["--split", "all", "--out", str(out), "--worst", "3"])
     assert {p.name for p in out.iterdir()} == {".jaxseg", *evaluate.TABLES, *evaluate.FIGURES}
     images = rows(out / "images.csv")
-    assert [(int(r["height"]), int(r["width"])) for r in images].sort() == SIZES.sort()
+    assert sorted((int(r["height"]), int(r["width"])) for r in images) == sorted(SIZES)
     assert {r["split"] for r in images} == {"train", "validation", "test"}
     pixels = sum(h * w - (1 + h // 8) * w for h, w in SIZES)
     assert sum(int(row["pixels"]) for row in images) == pixels
@@ -126,7 +126,7 @@ def test_another_folder_of_other_classes_is_refused(net, tmp_path):
         evaluate.command(words)
     (other / "classes.txt").unlink()
     write(tmp_path / "other", SIZES[:4], values=(0, 1, 7, 255))
-    with pytest.raises(ValueError, match=r"p\d\.png' has the values 7 in \d+ pixels"):
+    with pytest.raises(ValueError, match=r"p\d\.png' has the values 7.*, expected 0, 1, 2, 255"):
         evaluate.command(words)
     with pytest.raises(ValueError, match=r"directory=.* is not a folder"):
         evaluate.command([*words[:2], "--data.directory", str(tmp_path / "none")])

@@ -88,6 +88,16 @@ def test_a_folder_of_nothing_readable_says_what_it_holds(tmp_path):
         find_images([str(tmp_path)])
 
 
-def test_results_have_different_names_whatever_the_capitals(tmp_path):
-    paths = [tmp_path / name for name in ("a/x.png", "b/X.jpg", "c/x.png", "d/y.png")]
-    assert output_names(paths) == ["00000_x.png", "X.jpg", "00002_x.png", "y"]
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        (["a/x.png", "b/X.jpg", "c/x.png", "d/y.png"], ["a_x.png", "X.jpg", "c_x.png", "y"]),
+        (["img.png", "img.jpg"], ["img.png", "img.jpg"]),
+        (["t.01.tif", "t.02.tif"], ["t.01", "t.02"]),
+        (["t.01", "t.02"], ["t.01", "t.02"]),
+        (["1/a/x.png", "2/a/x.png"], ["00000_x.png", "00001_x.png"]),
+        (["e\u0301.png", "\u00e9.jpg"], ["e\u0301.png", "\u00e9.jpg"]),
+    ],
+)
+def test_results_of_two_images_have_two_names(tmp_path, paths, expected):
+    assert output_names([tmp_path / path for path in paths]) == expected

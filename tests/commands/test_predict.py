@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from pixel_net import COLORS, info, run, scene
 
-from jaxseg.commands import predict
+from jaxseg.commands import predict, predict_files
 from jaxseg.commands.outputs import MANIFEST
 from jaxseg.data import geometry
 
@@ -113,7 +113,7 @@ def test_masks_have_the_users_own_values(values, mode, expected):
         mask_values=values, class_names=tuple("abc"[:count]), palette=COLORS[:count]
     )
     labels = np.arange(12, dtype=np.uint8).reshape(3, 4) % count
-    mask = predict.mask_image(labels, dataset_info)
+    mask = predict_files.mask_image(labels, dataset_info)
     assert mask.mode == mode
     np.testing.assert_array_equal(np.asarray(mask), np.array(expected)[labels])
     if mode == "P":
@@ -153,7 +153,7 @@ def test_an_image_is_read_as_training_read_it(tmp_path):
     gray = info(mean=(0.5,), std=(0.5,))
     assert predict.read(tmp_path / "gray.png", gray).shape == (2, 3, 1)
     five = info(mean=(0.5,) * 5, std=(0.5,) * 5)
-    with pytest.raises(ValueError, match=r"gray\.png' has \d channels? of uint8, expected 5"):
+    with pytest.raises(ValueError, match=r"gray\.png' has \d channels.*, expected 5"):
         predict.read(tmp_path / "gray.png", five)
 
 
@@ -200,6 +200,6 @@ def test_opacity_is_a_share(opacity):
 def test_overlays_mix_the_classes_colors():
     image = np.full((3, 2, 3), 100, np.uint8)
     labels = np.array([[0, 1], [2, 2], [1, 0]], np.uint8)
-    mixed = predict.overlay(image, labels, COLORS, 0.5)
+    mixed = predict_files.overlay(image, labels, COLORS, 0.5)
     np.testing.assert_array_equal(mixed, (50 + np.array(COLORS)[labels] / 2).astype(np.uint8))
-    np.testing.assert_array_equal(predict.overlay(image, labels, COLORS, 0), image)
+    np.testing.assert_array_equal(predict_files.overlay(image, labels, COLORS, 0), image)

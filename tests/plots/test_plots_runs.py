@@ -61,3 +61,23 @@ def test_confusion_is_in_shares_of_the_label():
     counts = np.array([[3, 1, 0], [0, 0, 0], [0, 5, 5]])
     image = plots.confusion_figure(counts, NAMES, title="").axes[0].images[0]
     np.testing.assert_allclose(image.get_array(), [[0.75, 0.25, 0], [0, 0, 0], [0, 0.5, 0.5]])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_errors_are_where_counted_pixels_differ(channels):
+    labels = [np.array([[0, 1], [2, 255]]), np.array([[1, 1, 1]])]
+    predictions = [np.array([[0, 2], [2, 1]]), np.array([[1, 0, 1]])]
+    figure = plots.error_panel(
+        [np.full((*label.shape, channels), 7, np.uint8) for label in labels],
+        labels,
+        predictions,
+        palette=PALETTE,
+        class_names=NAMES,
+        titles=["a", "b"],
+        title="",
+    )
+    shown = [axes.images[0].get_array() for axes in figure.axes if axes.images]
+    assert len(shown) == 8
+    np.testing.assert_array_equal(shown[3], [[0, 1], [0, 0]])
+    np.testing.assert_array_equal(shown[7], [[0, 1, 0]])
+    assert [axes.get_xlabel() for axes in figure.axes[:8:4]] == ["a", "b"]

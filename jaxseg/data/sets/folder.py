@@ -6,8 +6,8 @@ from pathlib import Path
 
 from jaxseg.data import class_lists
 from jaxseg.data.class_lists import ClassList
+from jaxseg.data.default_size import default_size, padded_share
 from jaxseg.data.file_pairs import FilePairs, check_size
-from jaxseg.data.geometry import default_size, padded_share
 from jaxseg.data.image_files import FilePair, upright_size
 from jaxseg.data.layouts import LAYOUT, find_pairs
 from jaxseg.data.mask_labels import assign_labels

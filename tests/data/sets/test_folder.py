@@ -272,7 +272,7 @@ def test_originals_have_their_own_sizes_and_files(tmp_path):
         write_pair(root / "images", root / "masks", f"p{number}", mask)
     dataset = opened(root, tmp_path, (8, 8))
     assert dataset.info.mask_values == (7, 9)
-    assert dataset.info.ignored_value is None  # 255, as in the labels
+    assert dataset.info.ignored_value is None
     files = {pair.image.name: pair for listed in find(root).values() for pair in listed}
     for split, count in dataset.splits.items():
         originals = dataset.originals(split)
