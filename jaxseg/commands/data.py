@@ -17,12 +17,16 @@ class DataConfig:
             name it instead.
         size: Height and width in pixels; None is the data set's own default.
         data_dir: Where prepared data is kept; None is the user's TFDS folder.
+        crops: Train on random crops of `size` out of the images of a "folder" at their native
+            resolution, instead of on images that are resized to `size`. Validation during training
+            then counts every pixel once, in crops that stand side by side.
     """
 
     name: str = "mosaic"
     directory: Path | None = None
     size: tuple[int, int] | None = None
     data_dir: Path | None = None
+    crops: bool = False
 
 
 def load(config: DataConfig) -> data.Dataset:
@@ -33,5 +37,9 @@ def load(config: DataConfig) -> data.Dataset:
             be had as asked for.
     """
     return data.load(
-        config.name, size=config.size, directory=config.directory, data_dir=config.data_dir
+        config.name,
+        size=config.size,
+        directory=config.directory,
+        data_dir=config.data_dir,
+        crops=config.crops,
     )

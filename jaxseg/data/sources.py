@@ -37,6 +37,8 @@ class DatasetInfo:
         palette: Color of every class as (red, green, blue) in 0..255.
         mean: Mean of every channel, in units of full brightness.
         std: Standard deviation of every channel, likewise.
+        crops: The images have sizes of their own, and nets are trained on random crops of them at
+            native resolution; `size` is the crops'.
     """
 
     name: str
@@ -45,6 +47,7 @@ class DatasetInfo:
     palette: tuple[Color, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    crops: bool = False
 
     @property
     def classes(self) -> int:
@@ -114,11 +117,16 @@ class Dataset:
         info: What the numbers of the images and labels mean.
         directory: The folder of the prepared files.
         splits: Number of examples of every split, by name.
+        sizes: Height and width of every example of every split, where the examples are stored at
+            sizes of their own, as tiles; otherwise empty, and all have `info.size`.
     """
 
     info: DatasetInfo
     directory: Path
     splits: Mapping[str, int] = dataclasses.field(hash=False)
+    sizes: Mapping[str, Sequence[tuple[int, int]]] = dataclasses.field(
+        default_factory=dict, hash=False, repr=False
+    )
 
     def source(self, split: str, *, cache: bool = False) -> "Source":
         """Opens a split for reading.
@@ -127,6 +135,9 @@ class Dataset:
             split: `"train"`, `"validation"` or `"test"`.
             cache: Decode all examples now and keep them in memory, as 8-bit numbers: about
                 (channels + 1) × height × width bytes an example.
+
+        Returns:
+            The examples; those of a data set with `sizes` as a `NativeSource`.
 
         Raises:
             ValueError: There is no such split.
@@ -139,7 +150,22 @@ class Dataset:
         from jaxseg.data.builder import open_split  # here, since TFDS is slow to import
 
         pairs: Sequence[Pair] = _Records(open_split(self.directory, split), self.info.classes)
-        return Source(list(pairs) if cache else pairs)
+        pairs = list(pairs) if cache else pairs
+        if not self.sizes:
+            return Source(pairs)
+        from jaxseg.data.crops import NativeSource  # here, since it builds on this module
+        from jaxseg.data.tiles import TiledPairs
+
+        return NativeSource(TiledPairs(pairs, self.sizes[split]), self.info.mean)
+
+    def decoded_bytes(self, split: str) -> int:
+        """The memory that the decoded examples of a split take.
+
+        Args:
+            split: `"train"`, `"validation"` or `"test"`.
+        """
+        each = self.sizes.get(split) or [self.info.size] * self.splits[split]
+        return sum(height * width for height, width in each) * (self.info.channels + 1)
 
 
 class Source(Sequence[Example]):

@@ -6,6 +6,7 @@ kept beside the prepared data sets, for as long as no file changes.
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,7 +49,7 @@ def folder_statistics(
     root: Path,
     pairs: Mapping[str, Sequence[FilePair]],
     classes: ClassList | None,
-    size: tuple[int, int],
+    size: tuple[int, int] | None,
     *,
     keep_aspect: bool,
     data_dir: str | os.PathLike[str] | None,
@@ -59,7 +60,8 @@ def folder_statistics(
         root: The folder.
         pairs: The pairs of every split.
         classes: The user's list of classes, or None.
-        size: Height and width in pixels that the images are prepared at.
+        size: Height and width in pixels that the images are prepared at; None for their own sizes,
+            of which every pixel counts, or an even grid of about a million a large image.
         keep_aspect: Whether they are scaled evenly; otherwise they are stretched.
         data_dir: The root of prepared data sets; by default the environment variable
             `TFDS_DATA_DIR`, else `tensorflow_datasets` in the home directory.
@@ -87,7 +89,7 @@ def _read_all(
     root: Path,
     pairs: Mapping[str, Sequence[FilePair]],
     classes: ClassList | None,
-    size: tuple[int, int],
+    size: tuple[int, int] | None,
     keep_aspect: bool,
 ) -> FolderStatistics:
     colored = _is_colored(pairs["train"][0].mask, classes)
@@ -104,11 +106,20 @@ def _read_all(
                 first_files.setdefault(value, pair.mask.relative_to(root).as_posix())
             _check_count(first_files, classes, pair.mask)
         if split == "train":
-            small = np.asarray(shrink(image, size, keep_aspect=keep_aspect)) / 255
+            if size is None:
+                small = spread_pixels(np.asarray(image)) / 255
+            else:
+                small = np.asarray(shrink(image, size, keep_aspect=keep_aspect)) / 255
             sums += [np.full(3, small[..., 0].size), small.sum((0, 1)), (small**2).sum((0, 1))]
     mean = sums[1] / sums[0]
     std = np.sqrt(np.maximum(sums[2] / sums[0] - mean**2, _LEAST_STD**2))
     return FolderStatistics(first_files, colored, tuple(mean.tolist()), tuple(std.tolist()))
+
+
+def spread_pixels(image: np.ndarray, most: int = 1 << 20) -> np.ndarray:
+    """Every n-th pixel of every n-th row, with the least n that leaves about `most` of them."""
+    step = max(1, math.isqrt(math.prod(image.shape[:2]) // most))
+    return image[::step, ::step]
 
 
 def _is_colored(mask: Path, classes: ClassList | None) -> bool:

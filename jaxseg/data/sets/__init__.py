@@ -70,6 +70,7 @@ def load(
     size: int | tuple[int, int] | None = None,
     directory: str | os.PathLike[str] | None = None,
     data_dir: str | os.PathLike[str] | None = None,
+    crops: bool = False,
 ) -> Dataset:
     """Opens any data set by its name.
 
@@ -82,6 +83,7 @@ def load(
             JAXSEG_CAMVID; `"folder"` always needs it, and `"mosaic"` has none.
         data_dir: The root of prepared data sets; by default the environment variable
             `TFDS_DATA_DIR`, else `tensorflow_datasets` in the home directory.
+        crops: Keep the images of `"folder"` at their own sizes, to train on random crops of `size`.
 
     Raises:
         ValueError: The name is unknown; the data set does not take what is given; its folder is
@@ -92,4 +94,12 @@ def load(
         remedy = f"did you mean {close[0]!r}?" if close else "give one of these names"
         raise ValueError(f"name={name!r} is no data set, expected one of {list(SETS)}: {remedy}")
     options: dict[str, Any] = {} if size is None else {"size": size}
+    if crops:
+        if name != "folder":
+            raise ValueError(
+                f"crops=True is not known to {name}, whose images are prepared at one size, "
+                "expected it for name='folder' alone: leave it out (--data.crops), or crop the "
+                "prepared images (--augmentation.crop)"
+            )
+        options["crops"] = True
     return SETS[name](directory=directory, data_dir=data_dir, **options)

@@ -39,11 +39,14 @@ def folder(
     class_names: Sequence[str] | None = None,
     palette: Sequence[Color] | None = None,
     keep_aspect: bool = True,
+    crops: bool = False,
     held_out: float = 0.15,
     seed: int = 0,
     data_dir: str | os.PathLike[str] | None = None,
 ) -> Dataset:
     """Opens any folder of images and masks, of any sizes, and prepares it at one size.
+
+    With `crops` it is prepared without resizing instead.
 
     The folder holds one of
 
@@ -63,12 +66,15 @@ def folder(
     Args:
         directory: The folder.
         size: Height and width in pixels. By default the median aspect of the images, the longer
-            side their median but at most 256, both multiples of 8.
+            side their median but at most 256, both multiples of 8; with `crops`, the median height
+            and width, both at most 256 and multiples of 8.
         class_names: The classes in the order of the labels. By default `classes.txt` in the folder
             lists them, one a line: `name`, `name red green blue` or `red green blue name`.
         palette: A color for each of `class_names`: that of the masks where masks are colors, and
             that of figures.
         keep_aspect: Scale images evenly and pad them, with the label 255; otherwise stretch them.
+        crops: Keep the images at their own sizes, to train on random crops of `size`; smaller
+            images are padded, with the label 255.
         held_out: Share that makes the validation split, and as large a share the test split, where
             the folder is not split.
         seed: Seed of that draw, in which an image's split depends on its name.
@@ -82,10 +88,13 @@ def folder(
     root = _check_directory(directory)
     pairs = find_pairs(root, held_out=held_out, seed=seed)
     if size is None:
-        size = default_size([upright_size(pair.image) for pair in pairs["train"]])
+        sizes = [upright_size(pair.image) for pair in pairs["train"]]
+        size = default_crop(sizes) if crops else default_size(sizes)
     check_size(size)
     listed = _class_list(root, class_names, palette)
-    found = folder_statistics(root, pairs, listed, size, keep_aspect=keep_aspect, data_dir=data_dir)
+    found = folder_statistics(
+        root, pairs, listed, None if crops else size, keep_aspect=keep_aspect, data_dir=data_dir
+    )
     if listed is not None and found.colored:
         classes = listed.by_color()
     else:
@@ -104,7 +113,7 @@ def folder(
         colored=found.colored,
         keep_aspect=keep_aspect,
         edited=True,
-    ).prepare(size, data_dir=data_dir)
+    ).prepare(size, crops=crops, data_dir=data_dir)
 
 
 def find_pairs(root: Path, *, held_out: float, seed: int) -> dict[str, list[FilePair]]:
@@ -151,6 +160,17 @@ def default_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
     aspect = median(width / height for height, width in sizes)
     longest = min(_LONGEST, median(max(size) for size in sizes))
     sides = (longest / max(1, aspect), longest * min(1, aspect))
+    height, width = (max(_MULTIPLE, _MULTIPLE * round(side / _MULTIPLE)) for side in sides)
+    return height, width
+
+
+def default_crop(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """The size of the crops out of images of these heights and widths by default.
+
+    Args:
+        sizes: Height and width of every image.
+    """
+    sides = (min(_LONGEST, median(side)) for side in zip(*sizes, strict=True))
     height, width = (max(_MULTIPLE, _MULTIPLE * round(side / _MULTIPLE)) for side in sides)
     return height, width
 
