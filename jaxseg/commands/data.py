@@ -17,9 +17,9 @@ class DataConfig:
             name it instead.
         size: Height and width in pixels; None is the data set's own default.
         data_dir: Where prepared data is kept; None is the user's TFDS folder.
-        crops: Train on random crops of `size` out of the images of a "folder" at their native
-            resolution, instead of on images that are resized to `size`. Validation during training
-            then counts every pixel once, in crops that stand side by side.
+        crops: Train on random crops of `size` out of the images at their native resolution, instead
+            of on images that are resized to `size`. Validation during training then counts every
+            pixel once, in crops that stand side by side.
     """
 
     name: str = "mosaic"

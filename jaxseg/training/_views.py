@@ -13,6 +13,8 @@ from jaxseg import ops
 Logits = Callable[[jax.Array], jax.Array]
 """`logits(images)`: (batch, height, width, channels) -> (batch, height, width, classes)."""
 
+_CLASSES = 32  # up to so many, the limit for whole images does not depend on their number
+
 
 @dataclass(frozen=True)
 class InferenceConfig:
@@ -26,7 +28,8 @@ class InferenceConfig:
             `default_window`.
         overlap: Share of a window's side that the next one covers again, below 1.
         max_whole_pixels: Pixels (height × width) up to which an image is seen whole where no
-            `window` is given. Batches on the device (`probabilities`) have no such limit.
+            `window` is given; with more than 32 classes, in proportion fewer. Batches on the device
+            (`probabilities`) have no such limit.
         default_window: Height and width of the windows of an image beyond that limit.
 
     Raises:
@@ -55,20 +58,24 @@ class InferenceConfig:
                 "image into windows."
             )
 
-    def window_of(self, size: tuple[int, int]) -> tuple[int, int]:
+    def window_of(self, size: tuple[int, int], classes: int = 1) -> tuple[int, int]:
         """Height and width of the windows of an image, which are never larger than the image.
 
         Args:
             size: Height and width of the image.
+            classes: Number of classes.
 
         Example:
             >>> config = InferenceConfig(max_whole_pixels=1000, default_window=(16, 16))
             >>> config.window_of((20, 50)), config.window_of((10, 101))
             ((20, 50), (10, 16))
+            >>> config.window_of((20, 50), classes=64)
+            (16, 16)
         """
         window = self.window
         if window is None:
-            window = self.default_window if math.prod(size) > self.max_whole_pixels else size
+            too_large = math.prod(size) * max(classes, _CLASSES) > self.max_whole_pixels * _CLASSES
+            window = self.default_window if too_large else size
         return min(window[0], size[0]), min(window[1], size[1])
 
 

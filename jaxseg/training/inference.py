@@ -110,7 +110,7 @@ def probability_strips(
         return mean_over_views(net, placed if normalize is None else normalize(placed), config)
 
     height, width = image.shape[:2]
-    window = config.window_of((height, width))
+    window = config.window_of((height, width), classes)
     tops, lefts = (
         window_starts(n, w, config.overlap) for n, w in zip((height, width), window, strict=True)
     )

@@ -171,6 +171,22 @@ def test_images_beyond_the_limit_are_seen_by_default_windows_compiled_once():
     assert shapes == [(10, 20), (8, 9)]
 
 
+@pytest.mark.parametrize(
+    ("size", "classes", "window"),
+    [
+        ((1024, 2048), 32, (1024, 2048)),
+        ((1024, 2049), 2, (512, 512)),
+        ((1024, 2048), 33, (512, 512)),
+        ((512, 512), 256, (512, 512)),
+        ((512, 513), 256, (512, 512)),
+        ((300, 513), 436, (300, 513)),
+        ((300, 513), 437, (300, 512)),
+    ],
+)
+def test_the_default_limit(size, classes, window):
+    assert InferenceConfig().window_of(size, classes) == window
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("channels", [1, 5])
 def test_images_are_normalized_on_the_device(dtype, channels):

@@ -83,7 +83,7 @@ def load(
             JAXSEG_CAMVID; `"folder"` always needs it, and `"mosaic"` has none.
         data_dir: The root of prepared data sets; by default the environment variable
             `TFDS_DATA_DIR`, else `tensorflow_datasets` in the home directory.
-        crops: Keep the images of `"folder"` at their own sizes, to train on random crops of `size`.
+        crops: Keep the images at their own sizes, to train on random crops of `size`.
 
     Raises:
         ValueError: The name is unknown; the data set does not take what is given; its folder is
@@ -95,11 +95,10 @@ def load(
         raise ValueError(f"name={name!r} is no data set, expected one of {list(SETS)}: {remedy}")
     options: dict[str, Any] = {} if size is None else {"size": size}
     if crops:
-        if name != "folder":
+        if name == "mosaic":
             raise ValueError(
-                f"crops=True is not known to {name}, whose images are prepared at one size, "
-                "expected it for name='folder' alone: leave it out (--data.crops), or crop the "
-                "prepared images (--augmentation.crop)"
+                "crops=True has no effect on the mosaic, which is drawn at its size, expected it "
+                "for images that are read from files: leave it out (--data.crops)"
             )
         options["crops"] = True
     return SETS[name](directory=directory, data_dir=data_dir, **options)

@@ -102,8 +102,8 @@ def test_the_default_crop_is_the_median_of_each_side_but_at_most_256(root):
     assert max(height, width) <= 256
 
 
-def test_other_data_sets_refuse_crops(tmp_path):
-    with pytest.raises(ValueError, match=r"crops=True is not known to mosaic.*--data\.crops"):
+def test_what_is_drawn_refuses_crops(tmp_path):
+    with pytest.raises(ValueError, match=r"crops=True has no effect on the mosaic.*--data\.crops"):
         data.load("mosaic", crops=True, data_dir=tmp_path)
 
 
