@@ -17,7 +17,7 @@ its folder is laid out and how to get it, and one public function:
         commands="git clone https://example.org/squares && export JAXSEG_SQUARES=$PWD/squares",
     )
 
-    def squares(*, size=(64, 64), directory=None, data_dir=None) -> Dataset:
+    def squares(*, size=(64, 64), directory=None, crops=False, data_dir=None) -> Dataset:
         root = find_directory(directory, _HINT)
         pairs = {}
         for split in ("train", "validation"):
@@ -33,13 +33,14 @@ its folder is laid out and how to get it, and one public function:
             palette=tuple(CLASSES.values()),
             mean=IMAGENET_MEAN,
             std=IMAGENET_STD,
-        ).prepare(size, data_dir=data_dir)
+        ).prepare(size, crops=crops, data_dir=data_dir)
 
-and enter it in `SETS` below: no other file knows it. The function takes `size`, `directory` and
-`data_dir` by name, and refuses what it cannot take with a `ValueError` that says what to do. The
-parts of the example are in `jaxseg.data`: `directories` finds the folder, `pairing` lists its files
-and pairs them, `file_pairs` says what the masks mean and prepares the files at one size. A data set
-that is drawn rather than read returns `prepare(recipe)` instead, as `mosaic.py` does.
+and enter it in `SETS` below: no other file knows it. The function takes `size`, `directory`,
+`crops` and `data_dir` by name, and refuses what it cannot take with a `ValueError` that says what
+to do. The parts of the example are in `jaxseg.data`: `directories` finds the folder, `pairing`
+lists its files and pairs them, `file_pairs` says what the masks mean and prepares the files at one
+size, or at their own for crops. A data set that is drawn rather than read returns `prepare(recipe)`
+instead, as `mosaic.py` does.
 
 The reader is not asked to check more than the layout: every file is opened while the data set is
 prepared, and a mask with a value that `labels` does not list is refused by name.
