@@ -86,6 +86,11 @@ def folder(
             not as expected; an argument is out of range; or `data_dir` cannot be written to.
     """
     root = _check_directory(directory)
+    if crops and not keep_aspect:
+        raise ValueError(
+            "keep_aspect=False has no effect with crops=True, which resizes nothing, expected one "
+            "of the two: leave the other out"
+        )
     pairs = find_pairs(root, held_out=held_out, seed=seed)
     if size is None:
         sizes = [upright_size(pair.image) for pair in pairs["train"]]

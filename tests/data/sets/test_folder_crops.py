@@ -111,3 +111,8 @@ def test_what_is_drawn_refuses_crops(tmp_path):
 def test_a_crop_that_is_no_size_is_refused(root, size):
     with pytest.raises(ValueError, match=r"size=.* is not valid"):
         opened(root, size)
+
+
+def test_stretching_what_is_not_resized_is_refused(root):
+    with pytest.raises(ValueError, match=r"keep_aspect=False has no effect with crops=True"):
+        opened(root, (8, 8), keep_aspect=False)
