@@ -21,6 +21,9 @@ class DataConfig:
         mask_orientation: Pixels that the masks of "folder" without an orientation tag (EXIF) were
             drawn on, where their images bear one: "upright", as a viewer shows them, or "stored".
             None refuses the pairs where it makes a difference.
+        crops: Train on random crops of `size` out of the images at their native resolution, instead
+            of on images that are resized to `size`. Validation during training then counts every
+            pixel once, in crops that stand side by side.
     """
 
     name: str = "mosaic"
@@ -28,6 +31,7 @@ class DataConfig:
     size: tuple[int, int] | None = None
     data_dir: Path | None = None
     mask_orientation: Literal["upright", "stored"] | None = None
+    crops: bool = False
 
 
 def load(config: DataConfig) -> data.Dataset:
@@ -43,4 +47,5 @@ def load(config: DataConfig) -> data.Dataset:
         directory=config.directory,
         data_dir=config.data_dir,
         mask_orientation=config.mask_orientation,
+        crops=config.crops,
     )

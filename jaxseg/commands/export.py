@@ -2,13 +2,18 @@
 
     jaxseg export --run runs/NAME [--out DIR] [--no-onnx] [--size H W]
 
-It writes net.stablehlo and net.onnx. Both take float32 images (batch, height, width, channels) from
-0 to 1, red, green and blue, and return logits (batch, height, width, classes): the normalization is
+It writes net.stablehlo, net.onnx and net.json. The first two take float32 images (batch, height,
+width, channels) from 0 to 1 and return logits (batch, height, width, classes): the normalization is
 in the file. They take any batch, height and width, or only the height and width of `--size`. Both
 are run beside the net on noise of several sizes; the largest differences are printed, and go into
 export.csv and parity.png. Needs `pip install 'jaxseg[export]'`.
+
+net.json names the classes and says what else is known of the data set and the net: class_names,
+palette, mean, std, size (of the images that the net was trained on), crops, model, step and more.
+net.onnx carries the same in its metadata, each value as JSON.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +22,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxseg import cli, interop, plots
-from jaxseg.commands.run import load_run
+from jaxseg import cli, files, interop, plots
+from jaxseg.commands.run import Run, load_run
 from jaxseg.training import records
 
 COLUMNS = (
@@ -57,15 +62,36 @@ class Config:
     preset: str = ""
 
 
-def write(
-    net: Callable, channels: int, config: Config, out: Path
-) -> dict[str, Callable[[Any], Any]]:
-    """Export the net, and read each export back: name -> function."""
-    shape = ("batch", *(config.size or ("height", "width")), channels)
+def describe(run: Run) -> dict[str, Any]:
+    """Describe a net to those who have its exported file alone, as JSON values.
+
+    Args:
+        run: The trained net.
+
+    Returns:
+        All fields of `DatasetInfo` (class_names, palette, mean, std, size and more, mean and std in
+        units of full brightness), "model", "step", and what "images" and "logits" are.
+    """
+    return {
+        **records.config_record(run.info),
+        "model": run.config["model"]["name"],
+        "step": run.step,
+        "images": f"float32 (batch, height, width, {run.info.channels}) from 0 to 1, normalized "
+        "by the net itself",
+        "logits": f"float32 (batch, height, width, {run.info.classes})",
+    }
+
+
+def write(net: Callable, run: Run, config: Config, out: Path) -> dict[str, Callable[[Any], Any]]:
+    """Export the net and its description, and read each export back: name -> function."""
+    shape = ("batch", *(config.size or ("height", "width")), run.info.channels)
+    about = describe(run)
+    files.write_text(out / "net.json", json.dumps(about, indent=1, ensure_ascii=False) + "\n")
     interop.export_stablehlo(net, out / "net.stablehlo", shape=shape)
     exported: dict[str, Callable] = {"StableHLO": interop.load_stablehlo(out / "net.stablehlo")}
     if config.onnx:
-        interop.export_onnx(net, out / "net.onnx", shape=shape)
+        metadata = {name: json.dumps(value, ensure_ascii=False) for name, value in about.items()}
+        interop.export_onnx(net, out / "net.onnx", shape=shape, metadata=metadata)
         exported["onnxruntime"] = interop.load_onnx(out / "net.onnx")
     return exported
 
@@ -86,7 +112,7 @@ def main(config: Config) -> None:
     out.mkdir(parents=True, exist_ok=True)
     run = load_run(config.run, checkpoint=config.checkpoint)
     net, channels = jax.jit(run.logits), run.info.channels
-    exported = write(net, channels, config, out)
+    exported = write(net, run, config, out)
     batches = noise(channels, config)
     rows = interop.compare(net, exported, batches)
     records.write_csv(out / "export.csv", COLUMNS, rows)
@@ -100,7 +126,8 @@ def main(config: Config) -> None:
     first = batches[0]
     others = {way: np.asarray(call(first)) for way, call in exported.items()}
     plots.export_parity(np.asarray(net(first)), others).savefig(out / "parity.png", dpi=150)
-    print(f"Files: {', '.join(str(out / f'net.{kind}') for kind in KINDS[: 1 + config.onnx])}")
+    kinds = ("json", *KINDS[: 1 + config.onnx])
+    print(f"Files: {', '.join(str(out / f'net.{kind}') for kind in kinds)}")
 
 
 def command(args: Sequence[str]) -> None:

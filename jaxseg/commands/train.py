@@ -18,7 +18,6 @@ checkpoints/, curves.png, panel.png, results.csv and summary.md. Ctrl-C and SIGT
 """
 
 import json
-import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -33,6 +32,7 @@ from jaxseg.commands.loss import make_loss
 from jaxseg.commands.model import functions, load_pretrained
 from jaxseg.commands.run import evaluated, start
 from jaxseg.commands.train_config import COMMON, MAY_DIFFER, PRESETS, Config, default_preset
+from jaxseg.commands.train_data import crop_options, open_splits
 from jaxseg.commands.train_report import RunLog, report
 from jaxseg.startup import Stopped
 from jaxseg.training import (
@@ -51,8 +51,6 @@ from jaxseg.training.devices import batch_mesh, batch_placer, join_processes, re
 from jaxseg.training.preemption import StopRequest, stop_requests
 
 WRITTEN = ("metrics.jsonl", "results.csv", "summary.md", "curves.png", "panel.png")
-CACHED = 1 << 30
-"""Bytes up to which a split is decoded once and kept; a larger one is decoded as it is read."""
 
 
 def main(config: Config) -> None:
@@ -112,15 +110,15 @@ class Training:
         self.log = RunLog(config)
         self.mesh = batch_mesh(config.batch_size, space=config.space)
         self.put = batch_placer(self.mesh)
-        self.validation, train = (
-            dataset.source(split, cache=_fits(dataset, split)) for split in ("validation", "train")
-        )
+        train, self.validation = open_splits(dataset)
+        crop, self.augmentation = crop_options(config.augmentation, self.info)
         self.batches = data.prefetch(
             data.batches(
                 train,
                 batch_size=config.batch_size,
                 seed=config.seed,
                 with_index=True,
+                crop=crop,
                 process=jax.process_index(),
                 processes=jax.process_count(),
             ),
@@ -298,13 +296,6 @@ def _check_data(config: Config, now: data.DatasetInfo) -> None:
             f"{config.out} was trained on other data ({'; '.join(changed)}): resume with that, or "
             "give another --out."
         )
-
-
-def _fits(dataset: data.Dataset, split: str) -> bool:
-    """Tell whether a split may be kept decoded in memory."""
-    info = dataset.info
-    pixel = info.channels * np.dtype(info.dtype).itemsize + 1
-    return dataset.splits[split] * math.prod(info.size) * pixel <= CACHED
 
 
 def _passed(before: int, now: int, every: int) -> bool:

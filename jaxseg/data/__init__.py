@@ -10,6 +10,7 @@ from jaxseg.data._augment import Augmentation, augment
 from jaxseg.data._prefetch import Prefetch, prefetch
 from jaxseg.data._prepare import prepare
 from jaxseg.data.batching import batches, padded_batches
+from jaxseg.data.crops import NativeSource, crop_before_zoom
 from jaxseg.data.frequencies import class_frequencies, inverse_log_weights, median_frequency_weights
 from jaxseg.data.normalization import denormalize, normalize
 from jaxseg.data.recipe import Recipe
@@ -30,6 +31,7 @@ __all__ = [
     "DatasetInfo",
     "Example",
     "MosaicConfig",
+    "NativeSource",
     "Prefetch",
     "Recipe",
     "Source",
@@ -40,6 +42,7 @@ __all__ = [
     "check_labels",
     "cityscapes",
     "class_frequencies",
+    "crop_before_zoom",
     "denormalize",
     "folder",
     "inverse_log_weights",

@@ -1,11 +1,13 @@
 """Batches for training, shuffled and endless, and for evaluation, in order and complete."""
 
+import functools
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxseg.data.crops import NativeSource
 from jaxseg.data.sources import Example
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ def batches(
     repeat: bool = True,
     drop_remainder: bool = True,
     with_index: bool = False,
+    crop: tuple[int, int] | None = None,
     process: int = 0,
     processes: int = 1,
 ) -> "grain.DatasetIterator[Example]":
@@ -31,7 +34,8 @@ def batches(
     batch of a single process. A run may therefore be resumed by another number of processes.
 
     Args:
-        source: Examples, dicts of arrays that have the same shapes in all examples.
+        source: Examples, dicts of arrays that have the same shapes in all examples unless `crop`
+            is given.
         batch_size: Number of examples in a batch, of all processes together.
         seed: Seed of the shuffling, 0 to 2³² - 1. The batches depend on it and the source only.
         shuffle: Draw a new order for each epoch; otherwise keep the source's.
@@ -41,6 +45,9 @@ def batches(
         with_index: Give each batch an `"index"` too: the rank, uint32, of each example in the
             stream, modulo 2³². It differs from one visit of an example to the next, and does not
             depend on how the stream is cut into batches, so that `augment` can draw by it.
+        crop: Height and width of a random crop of each example, for a `NativeSource`, whose
+            examples have sizes of their own. Its place depends on `seed`, on the example's rank in
+            the stream and on the image's size, so that it differs from visit to visit.
         process: Index of this process, 0 to processes - 1.
         processes: Number of processes that share each batch.
 
@@ -50,7 +57,8 @@ def batches(
 
     Raises:
         ValueError: The source is empty, there would be no batch, `processes` does not divide
-            `batch_size`, or an argument is out of range.
+            `batch_size`, an argument is out of range, or `crop` is given or missing though the
+            source has examples of one size or of several.
 
     Example:
         >>> source = [{"image": np.full((2, 2, 1), i), "label": np.zeros((2, 2))} for i in range(5)]
@@ -66,12 +74,19 @@ def batches(
         raise ValueError(f"seed={seed!r} is out of range, expected 0 to 2**32 - 1: pass another")
     if not repeat:
         _check_epoch(len(source), batch_size, drop_remainder, processes)
-    examples = grain.MapDataset.source(source).seed(seed)
+    _check_crop(source, crop)
+    # With crops the stream is one of indices, so that only the crop of an example is read.
+    records: Sequence[Any] = range(len(source)) if crop else source
+    examples: grain.MapDataset[Any] = grain.MapDataset.source(records).seed(seed)
     if shuffle:
         examples = examples.shuffle()
     if repeat:
         examples = examples.repeat(None)
-    if with_index:  # before the cuts below, which count anew
+    # Both before the cuts below, which count anew.
+    if isinstance(source, NativeSource) and crop is not None:
+        read_crop = functools.partial(_read_crop, source, crop, seed)
+        examples = examples.map_with_index(read_crop)
+    if with_index:
         examples = examples.map_with_index(_add_index)
     if not repeat and drop_remainder:  # before the processes' cut, whose parts may differ by one
         examples = examples[: len(source) // batch_size * batch_size]
@@ -82,6 +97,12 @@ def batches(
     # it waits for the interpreter's lock. Grain's defaults are 16 threads and 500 batches.
     reading = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
     return iter(batched.to_iter_dataset(reading))
+
+
+def _read_crop(
+    source: NativeSource, size: tuple[int, int], seed: int, rank: int, index: int
+) -> Example:
+    return source.random_crop(index, size, seed=(seed, rank))
 
 
 def _add_index(index: int, example: Example) -> Example:
@@ -134,6 +155,23 @@ def _check(source: Sequence[Example], batch_size: int) -> None:
         )
     if len(source) == 0:
         raise ValueError("source has 0 examples, expected at least one: choose another split")
+
+
+def _check_crop(source: Sequence[Example], crop: tuple[int, int] | None) -> None:
+    if crop is not None and (len(crop) != 2 or min(crop) < 1):
+        raise ValueError(
+            f"crop={crop} is not a size, expected a positive height and width: pass such a pair"
+        )
+    if crop is not None and not isinstance(source, NativeSource):
+        raise ValueError(
+            f"crop={crop} needs a source of examples at their own sizes, expected a NativeSource: "
+            "load the data set with crops=True, or crop by `augment`"
+        )
+    if crop is None and isinstance(source, NativeSource) and len(set(source.sizes)) > 1:
+        raise ValueError(
+            f"crop=None, and the examples have several sizes, such as {source.sizes[:2]}, expected "
+            "crops of one size: pass crop=(height, width)"
+        )
 
 
 def _check_epoch(examples: int, batch_size: int, drop_remainder: bool, processes: int) -> None:

@@ -53,3 +53,19 @@ def padded_share(sizes: Sequence[tuple[int, int]], size: tuple[int, int]) -> flo
 
 def _nearest_multiple(length: float) -> int:
     return max(_MULTIPLE, _MULTIPLE * round(length / _MULTIPLE))
+
+
+def default_crop(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """The size of the crops out of images of these heights and widths by default.
+
+    Args:
+        sizes: Height and width of every image.
+
+    Example:
+        >>> default_crop([(480, 640)]), default_crop([(30, 50)])
+        ((256, 256), (32, 48))
+    """
+    height, width = (
+        _nearest_multiple(min(_LONGEST, median(side))) for side in zip(*sizes, strict=True)
+    )
+    return height, width

@@ -8,11 +8,12 @@ from typing import Any
 
 from jaxseg.data._prepare import prepare
 from jaxseg.data.geometry import fit
-from jaxseg.data.image_files import FilePair
+from jaxseg.data.image_files import FilePair, upright_size
 from jaxseg.data.orientation import MaskOrientation
 from jaxseg.data.originals import FileOriginals
 from jaxseg.data.recipe import ImageAndLabel, Recipe
 from jaxseg.data.sources import Color, Dataset, DatasetInfo
+from jaxseg.data.tiles import TILE, cut_tiles, tile_count
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,12 +59,18 @@ class FilePairs:
     edited: bool = False
 
     def prepare(
-        self, size: tuple[int, int], *, data_dir: str | os.PathLike[str] | None = None
+        self,
+        size: tuple[int, int],
+        *,
+        crops: bool = False,
+        data_dir: str | os.PathLike[str] | None = None,
     ) -> Dataset:
-        """Prepares the files at one size, unless they are prepared already.
+        """Prepares the files at one size or at their own, unless they are prepared already.
 
         Args:
             size: Height and width in pixels.
+            crops: Keep the images at their own sizes, stored as tiles; `size` is that of the crops
+                to train on. One preparation serves crops of all sizes.
             data_dir: The root of prepared data sets; by default the environment variable
                 `TFDS_DATA_DIR`, else `tensorflow_datasets` in the home directory.
 
@@ -71,7 +78,20 @@ class FilePairs:
             ValueError: `size` is not a pair of positive integers, a file is not as expected, or
                 `data_dir` cannot be written to.
         """
-        return prepare(self.recipe(size), data_dir=data_dir)
+        if not crops:
+            return prepare(self.recipe(size), data_dir=data_dir)
+        check_size(size)
+        sizes = {
+            split: [upright_size(pair.image) for pair in pairs]
+            for split, pairs in self.pairs.items()
+        }
+        dataset = prepare(self._tiles_recipe(sizes), data_dir=data_dir)
+        return dataclasses.replace(
+            dataset,
+            info=dataclasses.replace(dataset.info, size=size, crops=True),
+            splits={split: len(pairs) for split, pairs in self.pairs.items()},
+            sizes=sizes,
+        )
 
     def recipe(self, size: tuple[int, int]) -> Recipe:
         """The recipe of the data set of one size.
@@ -119,6 +139,20 @@ class FilePairs:
         if self.mask_orientation != "unknown":
             further["mask_orientation"] = self.mask_orientation
         return further
+
+    def _tiles_recipe(self, sizes: Mapping[str, Sequence[tuple[int, int]]]) -> Recipe:
+        """The recipe of the tiles of all images, at the images' own sizes."""
+        recipe = self.recipe((TILE, TILE))
+        return dataclasses.replace(
+            recipe,
+            splits={split: sum(map(tile_count, each)) for split, each in sizes.items()},
+            examples=self._tiles,
+            inputs={**recipe.inputs, "tiles": True},
+        )
+
+    def _tiles(self, split: str) -> Iterator[ImageAndLabel]:
+        for image, label, _ in self._originals(split):
+            yield from cut_tiles(image, label)
 
     def _examples(self, split: str, size: tuple[int, int]) -> Iterator[ImageAndLabel]:
         for image, label, _ in self._originals(split):

@@ -43,6 +43,8 @@ class DatasetInfo:
         dtype: Type that images are stored in: "uint8", "uint16" or "float32", whose full brightness
             is 255, 65535 and 1.
         keep_aspect: Images are scaled evenly and padded to `size`; otherwise they are stretched.
+        crops: The images have sizes of their own, and nets are trained on random crops of them at
+            native resolution; `size` is the crops'.
     """
 
     name: str
@@ -55,6 +57,7 @@ class DatasetInfo:
     ignored_value: int | Color | None = None
     dtype: str = "uint8"
     keep_aspect: bool = True
+    crops: bool = False
 
     @property
     def classes(self) -> int:
@@ -137,6 +140,8 @@ class Dataset:
         directory: The folder of the prepared files.
         splits: Number of examples of every split, by name.
         read_originals: Opens the user's files of the split of a name; None where there are none.
+        sizes: Height and width of every example of every split, where the examples are stored at
+            sizes of their own, as tiles; otherwise empty, and all have `info.size`.
     """
 
     info: DatasetInfo
@@ -144,6 +149,9 @@ class Dataset:
     splits: Mapping[str, int] = dataclasses.field(hash=False)
     read_originals: Callable[[str], Sequence[Original]] | None = dataclasses.field(
         default=None, compare=False, repr=False
+    )
+    sizes: Mapping[str, Sequence[tuple[int, int]]] = dataclasses.field(
+        default_factory=dict, hash=False, repr=False
     )
 
     def source(self, split: str, *, cache: bool = False) -> "Source":
@@ -154,6 +162,9 @@ class Dataset:
             cache: Decode all examples now and keep them in memory as they are stored: with 8 bits
                 about (channels + 1) × height × width bytes an example.
 
+        Returns:
+            The examples; those of a data set with `sizes` as a `NativeSource`.
+
         Raises:
             ValueError: There is no such split.
         """
@@ -161,7 +172,23 @@ class Dataset:
         from jaxseg.data.builder import open_split  # here, since TFDS is slow to import
 
         pairs: Sequence[Pair] = _Records(open_split(self.directory, split), self.info.classes)
-        return Source(list(pairs) if cache else pairs)
+        pairs = list(pairs) if cache else pairs
+        if not self.sizes:
+            return Source(pairs)
+        from jaxseg.data.crops import NativeSource  # here, since it builds on this module
+        from jaxseg.data.tiles import TiledPairs
+
+        return NativeSource(TiledPairs(pairs, self.sizes[split]), self.info.mean)
+
+    def decoded_bytes(self, split: str) -> int:
+        """The memory that the decoded examples of a split take.
+
+        Args:
+            split: `"train"`, `"validation"` or `"test"`.
+        """
+        each = self.sizes.get(split) or [self.info.size] * self.splits[split]
+        pixel = self.info.channels * np.dtype(self.info.dtype).itemsize + 1
+        return sum(height * width for height, width in each) * pixel
 
     def originals(self, split: str) -> Sequence[Original]:
         """Opens the examples of a split as they are in the user's files, at their own sizes.

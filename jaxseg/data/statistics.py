@@ -6,10 +6,12 @@ kept beside the prepared data sets, for as long as no file changes.
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from jaxseg.data._prepare import data_root, prepared_root, write_cached
@@ -50,7 +52,7 @@ class FolderStatistics:
 def folder_statistics(
     root: Path,
     pairs: Mapping[str, Sequence[FilePair]],
-    size: tuple[int, int],
+    size: tuple[int, int] | None,
     *,
     keep_aspect: bool,
     mask_orientation: MaskOrientation,
@@ -61,7 +63,8 @@ def folder_statistics(
     Args:
         root: The folder.
         pairs: The pairs of every split.
-        size: Height and width in pixels that the images are prepared at.
+        size: Height and width in pixels that the images are prepared at; None for their own sizes,
+            of which every pixel counts, or an even grid of about a million a large image.
         keep_aspect: Whether they are scaled evenly; otherwise they are stretched.
         mask_orientation: Pixels that masks without an orientation tag were drawn on.
         data_dir: The root of prepared data sets; by default the environment variable
@@ -90,7 +93,7 @@ def folder_statistics(
 def _read_all(
     root: Path,
     pairs: Mapping[str, Sequence[FilePair]],
-    size: tuple[int, int],
+    size: tuple[int, int] | None,
     keep_aspect: bool,
     mask_orientation: MaskOrientation,
 ) -> FolderStatistics:
@@ -109,7 +112,8 @@ def _read_all(
         survey.add(mask, pair.mask.relative_to(root).as_posix())
         pictures.add(image, split, pair.image.relative_to(root).as_posix())
         if split == "train":
-            statistics.add(shrink(image, size, keep_aspect=keep_aspect))
+            small = shrink(image, size, keep_aspect=keep_aspect) if size else spread_pixels(image)
+            statistics.add(small)
     return FolderStatistics(
         masks=survey,
         repeated=tuple(pictures.across_splits),
@@ -118,6 +122,12 @@ def _read_all(
         dtype=dtype,
         remarks=remarks(formats, channels, mask_orientation),
     )
+
+
+def spread_pixels(image: np.ndarray, most: int = 1 << 20) -> np.ndarray:
+    """Every n-th pixel of every n-th row, with the least n that leaves about `most` of them."""
+    step = max(1, math.isqrt(math.prod(image.shape[:2]) // most))
+    return image[::step, ::step]
 
 
 def _parse(text: str) -> FolderStatistics:

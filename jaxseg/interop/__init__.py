@@ -1,6 +1,6 @@
 """Weights of torchvision, in and out, and nets as files of StableHLO and ONNX."""
 
-from jaxseg.interop.onnx import check_onnx, export_onnx, load_onnx
+from jaxseg.interop.onnx import check_onnx, export_onnx, load_onnx, read_onnx_metadata
 from jaxseg.interop.parity import compare
 from jaxseg.interop.safetensors import read_safetensors
 from jaxseg.interop.stablehlo import ExportedNet, export_stablehlo, load_stablehlo
@@ -22,6 +22,7 @@ __all__ = [
     "load_onnx",
     "load_stablehlo",
     "load_torchvision",
+    "read_onnx_metadata",
     "read_safetensors",
     "to_torchvision",
 ]

@@ -9,7 +9,7 @@ import contextlib
 import importlib
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -30,6 +30,7 @@ def export_onnx(
     path: str | Path,
     *,
     shape: Sequence[int | str] = ("batch", "height", "width", 3),
+    metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Write a net to an ONNX file.
 
@@ -42,12 +43,21 @@ def export_onnx(
             mode. Its parameters become part of the file.
         path: Path of the file, which may have up to 2 GB.
         shape: Shape of the images, (batch, height, width, channels). A name stands for any size.
+        metadata: Texts by name that the file carries, such as the names of the classes; every ONNX
+            runtime shows them (`metadata_props`, onnxruntime's `custom_metadata_map`).
 
     Raises:
-        ValueError: jax2onnx or onnxruntime is not installed, the shape is malformed, or jax2onnx
-            cannot convert the function.
+        ValueError: jax2onnx or onnxruntime is not installed, the shape is malformed, jax2onnx
+            cannot convert the function, or the metadata are no texts.
     """
     require("export_onnx", "jax2onnx", "onnx", "onnxruntime")
+    properties = dict(metadata or {})
+    for name, text in properties.items():
+        if not isinstance(name, str) or not isinstance(text, str):
+            raise ValueError(
+                f"export_onnx: metadata has {name!r}: {text!r}, expected texts: write other values "
+                "as JSON, json.dumps(...)."
+            )
     sizes = export.symbolic_shape(", ".join(map(str, shape)))
     images = jax.ShapeDtypeStruct(sizes, jnp.float32)
     try:
@@ -57,7 +67,9 @@ def export_onnx(
             f"export_onnx: {type(error).__name__} at images {tuple(shape)}, {error}: give the "
             "height and the width as numbers, or use export_stablehlo."
         ) from error
-    importlib.import_module("onnx").save(model, str(path))
+    onnx = importlib.import_module("onnx")
+    onnx.helper.set_model_props(model, properties)
+    onnx.save(model, str(path))
 
 
 def load_onnx(path: str | Path) -> Callable[[Any], np.ndarray]:
@@ -99,6 +111,23 @@ def load_onnx(path: str | Path) -> Callable[[Any], np.ndarray]:
         return session.run([LOGITS], {IMAGES: array})[0]
 
     return net
+
+
+def read_onnx_metadata(path: str | Path) -> dict[str, str]:
+    """Read the texts that `export_onnx` was given as metadata.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        ValueError: onnx is not installed, or the file is no ONNX file.
+    """
+    require("read_onnx_metadata", "onnx")
+    try:
+        model = importlib.import_module("onnx").load(str(path), load_external_data=False)
+    except Exception as error:  # a foreign file can raise anything
+        raise ValueError(f"{path} is no ONNX file ({error}): export the net again.") from error
+    return {entry.key: entry.value for entry in model.metadata_props}
 
 
 def check_onnx(path: str | Path, fn: Callable[[Any], Any], images: Any) -> float:

@@ -11,7 +11,14 @@ from jaxseg.training.ensemble import (
     to_members,
     use_all_cores,
 )
-from jaxseg.training.inference import InferenceConfig, entropy, probabilities
+from jaxseg.training.inference import (
+    InferenceConfig,
+    Strip,
+    entropy,
+    probabilities,
+    probability_strips,
+    segment,
+)
 from jaxseg.training.loop import Diverged, fit
 from jaxseg.training.optimizers import (
     OptimizerConfig,
@@ -33,6 +40,7 @@ __all__ = [
     "OptimizerConfig",
     "Restored",
     "StopRequest",
+    "Strip",
     "TrainState",
     "batch_mesh",
     "batch_placer",
@@ -52,8 +60,10 @@ __all__ = [
     "over_members",
     "pad_members",
     "probabilities",
+    "probability_strips",
     "records",
     "replicate",
+    "segment",
     "stop_requests",
     "to_members",
     "train_members",

@@ -1,125 +1,263 @@
-"""Class probabilities of whole images: at several scales, mirrored, and window by window."""
+"""Class probabilities of whole images: at several scales, mirrored, and window by window.
 
+`probabilities` is for batches on the device. `segment` is for one image on the host, of any size:
+its memory is bounded whatever the image.
+"""
+
+import itertools
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float32
 
-from jaxseg import ops
+from jaxseg.training._views import (
+    InferenceConfig,
+    Logits,
+    entropy,
+    mean_over_views,
+    probabilities,
+    window_starts,
+)
 
-Logits = Callable[[jax.Array], jax.Array]
-"""`logits(images)`: (batch, height, width, channels) -> (batch, height, width, classes)."""
+__all__ = [
+    "InferenceConfig",
+    "Logits",
+    "Strip",
+    "entropy",
+    "probabilities",
+    "probability_strips",
+    "segment",
+    "window_starts",
+]
+
+_SUMS_BYTES = 1 << 29
+"""Bytes of sums that are alive at once, but for at least two windows."""
+_STRIP_BYTES = 1 << 26
+"""Bytes of a strip, but for at least a row."""
 
 
-@dataclass(frozen=True)
-class InferenceConfig:
-    """The views of an image that a prediction is averaged over.
+class Strip(NamedTuple):
+    """Probabilities of a part of an image.
 
     Attributes:
-        scales: Factors by which the image is resized.
-        flip: Whether its mirror image is a view too.
-        window: Height and width of the windows that a larger image is cut into; None for the whole
-            image at once.
-        overlap: Share of a window's side that the next one covers again, below 1.
+        rows: Rows of the image that the strip covers.
+        columns: Columns that it covers.
+        probabilities: (rows, columns, classes); the classes of a pixel sum to 1. The array is
+            overwritten when the next strip is computed: copy what is to stay.
+    """
+
+    rows: slice
+    columns: slice
+    probabilities: Float32[np.ndarray, "rows columns classes"]
+
+    def entropy(self) -> Float32[np.ndarray, "rows columns"]:
+        """Uncertainty of each pixel: -sum p ln p / ln classes, from 0 (certain) to 1 (uniform)."""
+        shares, total = self.probabilities, np.zeros(self.probabilities.shape[:2], np.float32)
+        for share in np.moveaxis(shares, -1, 0):  # a class at a time, for the memory's sake
+            total -= share * np.log(share, where=share > 0, out=np.zeros_like(share))
+        return total / np.float32(math.log(max(2, shares.shape[-1])))
+
+
+def probability_strips(
+    logits: Logits,
+    image: np.ndarray,
+    config: InferenceConfig,
+    *,
+    classes: int,
+    normalize: Callable[[jax.Array], jax.Array] | None = None,
+) -> Iterator[Strip]:
+    """Computes the probabilities of one image of any size, strip by strip.
+
+    The result is that of `probabilities`, without its memory: of the probabilities, only those are
+    alive that later windows add to, at most 512 MiB, or two windows if these are larger. A wider
+    image is cut into bands of columns, and windows across a border are computed for both bands.
+
+    Nothing is padded: windows lie evenly spaced inside the image. An image that is smaller than a
+    window along an axis is seen whole along that axis. So all images that are larger than a window
+    share one compiled program, and every other size has its own.
+
+    Args:
+        logits: The net, for images of any size. It is compiled here; pass the same function for
+            each image, so that it is compiled once.
+        image: (height, width, channels) on the host, of any dtype that `normalize` takes; may be a
+            `numpy.memmap`.
+        config: The views, and the windows.
+        classes: Number of classes.
+        normalize: Makes of windows of the image, on the device, what `logits` takes; None if
+            `logits` takes them as they are.
+
+    Yields:
+        Strips that cover every pixel once: top to bottom, band by band from the left.
 
     Raises:
-        ValueError: A field is out of range.
+        ValueError: The image is empty or has another rank, or the net has other classes.
+
+    Example:
+        >>> net = lambda images: jax.numpy.concatenate([images, -images], axis=-1)
+        >>> config = InferenceConfig(window=(4, 4), overlap=0.0)
+        >>> strips = probability_strips(net, np.zeros((8, 4, 1), np.float32), config, classes=2)
+        >>> [(strip.rows, strip.probabilities.shape) for strip in strips]
+        [(slice(0, 4, None), (4, 4, 2)), (slice(4, 8, None), (4, 4, 2))]
     """
+    _check_image(image)
+    net = jax.jit(logits)  # JAX keeps one program for each function and shape
 
-    scales: tuple[float, ...] = (1.0,)
-    flip: bool = False
-    window: tuple[int, int] | None = None
-    overlap: float = 0.5
+    def predict(window: np.ndarray) -> jax.Array:
+        placed = jax.numpy.asarray(window[None])
+        return mean_over_views(net, placed if normalize is None else normalize(placed), config)
 
-    def __post_init__(self):
-        if not self.scales or min(self.scales) <= 0:
-            raise ValueError(f"scales={self.scales!r} must be one or more numbers above 0.")
-        if self.window is not None and min(self.window) < 1:
-            raise ValueError(f"window={self.window!r} must be (height, width) of at least 1.")
-        if not 0 <= self.overlap < 1:
-            raise ValueError(f"overlap={self.overlap} must be at least 0 and below 1.")
+    height, width = image.shape[:2]
+    window = config.window_of((height, width), classes)
+    tops, lefts = (
+        window_starts(n, w, config.overlap) for n, w in zip((height, width), window, strict=True)
+    )
+    for columns in _bands(width, window, classes):
+        inside = [n for n in lefts if n < columns.stop and n + window[1] > columns.start]
+        sums = _Sums(window, columns, classes, tops, lefts)
+        for top, following in zip(tops, [*tops[1:], height], strict=True):
+            for left, scores in _row_of_windows(predict, image, window, top, inside):
+                sums.add(top, left, scores)
+            yield from sums.finished(top, following)
 
 
-def probabilities(logits: Logits, images: jax.Array, config: InferenceConfig) -> jax.Array:
-    """The mean of the softmax over all views of each image.
+def segment(
+    logits: Logits,
+    image: np.ndarray,
+    config: InferenceConfig,
+    *,
+    classes: int,
+    normalize: Callable[[jax.Array], jax.Array] | None = None,
+    on_strip: Callable[[Strip], None] | None = None,
+) -> np.ndarray:
+    """Labels one image of any size, in bounded memory.
+
+    Besides the image and its labels it needs at most about 1 GiB and what the net needs for one
+    window; `probability_strips` says how.
 
     Args:
-        logits: The net, for images of any size.
-        images: (batch, height, width, channels).
-        config: The views.
+        logits: The net, for images of any size. It is compiled here; pass the same function for
+            each image, so that it is compiled once.
+        image: (height, width, channels) on the host, of any dtype that `normalize` takes; may be a
+            `numpy.memmap`.
+        config: The views, and the windows.
+        classes: Number of classes.
+        normalize: Makes of windows of the image, on the device, what `logits` takes; None if
+            `logits` takes them as they are.
+        on_strip: Called with each `Strip` of probabilities, in order: to write them or their
+            entropy, or to show progress.
 
     Returns:
-        (batch, height, width, classes), float32; the classes of a pixel sum to 1.
+        (height, width), the most probable class of each pixel, the first of equal ones; uint8, or
+        int32 where there are more than 256 classes.
+
+    Raises:
+        ValueError: The image is empty or has another rank, or the net has other classes.
 
     Example:
-        >>> net = lambda images: jnp.concatenate([images, -images], axis=-1)
-        >>> config = InferenceConfig(window=(4, 4), flip=True)
-        >>> probabilities(net, jnp.zeros((1, 6, 8, 1)), config)[0, 0, 0].tolist()
-        [0.5, 0.5]
+        >>> net = lambda images: jax.numpy.concatenate([images, 1 - images], axis=-1)
+        >>> image = np.array([[0.0, 0.2, 0.7], [1.0, 0.4, 0.1]], np.float32)[..., None]
+        >>> segment(net, image, InferenceConfig(), classes=2).tolist()
+        [[1, 1, 0], [0, 1, 1]]
     """
-    size = images.shape[1:3]
-    total, views = jnp.zeros((), jnp.float32), 0
-    for scale in config.scales:
-        scaled_size = tuple(max(1, round(n * scale)) for n in size)
-        scaled = images if scaled_size == size else ops.resize(images, scaled_size)
-        for mirrored in (False, True) if config.flip else (False,):
-            found = _over_windows(logits, scaled[:, :, ::-1] if mirrored else scaled, config)
-            found = found[:, :, ::-1] if mirrored else found
-            total = total + (found if scaled_size == size else ops.resize(found, size))
-            views += 1
-    return total / views
+    _check_image(image)
+    labels = np.empty(image.shape[:2], np.uint8 if classes <= 256 else np.int32)
+    for strip in probability_strips(logits, image, config, classes=classes, normalize=normalize):
+        labels[strip.rows, strip.columns] = strip.probabilities.argmax(-1)
+        if on_strip is not None:
+            on_strip(strip)
+    return labels
 
 
-def _over_windows(logits: Logits, images: jax.Array, config: InferenceConfig) -> jax.Array:
-    """The softmax of the whole image, or the mean over the windows that cover each pixel."""
-    if config.window is None:
-        return jax.nn.softmax(logits(images).astype(jnp.float32))
-    size = images.shape[1:3]
-    window = tuple(min(w, n) for w, n in zip(config.window, size, strict=True))
-    tops, lefts = (window_starts(n, w, config.overlap) for n, w in zip(size, window, strict=True))
-    total, counts = jnp.zeros((), jnp.float32), jnp.zeros((*size, 1), jnp.float32)
-    for top in tops:
-        for left in lefts:
-            rows, columns = slice(top, top + window[0]), slice(left, left + window[1])
-            found = jax.nn.softmax(logits(images[:, rows, columns]).astype(jnp.float32))
-            gaps = [(0, 0), (top, size[0] - top - window[0]), (left, size[1] - left - window[1])]
-            total = total + jnp.pad(found, [*gaps, (0, 0)])
-            counts = counts.at[rows, columns].add(1)
-    return total / counts[None]
+class _Sums:
+    """Sums of probabilities over windows, for the rows that one row of windows covers.
 
-
-def window_starts(length: int, window: int, overlap: float) -> Sequence[int]:
-    """The first pixels of windows that cover an axis evenly.
-
-    Args:
-        length: Pixels to cover.
-        window: Pixels of a window, at most `length`.
-        overlap: Least share of a window that the next one covers again.
-
-    Example:
-        >>> window_starts(11, 4, 0.5)
-        [0, 2, 4, 5, 7]
+    The rows are a ring: row r of the image is row r % height of the array.
     """
-    step = max(1, math.floor(window * (1 - overlap)))
-    count = 1 + math.ceil((length - window) / step)
-    return [round(i * (length - window) / max(1, count - 1)) for i in range(count)]
+
+    def __init__(
+        self,
+        window: tuple[int, int],
+        columns: slice,
+        classes: int,
+        tops: Sequence[int],
+        lefts: Sequence[int],
+    ):
+        self.window, self.columns = window, columns
+        self.sums = np.zeros((window[0], columns.stop - columns.start, classes), np.float32)
+        self.row_counts = _counts(tops, window[0])
+        self.column_counts = _counts(lefts, window[1])[columns]
+
+    def add(self, top: int, left: int, scores: jax.Array) -> None:
+        """Adds what a window gives, as far as it lies in the columns."""
+        height, width = self.window
+        if scores.shape != (1, height, width, self.sums.shape[-1]):
+            raise ValueError(
+                f"the net gives {scores.shape} for a window of {height}x{width}, expected "
+                f"{(1, height, width, self.sums.shape[-1])}: pass the number of its classes, and a "
+                "net whose logits have the size of its images."
+            )
+        start, stop = max(left, self.columns.start), min(left + width, self.columns.stop)
+        values = np.asarray(scores)[0, :, start - left : stop - left]
+        inside = slice(start - self.columns.start, stop - self.columns.start)
+        turn = top % height
+        self.sums[turn:, inside] += values[: height - turn]
+        self.sums[:turn, inside] += values[height - turn :]
+
+    def finished(self, start: int, stop: int) -> Iterator[Strip]:
+        """Yields the means of rows that no later window covers, and makes their room free."""
+        height, width, classes = self.sums.shape
+        most = max(1, _STRIP_BYTES // (4 * width * classes))
+        while start < stop:
+            turn = start % height
+            count = min(stop - start, most, height - turn)
+            part = self.sums[turn : turn + count]
+            counts = self.row_counts[start : start + count, None] * self.column_counts
+            part /= counts[..., None].astype(np.float32)
+            yield Strip(slice(start, start + count), self.columns, part)
+            part[:] = 0
+            start += count
 
 
-def entropy(probabilities: jax.Array) -> jax.Array:
-    """Uncertainty of each pixel: -sum p ln p / ln classes, from 0 (certain) to 1 (uniform).
+def _row_of_windows(
+    predict: Callable[[np.ndarray], jax.Array],
+    image: np.ndarray,
+    window: tuple[int, int],
+    top: int,
+    lefts: Sequence[int],
+) -> Iterator[tuple[int, jax.Array]]:
+    """The windows of a row, each while the one behind it is computed already."""
+    waiting = None
+    for left in lefts:
+        scores = predict(image[top : top + window[0], left : left + window[1]])
+        if waiting is not None:
+            yield waiting
+        waiting = left, scores
+    if waiting is not None:
+        yield waiting
 
-    Args:
-        probabilities: (..., classes), which sum to 1.
 
-    Returns:
-        (...).
+def _bands(width: int, window: tuple[int, int], classes: int) -> list[slice]:
+    """Columns whose sums fit into `_SUMS_BYTES`, as few and as equal as can be."""
+    most = max(2 * window[1], _SUMS_BYTES // (4 * window[0] * classes))
+    count = math.ceil(width / most)
+    edges = [i * width // count for i in range(count + 1)]
+    return [slice(a, b) for a, b in itertools.pairwise(edges)]
 
-    Example:
-        >>> entropy(jnp.array([[0.5, 0.5], [0.9, 0.1]])).round(2).tolist()
-        [1.0, 0.4699999988079071]
-    """
-    classes = probabilities.shape[-1]
-    total = -jnp.sum(jax.scipy.special.xlogy(probabilities, probabilities), axis=-1)
-    return total / math.log(classes) if classes > 1 else total
+
+def _counts(starts: Sequence[int], window: int) -> np.ndarray:
+    """The number of windows that cover each pixel of an axis."""
+    counts = np.zeros(starts[-1] + window, np.int64)
+    for start in starts:
+        counts[start : start + window] += 1
+    return counts
+
+
+def _check_image(image: np.ndarray) -> None:
+    if image.ndim != 3 or 0 in image.shape:
+        raise ValueError(
+            f"image has shape {image.shape}, expected (height, width, channels) of at least 1 "
+            "each: pass one image, as an array."
+        )

@@ -12,7 +12,7 @@ from export_nets import assert_same, closure, every_net_and_shape, jitted, make
 from small_nets import QUICKLY, images
 
 from jaxseg import ops
-from jaxseg.interop import check_onnx, export_onnx, load_onnx
+from jaxseg.interop import check_onnx, export_onnx, load_onnx, read_onnx_metadata
 from jaxseg.interop.plain_lax import RULES, scan_counts, to_plain_lax, unroll
 
 needs_onnx = pytest.mark.skipif(
@@ -62,6 +62,23 @@ def test_refusals(tmp_path):
     path.write_bytes(b"no such thing")
     with pytest.raises(ValueError, match="holds no net of export_onnx"):
         load_onnx(path)
+
+
+@needs_onnx
+def test_the_file_carries_texts(tmp_path):
+    path, texts = tmp_path / "net.onnx", {"class_names": '["Straße", "b"]', "step": "12"}
+    export_onnx(lambda x: 2 * x, path, shape=(1, 2, 2, 3), metadata=texts)
+    assert read_onnx_metadata(path) == texts
+    onnxruntime = importlib.import_module("onnxruntime")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    assert session.get_modelmeta().custom_metadata_map == texts
+    export_onnx(lambda x: 2 * x, path, shape=(1, 2, 2, 3))
+    assert read_onnx_metadata(path) == {}
+    with pytest.raises(ValueError, match=r"metadata has 'step': 12, expected texts.*json\.dumps"):
+        export_onnx(lambda x: 2 * x, path, shape=(1, 2, 2, 3), metadata={"step": 12})
+    path.write_bytes(b"no such thing")
+    with pytest.raises(ValueError, match="is no ONNX file"):
+        read_onnx_metadata(path)
 
 
 def test_jax_is_left_as_it_was(tmp_path):

@@ -18,7 +18,7 @@ from jaxseg.data.sources import Dataset
         commands="git clone https://example.org/squares && export JAXSEG_SQUARES=$PWD/squares",
     )
 
-    def squares(*, size=(64, 64), directory=None, data_dir=None) -> Dataset:
+    def squares(*, size=(64, 64), directory=None, crops=False, data_dir=None) -> Dataset:
         root = find_directory(directory, _HINT)
         pairs = {}
         for split in ("train", "validation"):
@@ -34,13 +34,14 @@ from jaxseg.data.sources import Dataset
             palette=tuple(CLASSES.values()),
             mean=IMAGENET_MEAN,
             std=IMAGENET_STD,
-        ).prepare(size, data_dir=data_dir)
+        ).prepare(size, crops=crops, data_dir=data_dir)
 
-and enter it in `SETS` below: no other file knows it. The function takes `size`, `directory` and
-`data_dir` by name, and refuses what it cannot take with a `ValueError` that says what to do. The
-parts of the example are in `jaxseg.data`: `directories` finds the folder, `pairing` lists its files
-and pairs them, `file_pairs` says what the masks mean and prepares the files at one size. A data set
-that is drawn rather than read returns `prepare(recipe)` instead, as `mosaic.py` does.
+and enter it in `SETS` below: no other file knows it. The function takes `size`, `directory`,
+`crops` and `data_dir` by name, and refuses what it cannot take with a `ValueError` that says what
+to do. The parts of the example are in `jaxseg.data`: `directories` finds the folder, `pairing`
+lists its files and pairs them, `file_pairs` says what the masks mean and prepares the files at one
+size, or at their own for crops. A data set that is drawn rather than read returns `prepare(recipe)`
+instead, as `mosaic.py` does.
 
 The reader is not asked to check more than the layout: every file is opened while the data set is
 prepared, and a mask with a value that `labels` does not list is refused by name.
@@ -73,6 +74,7 @@ def load(
     directory: str | os.PathLike[str] | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     mask_orientation: MaskOrientation | None = None,
+    crops: bool = False,
 ) -> Dataset:
     """Opens any data set by its name.
 
@@ -87,6 +89,7 @@ def load(
             `TFDS_DATA_DIR`, else `tensorflow_datasets` in the home directory.
         mask_orientation: Pixels that the masks of `"folder"` without an orientation tag were drawn
             on; None refuses the pairs where it makes a difference.
+        crops: Keep the images at their own sizes, to train on random crops of `size`.
 
     Raises:
         ValueError: The name is unknown; the data set does not take what is given; its folder is
@@ -104,4 +107,11 @@ def load(
                 "name='folder' alone: leave it out (--data.mask-orientation)"
             )
         options["mask_orientation"] = mask_orientation
+    if crops:
+        if name == "mosaic":
+            raise ValueError(
+                "crops=True has no effect on the mosaic, which is drawn at its size, expected it "
+                "for images that are read from files: leave it out (--data.crops)"
+            )
+        options["crops"] = True
     return SETS[name](directory=directory, data_dir=data_dir, **options)

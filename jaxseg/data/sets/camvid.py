@@ -45,6 +45,7 @@ def camvid(
     *,
     size: tuple[int, int] = (60, 80),
     directory: str | os.PathLike[str] | None = None,
+    crops: bool = False,
     data_dir: str | os.PathLike[str] | None = None,
 ) -> Dataset:
     """Opens CamVid in the SegNet split: street scenes in color, 11 classes.
@@ -60,6 +61,7 @@ def camvid(
         size: Height and width in pixels that images and labels are stretched to.
         directory: The folder of the split; by default the environment variable JAXSEG_CAMVID
             names it.
+        crops: Keep the images at their own sizes, to train on random crops of `size`.
         data_dir: The root of prepared data sets; by default the environment variable
             `TFDS_DATA_DIR`, else `tensorflow_datasets` in the home directory.
 
@@ -67,7 +69,9 @@ def camvid(
         ValueError: The folder is not found or is not laid out as expected, a file is not as
             expected, or `data_dir` cannot be written to.
     """
-    return file_pairs(find_directory(directory, _HINT)).prepare(size, data_dir=data_dir)
+    return file_pairs(find_directory(directory, _HINT)).prepare(
+        size, crops=crops, data_dir=data_dir
+    )
 
 
 def file_pairs(directory: Path) -> FilePairs:

@@ -58,6 +58,7 @@ def cityscapes(
     *,
     size: tuple[int, int] = (128, 256),
     directory: str | os.PathLike[str] | None = None,
+    crops: bool = False,
     data_dir: str | os.PathLike[str] | None = None,
 ) -> Dataset:
     """Opens Cityscapes: street scenes in 19 classes, 255 where the benchmark does not count.
@@ -71,6 +72,7 @@ def cityscapes(
     Args:
         size: Height and width in pixels. Images are scaled evenly and padded.
         directory: The folder; by default the environment variable JAXSEG_CITYSCAPES names it.
+        crops: Keep the images at their own sizes, to train on random crops of `size`.
         data_dir: The root of prepared data sets; by default the environment variable
             `TFDS_DATA_DIR`, else `tensorflow_datasets` in the home directory.
 
@@ -78,7 +80,9 @@ def cityscapes(
         ValueError: The folder is not found or is not laid out as expected, a file is not as
             expected, or `data_dir` cannot be written to.
     """
-    return file_pairs(find_directory(directory, _HINT)).prepare(size, data_dir=data_dir)
+    return file_pairs(find_directory(directory, _HINT)).prepare(
+        size, crops=crops, data_dir=data_dir
+    )
 
 
 def file_pairs(directory: Path) -> FilePairs:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jaxseg.data import class_lists
 from jaxseg.data.class_lists import ClassList
-from jaxseg.data.default_size import default_size, padded_share
+from jaxseg.data.default_size import default_crop, default_size, padded_share
 from jaxseg.data.file_pairs import FilePairs, check_size
 from jaxseg.data.image_files import FilePair, upright_size
 from jaxseg.data.layouts import LAYOUT, find_pairs
@@ -27,11 +27,14 @@ def folder(
     palette: Sequence[Color] | None = None,
     keep_aspect: bool = True,
     mask_orientation: MaskOrientation = "unknown",
+    crops: bool = False,
     held_out: float | None = None,
     seed: int | None = None,
     data_dir: str | os.PathLike[str] | None = None,
 ) -> Dataset:
     """Opens any folder of images and masks, of any sizes, and prepares it at one size.
+
+    With `crops` it is prepared without resizing instead.
 
     The folder holds one of
 
@@ -79,7 +82,7 @@ def folder(
         directory: The folder.
         size: Height and width in pixels. By default the median aspect of the images, the longer
             side their median but at most 256, both multiples of 8; how much of it is padding is
-            printed.
+            printed. With `crops`, the median height and width, both at most 256 and multiples of 8.
         class_names: The classes in the order of the labels, instead of those in `classes.txt`.
         palette: A color for each of `class_names`: that of the masks where masks are colors, and
             that of figures.
@@ -87,6 +90,8 @@ def folder(
         mask_orientation: Pixels that masks without an orientation tag were drawn on: the "stored"
             ones of their images, or the "upright" ones that a viewer shows; "unknown" refuses the
             pairs where it makes a difference.
+        crops: Keep the images at their own sizes, to train on random crops of `size`; smaller
+            images are padded, with the label 255.
         held_out: Share that makes the validation split, and as large a share the test split, where
             the folder is not split; None is 0.15.
         seed: Seed of that draw, in which an image's split depends on its name; None is 0.
@@ -98,14 +103,19 @@ def folder(
             not as expected; an argument is out of range; or `data_dir` cannot be written to.
     """
     root = _check_directory(directory)
+    if crops and not keep_aspect:
+        raise ValueError(
+            "keep_aspect=False has no effect with crops=True, which resizes nothing, expected one "
+            "of the two: leave the other out"
+        )
     pairs = find_pairs(root, held_out=held_out, seed=seed)
     if size is None:
-        size = _choose_size(root, pairs["train"], keep_aspect)
+        size = _choose_size(root, pairs["train"], keep_aspect, crops)
     check_size(size)
     statistics = folder_statistics(
         root,
         pairs,
-        size,
+        None if crops else size,
         keep_aspect=keep_aspect,
         mask_orientation=mask_orientation,
         data_dir=data_dir,
@@ -130,12 +140,16 @@ def folder(
         dtype=statistics.dtype,
         mask_orientation=mask_orientation,
         edited=True,
-    ).prepare(size, data_dir=data_dir)
+    ).prepare(size, crops=crops, data_dir=data_dir)
 
 
-def _choose_size(root: Path, pairs: Sequence[FilePair], keep_aspect: bool) -> tuple[int, int]:
+def _choose_size(
+    root: Path, pairs: Sequence[FilePair], keep_aspect: bool, crops: bool
+) -> tuple[int, int]:
     """Chooses the size for a folder, and says how much of it is padding."""
     sizes = [upright_size(pair.image) for pair in pairs]
+    if crops:
+        return default_crop(sizes)
     height, width = default_size(sizes)
     share = padded_share(sizes, (height, width)) if keep_aspect else 0.0
     if share >= _SAID:

@@ -37,6 +37,7 @@ def oxford_pet(
     size: tuple[int, int] = (128, 128),
     directory: str | os.PathLike[str] | None = None,
     held_out: float = 0.15,
+    crops: bool = False,
     data_dir: str | os.PathLike[str] | None = None,
 ) -> Dataset:
     """Opens Oxford-IIIT Pet: cats and dogs before their background, 255 along their outlines.
@@ -51,6 +52,7 @@ def oxford_pet(
         directory: The folder; by default the environment variable JAXSEG_OXFORD_PET names it.
         held_out: Share of the official training images that makes the validation split. The draw
             depends on their names alone.
+        crops: Keep the images at their own sizes, to train on random crops of `size`.
         data_dir: The root of prepared data sets; by default the environment variable
             `TFDS_DATA_DIR`, else `tensorflow_datasets` in the home directory.
 
@@ -58,7 +60,9 @@ def oxford_pet(
         ValueError: The folder is not found or is not laid out as expected, a file is not as
             expected, `held_out` is not between 0 and 1, or `data_dir` cannot be written to.
     """
-    return file_pairs(find_directory(directory, _HINT), held_out).prepare(size, data_dir=data_dir)
+    return file_pairs(find_directory(directory, _HINT), held_out).prepare(
+        size, crops=crops, data_dir=data_dir
+    )
 
 
 def file_pairs(directory: Path, held_out: float) -> FilePairs:

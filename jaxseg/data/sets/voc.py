@@ -58,6 +58,7 @@ def voc(
     size: tuple[int, int] = (256, 256),
     directory: str | os.PathLike[str] | None = None,
     augmented: bool = False,
+    crops: bool = False,
     data_dir: str | os.PathLike[str] | None = None,
 ) -> Dataset:
     """Opens PASCAL VOC 2012: 20 kinds of objects and the background, 255 along the outlines.
@@ -74,6 +75,7 @@ def voc(
         directory: The folder; by default the environment variable JAXSEG_VOC names it.
         augmented: Train on the 10582 images of trainaug.txt, with the masks of
             SegmentationClassAug.
+        crops: Keep the images at their own sizes, to train on random crops of `size`.
         data_dir: The root of prepared data sets; by default the environment variable
             `TFDS_DATA_DIR`, else `tensorflow_datasets` in the home directory.
 
@@ -81,7 +83,9 @@ def voc(
         ValueError: The folder is not found or is not laid out as expected, a file is not as
             expected, or `data_dir` cannot be written to.
     """
-    return file_pairs(find_directory(directory, _HINT), augmented).prepare(size, data_dir=data_dir)
+    return file_pairs(find_directory(directory, _HINT), augmented).prepare(
+        size, crops=crops, data_dir=data_dir
+    )
 
 
 def file_pairs(directory: Path, augmented: bool) -> FilePairs:

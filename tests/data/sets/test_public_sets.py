@@ -113,6 +113,21 @@ def test_splits_and_labels_are_as_published(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", READERS)
+def test_images_can_keep_their_own_sizes_for_crops(tmp_path, name):
+    splits, _ = TREES[name](tmp_path / "raw")
+    place = {"directory": tmp_path / "raw", "data_dir": tmp_path / "prepared"}
+    dataset = data.load(name, (6, 8), crops=True, **place)
+    assert (dataset.info.size, dataset.info.crops, dataset.splits) == ((6, 8), True, splits)
+    resized = READERS[name](size=SHAPE, **place)
+    for split, count in splits.items():
+        source = dataset.source(split)
+        assert source.sizes == (SHAPE,) * count
+        for one, two in zip(source, resized.source(split), strict=True):
+            np.testing.assert_array_equal(one["image"], two["image"])
+            np.testing.assert_array_equal(one["label"], two["label"])
+
+
+@pytest.mark.parametrize("name", READERS)
 def test_where_the_folder_is_missing_the_way_to_it_is_told(tmp_path, name, monkeypatch):
     def told(**options):
         with pytest.raises(ValueError, match=f"JAXSEG_{name.upper()}") as raised:
