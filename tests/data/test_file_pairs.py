@@ -78,3 +78,23 @@ def test_the_examples_are_scaled_evenly_or_stretched(pairs):
         ((image, label),) = recipe.examples("train")
         assert (label == 255).any() == keep_aspect
         assert (image == 100).all() != keep_aspect
+
+
+@pytest.mark.parametrize(
+    ("fields", "values", "ignored"),
+    [
+        ({}, (), None),
+        ({"labels": {0: 0, 1: 1, 255: 255}}, (), None),
+        ({"labels": {1: 1, 2: 0, 3: 255}}, (2, 1), 3),  # as the trimaps of Oxford-IIIT Pet
+        ({"labels": {0: 0, 255: 1}}, (0, 255), None),
+        ({"labels": {5: 0, 6: 0, 9: 1, 11: 255}}, (5, 9), 11),
+        (
+            {"labels": {0xFF0000: 0, 0x000102: 1, 0: 255}, "colored": True},
+            ((255, 0, 0), (0, 1, 2)),
+            (0, 0, 0),
+        ),
+    ],
+)
+def test_what_masks_hold_for_each_class_is_kept(pairs, fields, values, ignored):
+    info = dataclasses.replace(pairs, **fields).recipe((4, 4)).info
+    assert (info.mask_values, info.ignored_value) == (values, ignored)
