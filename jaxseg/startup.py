@@ -3,6 +3,7 @@
 Only the standard library and tqdm are imported here, and nothing of the rest of jaxseg.
 """
 
+import errno
 import os
 import signal
 import sys
@@ -40,9 +41,9 @@ def launch(
 ) -> None:
     """Import a command and run it; the process exits as the command says.
 
-    A `ValueError` or an `OSError` becomes one line on standard error and exit status 1. Ctrl-C and
-    SIGTERM become one line and 128 plus the signal's number (130, 143); the process then ends at
-    once, without the libraries' clean-up, which crashes after XLA has been interrupted.
+    A `ValueError`, an `OSError` or a full disk becomes one line on standard error and exit status
+    1. Ctrl-C and SIGTERM become one line and 128 plus the signal's number (130, 143); the process
+    then ends at once, without the libraries' clean-up, which crashes after an interruption of XLA.
 
     Args:
         name: The command's name, which begins every message.
@@ -65,8 +66,13 @@ def launch(
     except Stopped as stop:
         _farewell(name, stop)
         os._exit(128 + stop.signal)
-    except (ValueError, OSError) as error:
-        print(f"{name}: {error}", file=sys.stderr)
+    except Exception as error:
+        full = disk_is_full(error)
+        if not (full or isinstance(error, (ValueError, OSError))):
+            raise
+        # A library's account of a full disk may be long, and does not always name the file.
+        text = str(error) if isinstance(error, OSError) or not full else "No space left on device"
+        print(f"{name}: {text}", file=sys.stderr)
         raise SystemExit(1) from error
     raise SystemExit(status or 0)
 
@@ -92,6 +98,24 @@ def launch_study(package: str, description: str | None) -> None:
         )
 
     launch(name, load)
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Tell whether an error, or one that it was raised from, is that of a full disk.
+
+    Libraries that write files by themselves pass the system's text on, in exceptions of their own.
+
+    Args:
+        error: The error.
+    """
+    chain: BaseException | None = error
+    while chain is not None:
+        if isinstance(chain, OSError) and chain.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if any(text in str(chain) for text in ("No space left on device", "Disk quota exceeded")):
+            return True
+        chain = chain.__cause__ or chain.__context__
+    return False
 
 
 @contextmanager

@@ -46,6 +46,7 @@ ALLOWED = {
         "nn",
         "ops",
         "plots",
+        "progress",
         "startup",
         "training",
     },

@@ -1,9 +1,11 @@
 """The data set that a command reads: one configuration for all of them."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jaxseg import data
+from jaxseg.data.image_files import FilePair
 
 
 @dataclass(frozen=True)
@@ -17,21 +19,38 @@ class DataConfig:
             name it instead.
         size: Height and width in pixels; None is the data set's own default.
         data_dir: Where prepared data is kept; None is the user's TFDS folder.
+        held_out: Share of a "folder" that is held out for validation, and as much again for
+            testing, where it is not split; None is 0.15.
+        seed: Seed of that draw; None is 0.
     """
 
     name: str = "mosaic"
     directory: Path | None = None
     size: tuple[int, int] | None = None
     data_dir: Path | None = None
+    held_out: float | None = None
+    seed: int | None = None
 
 
-def load(config: DataConfig) -> data.Dataset:
+def load(
+    config: DataConfig, *, pairs: Mapping[str, Sequence[FilePair]] | None = None
+) -> data.Dataset:
     """Open a data set; it is prepared on the first call.
+
+    Args:
+        config: The data set.
+        pairs: The files of every split, for a "folder" that is to be read as it once was.
 
     Raises:
         ValueError: The folder is missing or not as the reader expects it, or the data set cannot
             be had as asked for.
     """
     return data.load(
-        config.name, size=config.size, directory=config.directory, data_dir=config.data_dir
+        config.name,
+        size=config.size,
+        directory=config.directory,
+        data_dir=config.data_dir,
+        held_out=None if pairs else config.held_out,
+        seed=None if pairs else config.seed,
+        pairs=pairs,
     )

@@ -12,7 +12,7 @@ default a folder of the run that is named after the split.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import jax
@@ -21,7 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from jaxseg import cli, data, files, metrics, plots
-from jaxseg.commands.data import DataConfig, load
+from jaxseg.commands.data import DataConfig
 from jaxseg.commands.run import Run, load_run
 from jaxseg.training import records
 from jaxseg.training.inference import InferenceConfig, entropy, probabilities
@@ -34,7 +34,15 @@ RESULTS: dict[str, type] = {
     **dict.fromkeys(metrics.COLUMNS[2:], float),
 }
 """Columns of results.csv."""
-COMMON = ("run", "split", "out", "inference.flip", "inference.scales", "inference.window")
+COMMON = (
+    "run",
+    "split",
+    "checkpoint",
+    "out",
+    "inference.flip",
+    "inference.scales",
+    "inference.window",
+)
 """Fields on the first page of help."""
 
 
@@ -48,7 +56,8 @@ class Config:
         inference: How the net is applied to each image.
         data: Another place of the data set than it was trained from; its name is the run's.
         batch_size: Images a step.
-        step: The checkpoint; None is the newest.
+        checkpoint: "best" for the best mean IoU on the validation split, "last" for the newest
+            checkpoint, or the number of a step.
         out: Folder of the tables and figures; None is RUN/SPLIT.
         preset: Not used.
     """
@@ -58,15 +67,15 @@ class Config:
     inference: InferenceConfig = field(default_factory=InferenceConfig)
     data: DataConfig = field(default_factory=DataConfig)
     batch_size: int = 8
-    step: int | None = None
+    checkpoint: str = "best"
     out: Path | None = None
     preset: str = ""
 
 
 def main(config: Config) -> None:
     """Count, then write tables and figures."""
-    run = load_run(config.run, step=config.step)
-    dataset = load(_data(config, run))
+    run = load_run(config.run, checkpoint=config.checkpoint)
+    dataset = run.open_data(directory=config.data.directory, data_dir=config.data.data_dir)
     if dataset.info.class_names != run.info.class_names:
         raise ValueError(
             f"the data has the classes {list(dataset.info.class_names)}, but {config.run} was "
@@ -153,16 +162,6 @@ def describe(inference: InferenceConfig) -> str:
     if inference.scales != (1.0,):
         words.append(f"scales {', '.join(f'{s:g}' for s in inference.scales)}")
     return ", ".join(words + ["mirrored too"] * inference.flip)
-
-
-def _data(config: Config, run: Run) -> DataConfig:
-    """Configure the data set that the run was trained on, where it lies now."""
-    saved = run.config["data"]
-    directory = config.data.directory or (saved["directory"] and Path(saved["directory"]))
-    data_dir = config.data.data_dir or (saved["data_dir"] and Path(saved["data_dir"]))
-    return replace(
-        config.data, name=saved["name"], directory=directory, data_dir=data_dir, size=run.info.size
-    )
 
 
 def command(args: Sequence[str]) -> None:

@@ -43,7 +43,8 @@ class Config:
         out: Folder of the files; None is that of the run.
         onnx: Write ONNX besides StableHLO.
         size: Height and width of the images, if they are to be fixed.
-        step: The checkpoint; None is the newest.
+        checkpoint: "best" for the best mean IoU on the validation split, "last" for the newest
+            checkpoint, or the number of a step.
         seed: Seed of the noise that the exports are compared on.
         preset: Not used.
     """
@@ -52,7 +53,7 @@ class Config:
     out: Path | None = None
     onnx: bool = True
     size: tuple[int, int] | None = None
-    step: int | None = None
+    checkpoint: str = "best"
     seed: int = 0
     preset: str = ""
 
@@ -84,7 +85,7 @@ def main(config: Config) -> None:
     """Export, compare, and write the differences."""
     out = config.out or config.run
     out.mkdir(parents=True, exist_ok=True)
-    run = load_run(config.run, step=config.step)
+    run = load_run(config.run, checkpoint=config.checkpoint)
     net, channels = jax.jit(run.logits), run.info.channels
     exported = write(net, channels, config, out)
     batches = noise(channels, config)

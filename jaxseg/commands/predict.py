@@ -45,7 +45,8 @@ class Config:
         inference: How the net is applied to each image.
         opacity: Opacity of the colors over the image.
         uncertainty: Write the entropy of each pixel too.
-        step: The checkpoint; None is the newest.
+        checkpoint: "best" for the best mean IoU on the validation split, "last" for the newest
+            checkpoint, or the number of a step.
         preset: Not used.
     """
 
@@ -56,7 +57,7 @@ class Config:
     inference: InferenceConfig = field(default_factory=InferenceConfig)
     opacity: float = 0.5
     uncertainty: bool = False
-    step: int | None = None
+    checkpoint: str = "best"
     preset: str = ""
 
     def __post_init__(self):
@@ -70,7 +71,7 @@ class Config:
 def main(config: Config) -> int:
     """Predict every image; return how many could not be read."""
     paths = find(config.images)
-    run = load_run(config.run, step=config.step)
+    run = load_run(config.run, checkpoint=config.checkpoint)
     out = config.out or config.run / "predictions"
     out.mkdir(parents=True, exist_ok=True)
     predict = make_predict(run, config)

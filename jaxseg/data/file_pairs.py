@@ -58,7 +58,8 @@ class FilePairs:
             ValueError: `size` is not a pair of positive integers, a file is not as expected, or
                 `data_dir` cannot be written to.
         """
-        return prepare(self.recipe(size), data_dir=data_dir)
+        prepared = prepare(self.recipe(size), data_dir=data_dir)
+        return dataclasses.replace(prepared, root=self.root, pairs=self.pairs)
 
     def recipe(self, size: tuple[int, int]) -> Recipe:
         """The recipe of the data set of one size.

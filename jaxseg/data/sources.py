@@ -114,11 +114,18 @@ class Dataset:
         info: What the numbers of the images and labels mean.
         directory: The folder of the prepared files.
         splits: Number of examples of every split, by name.
+        root: The folder of the files that it was prepared from; None for one that is drawn.
+        pairs: The image and the mask file of every example, by split and in the order of the
+            examples; empty for a data set that is drawn.
     """
 
     info: DatasetInfo
     directory: Path
     splits: Mapping[str, int] = dataclasses.field(hash=False)
+    root: Path | None = None
+    pairs: Mapping[str, Sequence[tuple[Path, Path]]] = dataclasses.field(
+        default_factory=dict, hash=False, repr=False
+    )
 
     def source(self, split: str, *, cache: bool = False) -> "Source":
         """Opens a split for reading.

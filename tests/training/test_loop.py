@@ -99,7 +99,7 @@ class Bar:
     def __exit__(self, *_):
         pass
 
-    def set_postfix(self, **_):
+    def set_postfix(self, *_, **__):
         pass
 
     def update(self, count):

@@ -47,9 +47,10 @@ prepared, and a mask with a value that `labels` does not list is refused by name
 
 import difflib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from jaxseg.data.image_files import FilePair
 from jaxseg.data.sets import ade20k, camvid, cityscapes, folder, mosaic, oxford_pet, voc
 from jaxseg.data.sources import Dataset
 
@@ -70,6 +71,9 @@ def load(
     size: int | tuple[int, int] | None = None,
     directory: str | os.PathLike[str] | None = None,
     data_dir: str | os.PathLike[str] | None = None,
+    held_out: float | None = None,
+    seed: int | None = None,
+    pairs: Mapping[str, Sequence[FilePair]] | None = None,
 ) -> Dataset:
     """Opens any data set by its name.
 
@@ -82,6 +86,10 @@ def load(
             JAXSEG_CAMVID; `"folder"` always needs it, and `"mosaic"` has none.
         data_dir: The root of prepared data sets; by default the environment variable
             `TFDS_DATA_DIR`, else `tensorflow_datasets` in the home directory.
+        held_out: Share of `"folder"` that makes the validation split, and the test split, where
+            the folder is not split; None is 0.15.
+        seed: Seed of that draw; None is 0.
+        pairs: The files of every split of `"folder"`, instead of those that it holds now.
 
     Raises:
         ValueError: The name is unknown; the data set does not take what is given; its folder is
@@ -91,5 +99,13 @@ def load(
         close = difflib.get_close_matches(name, SETS, n=1)
         remedy = f"did you mean {close[0]!r}?" if close else "give one of these names"
         raise ValueError(f"name={name!r} is no data set, expected one of {list(SETS)}: {remedy}")
-    options: dict[str, Any] = {} if size is None else {"size": size}
+    draw = {"held_out": held_out, "seed": seed, "pairs": pairs}
+    options: dict[str, Any] = {key: value for key, value in draw.items() if value is not None}
+    if options and name != "folder":
+        raise ValueError(
+            f"{' and '.join(options)} have no effect on {name}, whose splits are fixed, expected "
+            "them for name='folder' alone: leave them out (--data.held-out, --data.seed)"
+        )
+    if size is not None:
+        options["size"] = size
     return SETS[name](directory=directory, data_dir=data_dir, **options)

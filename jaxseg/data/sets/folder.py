@@ -1,7 +1,7 @@
 """Any folder of images and masks as a data set."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -30,6 +30,7 @@ _SPLITS = {
 }
 _LONGEST = 256
 _MULTIPLE = 8
+_HELD_OUT = 0.15
 
 
 def folder(
@@ -39,8 +40,9 @@ def folder(
     class_names: Sequence[str] | None = None,
     palette: Sequence[Color] | None = None,
     keep_aspect: bool = True,
-    held_out: float = 0.15,
-    seed: int = 0,
+    held_out: float | None = None,
+    seed: int | None = None,
+    pairs: Mapping[str, Sequence[FilePair]] | None = None,
     data_dir: str | os.PathLike[str] | None = None,
 ) -> Dataset:
     """Opens any folder of images and masks, of any sizes, and prepares it at one size.
@@ -70,8 +72,9 @@ def folder(
             that of figures.
         keep_aspect: Scale images evenly and pad them, with the label 255; otherwise stretch them.
         held_out: Share that makes the validation split, and as large a share the test split, where
-            the folder is not split.
-        seed: Seed of that draw, in which an image's split depends on its name.
+            the folder is not split; None is 0.15.
+        seed: Seed of that draw, in which an image's split depends on its name; None is 0.
+        pairs: The files of every split, below the folder, instead of those that it holds now.
         data_dir: The root of prepared data sets; by default the environment variable
             `TFDS_DATA_DIR`, else `tensorflow_datasets` in the home directory.
 
@@ -80,7 +83,8 @@ def folder(
             not as expected; an argument is out of range; or `data_dir` cannot be written to.
     """
     root = _check_directory(directory)
-    pairs = find_pairs(root, held_out=held_out, seed=seed)
+    if pairs is None:
+        pairs = find_pairs(root, held_out=held_out, seed=seed)
     if size is None:
         size = default_size([upright_size(pair.image) for pair in pairs["train"]])
     check_size(size)
@@ -107,16 +111,20 @@ def folder(
     ).prepare(size, data_dir=data_dir)
 
 
-def find_pairs(root: Path, *, held_out: float, seed: int) -> dict[str, list[FilePair]]:
+def find_pairs(
+    root: Path, *, held_out: float | None, seed: int | None
+) -> dict[str, list[FilePair]]:
     """The pairs of every split, by the layout that the folder has.
 
     Args:
         root: The folder.
-        held_out: Share that makes the validation split, and the test split, of an unsplit folder.
-        seed: Seed of that draw.
+        held_out: Share that makes the validation split, and the test split, of an unsplit folder;
+            None is 0.15.
+        seed: Seed of that draw; None is 0.
 
     Raises:
-        ValueError: The folder has none of the layouts, or a file is without its partner.
+        ValueError: The folder has none of the layouts, a file is without its partner, or a share
+            or a seed is given for a folder that is split already.
     """
     images, masks = _child(root, _IMAGE_FOLDERS), _child(root, _MASK_FOLDERS)
     if images and masks:
@@ -126,7 +134,8 @@ def find_pairs(root: Path, *, held_out: float, seed: int) -> dict[str, list[File
             if (inside := _child(images, names))
         }
         if not splits:
-            return _draw(_pair(images, masks), held_out=held_out, seed=seed)
+            share = _HELD_OUT if held_out is None else held_out
+            return _draw(_pair(images, masks), held_out=share, seed=seed or 0)
     else:
         splits = {
             split: tuple(
@@ -143,6 +152,11 @@ def find_pairs(root: Path, *, held_out: float, seed: int) -> dict[str, list[File
                 f"{str(root)!r} holds {names[:8]}{' and more' if len(names) > 8 else ''} and no "
                 f"{split} split that could be read, expected {LAYOUT}"
             )
+    if held_out not in (None, _HELD_OUT) or seed not in (None, 0):
+        raise ValueError(
+            f"held_out={held_out} and seed={seed} have no effect: {str(root)!r} is split into "
+            f"{', '.join(splits)} already; leave --data.held-out and --data.seed out"
+        )
     return {split: _pair(*folders) for split, folders in splits.items()}
 
 
@@ -191,13 +205,13 @@ def _draw(pairs: list[FilePair], *, held_out: float, seed: int) -> dict[str, lis
     if not 0 < held_out < 0.5:
         raise ValueError(
             f"held_out={held_out!r} is out of range, expected a share between 0 and 0.5 for "
-            "validation, and as much again for testing: pass for example 0.15"
+            "validation, and as much again for testing: pass for example --data.held-out 0.15"
         )
     count = max(1, round(held_out * len(pairs)))
     if len(pairs) < 2 * count + 1:
         raise ValueError(
             f"there are {len(pairs)} pairs of images and masks, expected at least {2 * count + 1} "
-            "for three splits: add some, or lower held_out"
+            "for three splits: add some, or lower the share (--data.held-out)"
         )
     others, test = hold_out(pairs, count, seed=seed)
     train, validation = hold_out(others, count, seed=seed)

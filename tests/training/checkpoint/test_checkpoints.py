@@ -153,7 +153,9 @@ def test_a_flipped_byte_in_any_file_is_refused_by_name(tmp_path):
             saved = path.read_bytes()
             for where in (0, 0.2, 0.5, 0.8):
                 flip(path, where)
-                with pytest.raises(ValueError, match=rf"{path} .*step 20.* from step 10.*=10"):
+                with pytest.raises(
+                    ValueError, match=rf"{path} .*step 20.* before it is of step 10"
+                ):
                     restore()
                 path.write_bytes(saved)
             path.write_bytes(saved[:-1])
@@ -325,7 +327,6 @@ def test_bad_arguments(tmp_path):
     for options, message in [
         ({"keep": 0}, "keep=0"),
         ({"keep_best": 1}, "keep_best=1 and metric=None go together"),
-        ({"metric": "miou"}, "go together"),
         ({"best": "least"}, "best='least'"),
     ]:
         with pytest.raises(ValueError, match=message):
