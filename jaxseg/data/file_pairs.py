@@ -9,7 +9,7 @@ from jaxseg.data._prepare import prepare
 from jaxseg.data.image_files import FilePair, read_pair
 from jaxseg.data.letterbox import fit
 from jaxseg.data.mask_values import to_labels
-from jaxseg.data.recipe import ImageAndLabel, Recipe
+from jaxseg.data.recipe import ImageAndLabel, Recipe, digest
 from jaxseg.data.sources import Color, Dataset, DatasetInfo
 
 
@@ -79,18 +79,21 @@ class FilePairs:
             mean=self.mean,
             std=self.std,
         )
+        described = fingerprint(self.pairs, self.root, times=self.edited)
+        options = {
+            "size": size,
+            "labels": sorted(self.labels.items()),
+            "classes": self.class_names,
+            "colored": self.colored,
+            "keep_aspect": self.keep_aspect,
+        }
+        source = {"root": str(self.root.absolute()), "files": described, "variant": digest(options)}
         return Recipe(
             info=info,
             splits={split: len(pairs) for split, pairs in self.pairs.items()},
             examples=lambda split: self._examples(split, size),
-            inputs={
-                "size": size,
-                "files": fingerprint(self.pairs, self.root, times=self.edited),
-                "labels": sorted(self.labels.items()),
-                "classes": self.class_names,
-                "colored": self.colored,
-                "keep_aspect": self.keep_aspect,
-            },
+            inputs={**options, "files": described},
+            source=source if self.edited else None,
         )
 
     def _examples(self, split: str, size: tuple[int, int]) -> Iterator[ImageAndLabel]:

@@ -26,6 +26,8 @@ class Recipe:
         inputs: All that decides what the examples are, as values that JSON can hold. Where one
             differs, the data set is prepared in another folder.
         version: Raise it when the same inputs give other examples.
+        source: The user's folder that it is prepared from, as `_prune.write_source` describes it;
+            copies of it as it was before an edit are removed. None keeps all.
     """
 
     info: DatasetInfo
@@ -33,6 +35,7 @@ class Recipe:
     examples: Callable[[str], Iterable[ImageAndLabel]]
     inputs: Mapping[str, Any]
     version: str = "1.0.0"
+    source: Mapping[str, Any] | None = None
 
     @property
     def name(self) -> str:
