@@ -128,8 +128,9 @@ def interruptible() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    report = sys.unraisablehook
+    report, report_thread = sys.unraisablehook, threading.excepthook
     sys.unraisablehook = partial(_report_all_but_stopped, report)
+    threading.excepthook = partial(_report_all_but_full, report_thread)
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
@@ -137,7 +138,7 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     finally:
-        sys.unraisablehook = report
+        sys.unraisablehook, threading.excepthook = report, report_thread
         _received.clear()
         for number, handler in before.items():
             # None is a handler that was not installed from Python: it cannot be put back.
@@ -151,6 +152,12 @@ def _report_all_but_stopped(report: Callable[[Any], object], unraisable: Any) ->
     """
     if unraisable.exc_type is not Stopped:
         report(unraisable)
+
+
+def _report_all_but_full(report: Callable[[Any], object], raised: Any) -> None:
+    """Say nothing of a full disk that a library's thread has met: it is raised where one waits."""
+    if raised.exc_value is None or not disk_is_full(raised.exc_value):
+        report(raised)
 
 
 def raise_if_stopped() -> None:

@@ -31,6 +31,18 @@ class DataConfig:
     held_out: float | None = None
     seed: int | None = None
 
+    def __post_init__(self):
+        """Refuse numbers that are out of range."""
+        if self.size is not None and min(self.size) < 1:
+            raise ValueError(f"size={self.size} must be at least 1 pixel: correct --data.size.")
+        if self.held_out is not None and not 0 < self.held_out < 0.5:
+            raise ValueError(
+                f"held_out={self.held_out} must be a share above 0 and below 0.5, as much again is "
+                "for testing: give for example --data.held-out 0.15."
+            )
+        if self.seed is not None and self.seed < 0:
+            raise ValueError(f"seed={self.seed} must not be negative: correct --data.seed.")
+
 
 def load(
     config: DataConfig, *, pairs: Mapping[str, Sequence[FilePair]] | None = None

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jaxseg.files import write_text
+from jaxseg.files import naming, write_text
 
 try:
     import fcntl
@@ -213,7 +213,7 @@ def append_jsonl(path: Path, record: Mapping[str, Any]) -> None:
         path: The file; it need not exist.
         record: Values that JSON can hold.
     """
-    with path.open("ab+") as file:
+    with naming(path), path.open("ab+") as file:
         if file.tell():
             file.seek(-1, os.SEEK_END)
             torn = file.read(1) != b"\n"

@@ -6,6 +6,7 @@ as a byte differs. Orbax alone would restore a flipped byte as a wrong value wit
 """
 
 import contextlib
+import logging
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -40,6 +41,12 @@ from jaxseg.training.checkpoint.manifest import (
     verify_files,
     write_manifest,
 )
+
+
+def _is_no_full_disk(record: logging.LogRecord) -> bool:
+    """Drop the tracebacks that orbax logs in every thread of a save: the error is raised, too."""
+    error = record.exc_info[1] if record.exc_info else None
+    return error is None or not disk_is_full(error)
 
 
 class Restored(NamedTuple):
@@ -177,6 +184,7 @@ class Checkpoints:
         """
         from orbax.checkpoint import v1 as ocp  # here, since it is slow to import
 
+        logging.getLogger("absl").addFilter(_is_no_full_disk)  # orbax has made this logger
         self.wait()
         self._check_writable()
         newest = self.latest()
