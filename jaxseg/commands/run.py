@@ -173,9 +173,10 @@ def fine_tune(folder: Path, state: TrainState) -> TrainState:
         ValueError: There is no such run, it is damaged, or nothing of it fits.
     """
     step, other = restore(folder)
-    drawn = (state.params, state.stats)
-    names, theirs = named_leaves(drawn), named_leaves(evaluated(other))
-    specs, their_specs = leaf_specs(drawn), leaf_specs(evaluated(other))
+    drawn = {"params": state.params, "stats": state.stats}
+    given = dict(zip(drawn, evaluated(other), strict=True))
+    names, theirs = named_leaves(drawn), named_leaves(given)
+    specs, their_specs = leaf_specs(drawn), leaf_specs(given)
     kept = [name for name in names if specs[name] != their_specs.get(name)]
     if len(kept) == len(names):
         raise ValueError(
@@ -183,12 +184,13 @@ def fine_tune(folder: Path, state: TrainState) -> TrainState:
             "that run, or leave --model.weights out."
         )
     leaves = [leaf if name in kept else theirs[name] for name, leaf in names.items()]
-    params, stats = jax.tree.unflatten(jax.tree.structure(drawn), leaves)
-    rest = f"; as drawn: {name_some(kept)}" if kept else ""
+    weights = jax.tree.unflatten(jax.tree.structure(drawn), leaves)
+    shown = [name.removesuffix(".value") for name in kept]
+    rest = f"; as drawn: {name_some(shown)}" if kept else ""
     print(
         f"{len(names) - len(kept)} of {len(names)} arrays are those of {folder}, step {step}{rest}."
     )
-    return with_weights(state, params, stats)
+    return with_weights(state, **weights)
 
 
 def check_checkpoint(checkpoint: str) -> None:

@@ -231,8 +231,8 @@ def parse(words: Sequence[str], description: str | None) -> Config:
             base = replace(base, model=replace(without_unread(named), name=base.model.name))
         presets = {**PRESETS, name: base} if name in PRESETS else PRESETS
         return _parse(presets, name, words, description)
-    name = base.preset or "default"
-    return _parse({name: base}, name, words, description)
+    name = base.preset or "none"
+    return replace(_parse({name: base}, name, words, description), preset=base.preset)
 
 
 def read_config_file(path: Path) -> Config:

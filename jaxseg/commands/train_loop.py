@@ -124,10 +124,9 @@ class Training:
             )
             raise stop
         if jax.process_index() == 0 and int(state.step) < config.steps:
-            best = max(self.scores, key=lambda score: score[1])
             print(
-                f"Ended at step {int(state.step)}: no better mean IoU than {best[1]:.3f}, that of "
-                f"step {best[0]}, in {config.patience} evaluations (--patience)."
+                f"Ended at step {int(state.step)}: {config.patience} evaluations in a row without a "
+                f"better mean IoU (--patience {config.patience})."
             )
         return state
 
