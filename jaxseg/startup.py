@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
+from types import FrameType
 from typing import Any
 
 from jaxseg.progress import busy
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_RETRY_SECONDS = 0.05
 _received: list[signal.Signals] = []
 
 
@@ -56,7 +58,7 @@ def launch(
     try:
         with interruptible():
             try:
-                with busy(f"{name}: loading"):
+                with busy(f"{name}: loading"), _ending_at_once(name):
                     command = load()
                 status = command(args)
                 raise_if_stopped()
@@ -170,10 +172,51 @@ def raise_if_stopped() -> None:
         raise Stopped(_received[0])
 
 
-def _stop(number: int, frame: object) -> None:
-    del frame
+@contextmanager
+def _ending_at_once(name: str) -> Iterator[None]:
+    """Within, a signal ends the process on the spot, since nothing can be lost yet.
+
+    An exception would be raised in the middle of an import, where libraries in C print it.
+    """
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+
+    def end(number: int, frame: object) -> None:
+        del frame
+        _farewell(name, Stopped(signal.Signals(number)))
+        os._exit(128 + number)
+
+    installed = [number for number, handler in before.items() if handler is _stop]
+    for number in installed:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in installed:
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
     _received.append(signal.Signals(number))
-    raise Stopped(_received[-1])
+    if _is_importing(frame):
+        # Later: an exception in the middle of an import may be printed, or leave half a module.
+        retry = threading.Timer(_RETRY_SECONDS, _send_again, (number,))
+        retry.daemon = True
+        retry.start()
+        return
+    raise Stopped(_received[0])
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _send_again(number: int) -> None:
+    if _received:  # the command has not ended meanwhile
+        os.kill(os.getpid(), number)
 
 
 def _farewell(name: str, stop: Stopped) -> None:

@@ -125,8 +125,8 @@ class Training:
             raise stop
         if jax.process_index() == 0 and int(state.step) < config.steps:
             print(
-                f"Ended at step {int(state.step)}: {config.patience} evaluations in a row without a "
-                f"better mean IoU (--patience {config.patience})."
+                f"Ended at step {int(state.step)}: {config.patience} evaluations in a row without "
+                f"a better mean IoU (--patience {config.patience})."
             )
         return state
 
