@@ -11,6 +11,25 @@ from pathlib import Path
 import numpy as np
 
 
+def make_folder(folder: Path) -> None:
+    """Makes a folder for results, and those above it.
+
+    Args:
+        folder: The folder, which a command was given as `--out`; it may exist.
+
+    Raises:
+        ValueError: It is a file, or lies below one.
+        OSError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        blocking = next((p for p in (folder, *folder.parents) if p.exists()), folder)
+        raise ValueError(
+            f"{blocking} is a file, expected a folder for the results: give another --out."
+        ) from error
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Writes a file whole or not at all: whatever interrupts this, an old file stays as it was.
 

@@ -1,7 +1,8 @@
 """The data set that a command reads: one configuration for all of them."""
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from jaxseg import data
@@ -57,12 +58,20 @@ def load(
         ValueError: The folder is missing or not as the reader expects it, or the data set cannot
             be had as asked for.
     """
-    return data.load(
-        config.name,
-        size=config.size,
-        directory=config.directory,
-        data_dir=config.data_dir,
-        held_out=None if pairs else config.held_out,
-        seed=None if pairs else config.seed,
-        pairs=pairs,
-    )
+    try:
+        return data.load(
+            config.name,
+            size=config.size,
+            directory=config.directory,
+            data_dir=config.data_dir,
+            held_out=None if pairs else config.held_out,
+            seed=None if pairs else config.seed,
+            pairs=pairs,
+        )
+    except ValueError as error:
+        # The readers name their arguments, a command its flags.
+        for field in fields(config):
+            flag = f"--data.{field.name.replace('_', '-')}"
+            if re.match(rf"{field.name}[= ]", str(error)) and flag not in str(error):
+                raise ValueError(f"{error} ({flag})") from error
+        raise

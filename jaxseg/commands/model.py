@@ -169,7 +169,7 @@ def build(config: ModelConfig, classes: int, channels: int, rngs: nnx.Rngs) -> A
         if not isinstance(known, models.ResNetSize | models.DRNSize):
             raise ValueError(
                 f"model.width={config.width}: {backbone or config.name} comes in one width: leave "
-                "it out, or name a ResNet or a DRN as model.backbone."
+                "--model.width out, or name a ResNet or a DRN as --model.backbone."
             )
         backbone = replace(known, width=config.width)
     asked = {

@@ -147,6 +147,11 @@ def restore(folder: Path, checkpoint: str = "best") -> tuple[int, TrainState]:
     optimizer = from_record(OptimizerConfig, config["optimizer"])
     like = jax.eval_shape(lambda: start(model, optimizer, info, config["steps"], config["seed"]))
     with Checkpoints(folder / "checkpoints", read_only=True, metric=METRIC) as checkpoints:
+        if not checkpoints.steps():
+            raise ValueError(
+                f"{folder} has no checkpoint yet, or was stopped while it was begun anew: go on by "
+                f"jaxseg train --out {folder} --resume"
+            )
         step = _chosen_step(checkpoints, checkpoint)
         try:
             number, state, _ = checkpoints.restore(like, step, with_iterator_state=False)

@@ -21,25 +21,6 @@ _STATE = "state.json"
 _CHECKPOINTS = "checkpoints"
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder for results.
-
-    Args:
-        folder: The folder, given by `--out`.
-
-    Raises:
-        ValueError: It is a file, or lies below one.
-        OSError: It cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        blocking = next((p for p in (folder, *folder.parents) if p.exists()), folder)
-        raise ValueError(
-            f"{blocking} is a file, expected a folder for the results: give another --out."
-        ) from error
-
-
 def written_files(folder: Path) -> set[str] | None:
     """The names of the files that jaxseg has written into a folder; None without a list of them.
 

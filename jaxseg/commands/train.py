@@ -37,7 +37,7 @@ import jax
 from jaxseg import data, files
 from jaxseg.commands.data import load
 from jaxseg.commands.run import FILES, METRIC, check_info, open_listed, start
-from jaxseg.commands.run_folder import RunFolder, check_free, claim, make_folder
+from jaxseg.commands.run_folder import RunFolder, check_free, claim
 from jaxseg.commands.train_config import MAY_DIFFER, PRESETS, Config, default_preset, parse
 from jaxseg.commands.train_loop import Training
 from jaxseg.commands.train_report import report
@@ -77,7 +77,7 @@ def main(config: Config) -> None:
     dataset = _open_data(config)
     _check_run(config, dataset.info)
     if leader:
-        make_folder(config.out)
+        files.make_folder(config.out)
     with records.only_run(config.out) if leader else nullcontext():
         try:
             steps_before = _open_folder(config, dataset, folder) if leader else None

@@ -131,7 +131,7 @@ class Config:
         if self.batch_size % self.optimizer.accumulate:
             raise ValueError(
                 f"optimizer.accumulate={self.optimizer.accumulate} does not divide "
-                f"batch_size={self.batch_size}: choose a divisor."
+                f"batch_size={self.batch_size}: choose a divisor (--optimizer.accumulate)."
             )
         if self.resume and self.overwrite:
             raise ValueError(
@@ -141,12 +141,12 @@ class Config:
         if self.resume_step is not None and not self.resume:
             raise ValueError(
                 f"resume_step={self.resume_step} is given without resume: add --resume, or leave "
-                "it out."
+                "--resume-step out."
             )
         if self.tensorboard and importlib.util.find_spec("tensorboardX") is None:
             raise ValueError(
                 "tensorboard=True needs tensorboardX: pip install 'jaxseg[tensorboard]', or leave "
-                "it out (metrics.jsonl has the same numbers)."
+                "--tensorboard out (metrics.jsonl has the same numbers)."
             )
 
 

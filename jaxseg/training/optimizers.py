@@ -81,7 +81,8 @@ def make_schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
     """
     if not 0 <= config.warmup < steps:
         raise ValueError(
-            f"warmup={config.warmup} must leave some of the {steps} steps: choose a shorter one."
+            f"warmup={config.warmup} must leave some of the {steps} steps: choose a shorter one "
+            "(--optimizer.warmup)."
         )
     after = steps - config.warmup
     if config.schedule == "constant":

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jaxseg.files import naming, write_text
+from jaxseg.files import make_folder, naming, write_text
 
 try:
     import fcntl
@@ -50,7 +50,7 @@ def open_run(
         ValueError: There are results, and neither was asked for; or those to be resumed were made
             with another configuration.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     saved, has_results = folder / "config.json", (folder / results).exists()
     if overwrite or not (resume or has_results):
         for path in [path for pattern in written for path in folder.glob(pattern)]:
@@ -113,9 +113,9 @@ def only_run(folder: Path) -> Iterator[None]:
         folder: The folder, made if need be.
 
     Raises:
-        ValueError: Another process holds it.
+        ValueError: Another process holds it, or it is a file.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     if fcntl is None:
         yield
         return

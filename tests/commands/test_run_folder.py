@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jaxseg.commands import run_folder
-from jaxseg.commands.run_folder import RunFolder, check_free, claim, make_folder, written_files
+from jaxseg.commands.run_folder import RunFolder, check_free, claim, written_files
 
 NAMES = ("config.json", "metrics.jsonl")
 STEP = "checkpoints/step-00000004"
@@ -71,13 +71,6 @@ def test_a_run_that_was_copied_without_its_list_goes_on(tmp_path):
     (tmp_path / "results.csv").write_text("mine")
     with pytest.raises(ValueError, match=r"holds results\.csv"):
         claim(tmp_path, ["results.csv"], trusted=True)
-
-
-@pytest.mark.parametrize("out", ["file", "file/run"])
-def test_a_file_is_no_folder(tmp_path, out):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match=r"/file is a file, expected a folder .*another --out"):
-        make_folder(tmp_path / out)
 
 
 def test_an_earlier_run_is_set_aside_and_put_back(tmp_path):

@@ -16,7 +16,7 @@ from PIL import Image
 
 from jaxseg import files
 from jaxseg.commands import evaluate, train, train_loop
-from jaxseg.commands.data import DataConfig
+from jaxseg.commands.data import DataConfig, load
 from jaxseg.commands.model import ModelConfig
 from jaxseg.commands.run import evaluated, load_run, restore
 from jaxseg.commands.train_config import Config
@@ -450,6 +450,28 @@ def test_files_of_the_user_are_never_replaced(tmp_path):
             train.main(configure(tmp_path, **options))
         assert contents(tmp_path / "run") == before
     assert not (tmp_path / "prepared").exists()
+
+
+def test_a_run_without_a_checkpoint_says_how_to_go_on(copy):
+    shutil.rmtree(copy / "run" / "checkpoints")
+    (copy / "run" / "checkpoints").mkdir()
+    with pytest.raises(
+        ValueError, match=r"no checkpoint yet.*: go on by jaxseg train --out .*/run"
+    ):
+        load_run(copy / "run")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "folder"}, r"^directory=None .*\(--data\.directory\)$"),
+        ({"name": "mosaic", "size": (4, 6)}, r"^size=\(4, 6\) .*\(--data\.size\)$"),
+        ({"name": "camvit"}, r"^name='camvit' .*\(--data\.name\)$"),
+    ],
+)
+def test_what_a_reader_refuses_is_named_as_a_flag(changes, message):
+    with pytest.raises(ValueError, match=message):
+        load(DataConfig(**changes))
 
 
 # --- fine-tuning ---------------------------------------------------------------------------------
