@@ -6,7 +6,10 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from contextlib import suppress
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import docstring_parser
 import tyro
@@ -41,7 +44,7 @@ def parse(
         SystemExit: Help was asked for, or the command line does not parse.
     """
     words = list(sys.argv[1:] if args is None else args)
-    name = _preset(words, default)
+    name = flag_value(words, "--preset") or default
     if name not in presets:
         near = difflib.get_close_matches(name, presets, 1)
         meant = f" Did you mean {near[0]}?" if near else ""
@@ -56,15 +59,72 @@ def parse(
     )
 
 
-def _preset(words: Sequence[str], default: str) -> str:
-    """Find the preset that a command line names."""
-    name = default
+def flag_value(words: Sequence[str], flag: str) -> str | None:
+    """Find the value that a command line gives a flag; None where it gives none.
+
+    Args:
+        words: The command line without the program's name.
+        flag: The flag, such as "--preset".
+    """
+    value = None
     for place, word in enumerate(words):
-        if word == "--preset" and place + 1 < len(words):
-            name = words[place + 1]
-        elif word.startswith("--preset="):
-            name = word.split("=", 1)[1]
-    return name
+        if word == flag and place + 1 < len(words):
+            value = words[place + 1]
+        elif word.startswith(f"{flag}="):
+            value = word.split("=", 1)[1]
+    return value
+
+
+def from_json(base: Config, record: Mapping[str, Any], prefix: str = "") -> Config:
+    """Put values that were read from JSON into a configuration.
+
+    Args:
+        base: A frozen dataclass, in which dataclasses may lie; fields that are not in `record` keep
+            its values.
+        record: Values by the names of the fields, those of a dataclass as an object.
+        prefix: What precedes the fields' names in messages.
+
+    Raises:
+        ValueError: A field is unknown, or a value is not of the field's type or out of range.
+    """
+    hints = get_type_hints(type(base))
+    values = {}
+    for name, value in record.items():
+        if name not in hints:
+            near = difflib.get_close_matches(name, hints, 1)
+            meant = f" Did you mean {prefix}{near[0]}?" if near else ""
+            raise ValueError(f"{prefix}{name} is no option.{meant}")
+        current = getattr(base, name)
+        if dataclasses.is_dataclass(current) and isinstance(value, dict):
+            values[name] = from_json(current, value, f"{prefix}{name}.")
+            continue
+        try:
+            values[name] = _typed(hints[name], value)
+        except TypeError as error:
+            raise ValueError(f"{prefix}{name}={value!r} is not {error}.") from error
+    return dataclasses.replace(base, **values)  # type: ignore[type-var]
+
+
+def _typed(kind: Any, value: Any) -> Any:
+    """Convert a JSON value to an annotated type; raise a `TypeError` that says what is expected."""
+    options, inside = get_args(kind), get_origin(kind)
+    if inside in (Union, UnionType):
+        for option in options:
+            with suppress(TypeError):
+                return _typed(option, value)
+    elif inside is Literal and value in options:
+        return value
+    elif inside is tuple and isinstance(value, list):
+        kinds = options[:1] * len(value) if options[-1] is Ellipsis else options
+        if len(kinds) == len(value):
+            return tuple(_typed(*pair) for pair in zip(kinds, value, strict=True))
+    elif kind is Path and isinstance(value, str):
+        return Path(value)
+    elif kind is float and type(value) in (int, float):
+        return float(value)
+    elif kind in (bool, int, str, NoneType) and type(value) is kind:
+        return value
+    raise TypeError(getattr(kind, "__name__", str(kind)) if not options else str(kind))
 
 
 def _short_help(config: Any, common: Sequence[str], description: str, program: str) -> str:

@@ -5,9 +5,29 @@ import hashlib
 import io
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder for results, and those above it.
+
+    Args:
+        folder: The folder, which a command was given as `--out`; it may exist.
+
+    Raises:
+        ValueError: It is a file, or lies below one.
+        OSError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        blocking = next((p for p in (folder, *folder.parents) if p.exists()), folder)
+        raise ValueError(
+            f"{blocking} is a file, expected a folder for the results: give another --out."
+        ) from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -20,15 +40,30 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         OSError: The folder is missing, cannot be written to, or is full.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with naming(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            os.chmod(name, 0o644)  # mkstemp makes files that only their owner reads
+            os.replace(name, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Lets errors of the system name a file: that of a full disk names none.
+
+    Args:
+        path: The file that is read or written within.
+    """
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(name, 0o644)  # mkstemp makes files that only their owner reads
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
+        yield
+    except OSError as error:
+        error.filename = os.fspath(path)
         raise
 
 

@@ -1,12 +1,45 @@
 """Signs of life: what a long step without output is doing, refreshed every second."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from tqdm import tqdm
 
 _PERIOD = 1.0  # seconds
+T = TypeVar("T")
+
+
+def in_background(work: Callable[[], T]) -> T:
+    """Call a function in another thread and wait for it; signals are handled while it works.
+
+    Python handles a signal between two of its instructions, so that a long call into compiled code
+    would delay it. If a handler raises, the thread is left behind; it does not keep the process
+    from ending.
+
+    Args:
+        work: The function.
+
+    Returns:
+        What it returns; what it raises is raised here.
+    """
+    result: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            result.append(work())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(_PERIOD)
+    if errors:
+        raise errors[0]
+    return result[0]
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 Only the standard library and tqdm are imported here, and nothing of the rest of jaxseg.
 """
 
+import errno
 import os
 import signal
 import sys
@@ -10,11 +11,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from types import FrameType
 from typing import Any
 
 from jaxseg.progress import busy
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_RETRY_SECONDS = 0.05
 _received: list[signal.Signals] = []
 
 
@@ -39,9 +42,9 @@ def launch(
 ) -> None:
     """Import a command and run it; the process exits as the command says.
 
-    A `ValueError` or an `OSError` becomes one line on standard error and exit status 1. Ctrl-C and
-    SIGTERM become one line and 128 plus the signal's number (130, 143); the process then ends at
-    once, without the libraries' clean-up, which crashes after XLA has been interrupted.
+    A `ValueError`, an `OSError` or a full disk becomes one line on standard error and exit status
+    1. Ctrl-C and SIGTERM become one line and 128 plus the signal's number (130, 143); the process
+    then ends at once, without the libraries' clean-up, which crashes after an interruption of XLA.
 
     Args:
         name: The command's name, which begins every message.
@@ -54,7 +57,7 @@ def launch(
     try:
         with interruptible():
             try:
-                with busy(f"{name}: loading"):
+                with busy(f"{name}: loading"), _ending_at_once(name):
                     command = load()
                 status = command(args)
                 raise_if_stopped()
@@ -64,10 +67,33 @@ def launch(
     except Stopped as stop:
         _farewell(name, stop)
         os._exit(128 + stop.signal)
-    except (ValueError, OSError) as error:
-        print(f"{name}: {error}", file=sys.stderr)
+    except Exception as error:
+        full = disk_is_full(error)
+        if not (full or isinstance(error, (ValueError, OSError))):
+            raise
+        # A library's account of a full disk may be long, and does not always name the file.
+        text = str(error) if isinstance(error, OSError) or not full else "No space left on device"
+        print(f"{name}: {text}", file=sys.stderr)
         raise SystemExit(1) from error
     raise SystemExit(status or 0)
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Tell whether an error, or one that it was raised from, is that of a full disk.
+
+    Libraries that write files by themselves pass the system's text on, in exceptions of their own.
+
+    Args:
+        error: The error.
+    """
+    chain: BaseException | None = error
+    while chain is not None:
+        if isinstance(chain, OSError) and chain.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if any(text in str(chain) for text in ("No space left on device", "Disk quota exceeded")):
+            return True
+        chain = chain.__cause__ or chain.__context__
+    return False
 
 
 @contextmanager
@@ -80,8 +106,9 @@ def interruptible() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    report = sys.unraisablehook
+    report, report_thread = sys.unraisablehook, threading.excepthook
     sys.unraisablehook = partial(_report_all_but_stopped, report)
+    threading.excepthook = partial(_report_all_but_full, report_thread)
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
@@ -89,7 +116,7 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     finally:
-        sys.unraisablehook = report
+        sys.unraisablehook, threading.excepthook = report, report_thread
         _received.clear()
         for number, handler in before.items():
             # None is a handler that was not installed from Python: it cannot be put back.
@@ -105,6 +132,12 @@ def _report_all_but_stopped(report: Callable[[Any], object], unraisable: Any) ->
         report(unraisable)
 
 
+def _report_all_but_full(report: Callable[[Any], object], raised: Any) -> None:
+    """Say nothing of a full disk that a library's thread has met: it is raised where one waits."""
+    if raised.exc_value is None or not disk_is_full(raised.exc_value):
+        report(raised)
+
+
 def raise_if_stopped() -> None:
     """Raise `Stopped` again where a library has swallowed it. Long loops call this.
 
@@ -115,10 +148,51 @@ def raise_if_stopped() -> None:
         raise Stopped(_received[0])
 
 
-def _stop(number: int, frame: object) -> None:
-    del frame
+@contextmanager
+def _ending_at_once(name: str) -> Iterator[None]:
+    """Within, a signal ends the process on the spot, since nothing can be lost yet.
+
+    An exception would be raised in the middle of an import, where libraries in C print it.
+    """
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+
+    def end(number: int, frame: object) -> None:
+        del frame
+        _farewell(name, Stopped(signal.Signals(number)))
+        os._exit(128 + number)
+
+    installed = [number for number, handler in before.items() if handler is _stop]
+    for number in installed:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in installed:
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
     _received.append(signal.Signals(number))
-    raise Stopped(_received[-1])
+    if _is_importing(frame):
+        # Later: an exception in the middle of an import may be printed, or leave half a module.
+        retry = threading.Timer(_RETRY_SECONDS, _send_again, (number,))
+        retry.daemon = True
+        retry.start()
+        return
+    raise Stopped(_received[0])
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _send_again(number: int) -> None:
+    if _received:  # the command has not ended meanwhile
+        os.kill(os.getpid(), number)
 
 
 def _farewell(name: str, stop: Stopped) -> None:

@@ -1,5 +1,6 @@
 """Files are written whole or not at all."""
 
+import errno
 import hashlib
 import os
 
@@ -62,3 +63,17 @@ def test_sha256_is_that_of_the_content(tmp_path, content):
     files.write_bytes(tmp_path / "a.bin", content)
     assert (tmp_path / "a.bin").read_bytes() == content
     assert files.sha256(tmp_path / "a.bin") == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("out", ["file", "file/run"])
+def test_a_file_is_no_folder(tmp_path, out):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"/file is a file, expected a folder .*another --out"):
+        files.make_folder(tmp_path / out)
+
+
+def test_an_error_of_the_system_names_the_file(tmp_path):
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as a full disk raises it: no name
+    named = pytest.raises(OSError, match=r"No space left on device: '.*/a\.txt'$")
+    with named, files.naming(tmp_path / "a.txt"):
+        raise full

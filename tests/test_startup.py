@@ -1,5 +1,7 @@
 """The first second of a command: signals, one-line errors, exit statuses, signs of life."""
 
+import errno
+import importlib
 import os
 import signal
 import subprocess
@@ -109,6 +111,64 @@ def test_a_signal_that_a_library_swallowed_is_not_lost():
         raise AssertionError("went on")
 
     assert exit_status(looping) == 143
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_a_command_is_imported_ends_it_at_once(number, status, capsys, monkeypatch):
+    def end(status):
+        raise Ended(status)
+
+    def load():
+        os.kill(os.getpid(), number)
+        raise AssertionError("went on")
+
+    monkeypatch.setattr(os, "_exit", end)
+    with pytest.raises(Ended) as caught:
+        launch("dig", load, [])
+    assert caught.value.args[0] == status
+    assert capsys.readouterr().err.strip().splitlines()[-1].startswith("dig: stopped by")
+
+
+def test_a_signal_in_the_middle_of_an_import_is_obeyed_behind_it(tmp_path, monkeypatch, capsys):
+    module = "import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\nwhole = True\n"
+    (tmp_path / "slow_to_import.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+    imported = []
+
+    def command(words):
+        imported.append(importlib.import_module("slow_to_import").whole)
+        time.sleep(5)
+        raise AssertionError("went on")
+
+    assert exit_status(command) == 143
+    assert imported == [True]
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_full_disk_is_one_line_whoever_met_it(capsys):
+    def command(words):
+        raise RuntimeError("RESOURCE_EXHAUSTED: write: No space left on device [28]\nat line 3")
+
+    assert exit_status(command) == 1
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.endswith("dig: No space left on device")
+
+
+def test_a_full_disk_met_in_a_thread_is_left_to_the_one_who_waits(monkeypatch):
+    reported = []
+    monkeypatch.setattr(threading, "excepthook", lambda raised: reported.append(raised.exc_value))
+
+    def fill(number):
+        raise OSError(number, os.strerror(number))
+
+    def command(words):
+        for number in (errno.ENOSPC, errno.EIO):
+            thread = threading.Thread(target=fill, args=(number,))
+            thread.start()
+            thread.join()
+
+    assert exit_status(command) == 0
+    assert [error.errno for error in reported] == [errno.EIO]
 
 
 def test_after_a_command_nothing_is_remembered():

@@ -124,7 +124,7 @@ def train_config(config: Config, arm: str, seed: int, folder: Path) -> train.Con
         seed=seed,
         steps=config.steps,
         batch_size=config.batch_size,
-        devices=config.devices,
+        devices=config.devices or jax.device_count(),
         keep=1,
         out=folder,
         augmentation=Augmentation(

@@ -75,7 +75,8 @@ class Config:
         data: Another place of the images than that of training.
         prepared: Score the prepared images, at the size of training, rather than the originals.
         worst: Number of images that worst.png shows.
-        checkpoint: "best", "last" or the number of a step.
+        checkpoint: "best" for the best mean IoU on the validation split, "last" for the newest
+            checkpoint, or the number of a step.
         out: Folder of the tables and figures; None is RUN/SPLIT.
         preset: Not used.
     """

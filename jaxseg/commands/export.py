@@ -48,7 +48,8 @@ class Config:
         out: Folder of the files; None is that of the run.
         onnx: Write ONNX besides StableHLO.
         size: Height and width of the images, if they are to be fixed.
-        checkpoint: "best", "last" or the number of a step.
+        checkpoint: "best" for the best mean IoU on the validation split, "last" for the newest
+            checkpoint, or the number of a step.
         seed: Seed of the noise that the exports are compared on.
         preset: Not used.
     """

@@ -32,12 +32,13 @@ class LossConfig:
         """Refuse a smoothing that is out of range or would have no effect."""
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(
-                f"label_smoothing={self.label_smoothing} must be at least 0 and below 1."
+                f"label_smoothing={self.label_smoothing} must be at least 0 and below 1: correct "
+                "--loss.label-smoothing."
             )
         if self.label_smoothing and self.name in ("focal", "ohem"):
             raise ValueError(
-                f"label_smoothing={self.label_smoothing} has no effect on {self.name!r}: leave it "
-                "out, or take another loss."
+                f"label_smoothing={self.label_smoothing} has no effect on {self.name!r}: leave "
+                "--loss.label-smoothing out, or take another --loss.name."
             )
 
 

@@ -1,7 +1,7 @@
 """Nets by name: what the commands build, train and open again."""
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +36,17 @@ NETS: dict[str, tuple[type[models.Segmenter], dict[str, Any]]] = {
     "drn": (models.DRN, {}),
 }
 """Every net on an encoder, and the options that it is built with unless asked otherwise."""
+_WITHOUT = {
+    "backbone": "has no encoder to choose",
+    "width": "has no encoder",
+    "output_stride": "has no encoder",
+    "auxiliary": "has no second head",
+    "features": "has no head of another width",
+    "widths": "is as wide as its encoder",
+    "residual": "has the blocks of its encoder",
+    "skips": "has no choice of long skips",
+    "dropout": "drops nothing without an auxiliary head",
+}
 
 
 @dataclass(frozen=True)
@@ -52,18 +63,20 @@ class ModelConfig:
             for "deeplabv3plus" and "lraspp", 32 for the others.
         features: Channels of the head of "deeplabv3", "deeplabv3plus" and "lraspp"; None: as
             published.
-        widths: Channels of each level of "unet".
-        residual: Put shortcuts into the blocks of "unet".
-        skips: Long skips of "unet".
-        auxiliary: Train a second head too, at half the weight.
-        dropout: Share of the features dropped in training, before the classifier ("unet": at the
-            lowest level).
+        widths: Channels of each level of "unet"; no other net reads this.
+        residual: Put shortcuts into the blocks of "unet"; no other net reads this.
+        skips: Long skips of "unet"; no other net reads this.
+        auxiliary: Train a second head too, at half the weight; not for "unet".
+        dropout: Share of the features dropped in training, before the classifier of "fcn",
+            "deeplabv3", "deeplabv3plus" and auxiliary heads, and at the lowest level of "unet";
+            None: 0.1, and 0.5 behind the pyramid of "deeplabv3" and "deeplabv3plus".
         norm: Normalization.
         dtype: Type that is computed in; parameters stay float32.
         remat: Recompute activations in the backward pass rather than keep them.
-        weights: torchvision's weights to start from (.safetensors, or .pth): those of the same net
-            for "fcn" and "deeplabv3", those of the encoder for the others. Arrays of another
-            shape, such as the classifier of other classes, stay as drawn.
+        weights: Weights to start from: the folder of a training run, of which the best checkpoint
+            is taken; or torchvision's (.safetensors, or .pth), those of the same net for "fcn" and
+            "deeplabv3", those of the encoder for the others. Arrays of another shape, such as the
+            classifier of other classes, stay as drawn.
     """
 
     name: ModelName = "unet"
@@ -75,11 +88,44 @@ class ModelConfig:
     residual: bool = False
     skips: Literal["concat", "sum", "none"] = "concat"
     auxiliary: bool = False
-    dropout: float = 0.1
+    dropout: float | None = None
     norm: Literal["batch", "group"] = "batch"
     dtype: Literal["float32", "bfloat16"] = "float32"
     remat: bool = False
     weights: Path | None = None
+
+
+def unread_fields(config: ModelConfig) -> dict[str, Any]:
+    """The fields that have been changed from their defaults without effect on the named net.
+
+    Args:
+        config: The net and its options.
+    """
+    unet_alone = {"widths", "residual", "skips"}
+    pyramids = {"deeplabv3", "deeplabv3plus"}
+    if config.name == "unet":
+        unread = {"backbone", "width", "output_stride", "features", "auxiliary"}
+    else:
+        unread = set(unet_alone)
+        if config.name not in pyramids | {"lraspp"}:
+            unread.add("features")
+        if config.name not in pyramids | {"fcn"} and not (config.auxiliary or config.dropout == 0):
+            unread.add("dropout")
+    return {
+        field.name: getattr(config, field.name)
+        for field in fields(config)
+        if field.name in unread and getattr(config, field.name) != field.default
+    }
+
+
+def without_unread(config: ModelConfig) -> ModelConfig:
+    """The same net, with the fields that it does not read at their defaults.
+
+    Args:
+        config: The net and its options, such as those of a preset that was made for another net.
+    """
+    defaults = {field.name: field.default for field in fields(config)}
+    return replace(config, **{name: defaults[name] for name in unread_fields(config)})
 
 
 def build(config: ModelConfig, classes: int, channels: int, rngs: nnx.Rngs) -> Any:
@@ -94,32 +140,36 @@ def build(config: ModelConfig, classes: int, channels: int, rngs: nnx.Rngs) -> A
     Raises:
         ValueError: An option does not fit the net.
     """
+    for name, value in unread_fields(config).items():
+        raise ValueError(
+            f"model.{name}={value} has no effect: {config.name} {_WITHOUT.get(name, 'has none')}; "
+            f"leave --model.{name.replace('_', '-')} out, or give another --model.name."
+        )
+    dropout = 0.1 if config.dropout is None else config.dropout
     common: dict[str, Any] = {
         "classes": classes,
         "inputs": channels,
         "norm": config.norm,
         "dtype": config.dtype,
         "remat": config.remat,
-        "dropout": config.dropout,
+        "dropout": dropout,
         "rngs": rngs,
     }
     if config.name == "unet":
-        if config.auxiliary:
-            raise ValueError("model.auxiliary: unet has no second head: leave it out.")
         return models.UNet(
             widths=config.widths, residual=config.residual, skips=config.skips, **common
         )
-    net, fields = NETS[config.name]
-    if config.features is not None and config.name not in ("deeplabv3", "deeplabv3plus", "lraspp"):
-        raise ValueError(f"model.features: {config.name} has no such choice: leave it out.")
-    fields = {**fields, **common, "auxiliary": config.auxiliary}
-    backbone = config.backbone or fields.get("backbone")
+    net, options = NETS[config.name]
+    options = {**options, **common, "auxiliary": config.auxiliary}
+    if config.dropout is not None and net in (models.DeepLabV3, models.DeepLabV3Plus):
+        options["pyramid_dropout"] = dropout
+    backbone = config.backbone or options.get("backbone")
     if config.width is not None:
         known = models.ENCODERS.get(backbone or "")
         if not isinstance(known, models.ResNetSize | models.DRNSize):
             raise ValueError(
                 f"model.width={config.width}: {backbone or config.name} comes in one width: leave "
-                "it out, or name a ResNet or a DRN as model.backbone."
+                "--model.width out, or name a ResNet or a DRN as --model.backbone."
             )
         backbone = replace(known, width=config.width)
     asked = {
@@ -127,7 +177,7 @@ def build(config: ModelConfig, classes: int, channels: int, rngs: nnx.Rngs) -> A
         "output_stride": config.output_stride,
         "features": config.features,
     }
-    return net(**fields | {name: value for name, value in asked.items() if value is not None})
+    return net(**options | {name: value for name, value in asked.items() if value is not None})
 
 
 def functions(config: ModelConfig, classes: int, channels: int):
@@ -153,9 +203,14 @@ def load_pretrained(
         state: The state as drawn.
 
     Raises:
-        ValueError: The net has no encoder, the images are not of red, green and blue, or nothing
-            fits.
+        ValueError: The file is missing, the net has no encoder, the images are not of red, green
+            and blue, or nothing fits.
     """
+    if not weights.is_file():
+        raise ValueError(
+            f"model.weights={weights} is missing: correct --model.weights, a file of torchvision's "
+            "weights or the folder of a training run."
+        )
     if info.channels != 3 or info.dtype == "float32":
         raise ValueError(
             f"model.weights={weights} were trained on red, green and blue, but the images of "
@@ -166,7 +221,10 @@ def load_pretrained(
     graphdef = nnx.graphdef(nnx.eval_shape(lambda: make(nnx.Rngs(0))))
     net = nnx.merge(graphdef, state.params, state.stats, copy=True)
     if isinstance(net, models.UNet):
-        raise ValueError("model.weights: unet has no encoder of torchvision's: leave them out.")
+        raise ValueError(
+            f"model.weights={weights}: unet has no encoder of torchvision's: give the folder of a "
+            "training run, or leave --model.weights out."
+        )
     whole = isinstance(net, models.FCN | models.DeepLabV3)
     target = net if whole else net.backbone
     report = interop.load_torchvision(target, weights, strict=False)
@@ -174,5 +232,16 @@ def load_pretrained(
         raise ValueError(f"model.weights={weights} hold nothing of {config.name}:\n{report}")
     print(f"Weights of {weights}: {report}")
     _, params, stats = nnx.split(net, nnx.Param, ...)
+    return with_weights(state, params, stats)
+
+
+def with_weights(state: TrainState, params: Any, stats: Any) -> TrainState:
+    """Replace the weights of a state before its first step, the moving average's too.
+
+    Args:
+        state: The state as drawn.
+        params: The parameters.
+        stats: What the net changes by itself.
+    """
     average = state.average and jax.tree.map(jnp.copy, (params, stats))
     return replace(state, params=params, stats=stats, average=average)

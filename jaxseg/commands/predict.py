@@ -59,7 +59,8 @@ class Config:
         opacity: Opacity of the colors over the image.
         uncertainty: Write the entropy of each pixel too.
         probabilities: Write the probability of each class at each pixel too.
-        checkpoint: "best", "last" or the number of a step.
+        checkpoint: "best" for the best mean IoU on the validation split, "last" for the newest
+            checkpoint, or the number of a step.
         preset: Not used.
     """
 

@@ -1,7 +1,7 @@
 """Training runs: their state before the first step, and as they are opened again."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,19 @@ import jax
 
 from jaxseg import data
 from jaxseg.commands.data import DataConfig, load
-from jaxseg.commands.model import ModelConfig, functions
-from jaxseg.training import OptimizerConfig, TrainState, init_state, make_optimizer
+from jaxseg.commands.model import ModelConfig, functions, with_weights
+from jaxseg.data.file_lists import FileLists, ListedPair, name_some
+from jaxseg.data.sets.folder import find_pairs
+from jaxseg.training import OptimizerConfig, TrainState, init_state, make_optimizer, records
 from jaxseg.training.checkpoint import Checkpoints
+from jaxseg.training.checkpoint.arrays import leaf_specs, named_leaves
+
+FILES = "files.json"
+"""Name of the file that lists what a run was trained on."""
+METRIC = "mean_iou"
+"""The metric on the validation split that ranks a run's checkpoints."""
+_RECOMPUTED = ("mean", "std", "palette")
+"""Fields of `DatasetInfo` in which the data of a run may differ from what it began with."""
 
 
 def start(
@@ -45,22 +55,36 @@ class Run:
     """A trained net.
 
     Attributes:
+        folder: The folder of the run.
         config: Its configuration, as JSON values.
         info: What its images and labels mean.
         step: Steps that it has been trained for.
         logits: Maps images (batch, height, width, channels) of any size, of 8 bits or floating
             from 0 to 1, to logits (batch, height, width, classes); to be jitted.
+        files: The files that it was trained, validated and tested on, by split, with the SHA-256
+            of each; empty for a data set that is drawn.
+        lists: The same with the folder that they lay in.
     """
 
+    folder: Path
     config: dict[str, Any]
     info: data.DatasetInfo
     step: int
     logits: Callable[[jax.Array], jax.Array]
+    lists: FileLists
+
+    @property
+    def files(self) -> Mapping[str, Sequence[ListedPair]]:
+        """The files of every split."""
+        return self.lists.splits
 
     def open_data(
         self, *, directory: Path | None = None, data_dir: Path | None = None
     ) -> data.Dataset:
-        """Open the data set that the run was trained on.
+        """Open the data set that the run was trained on, in the splits of that time.
+
+        Images that have been added to the folder since are named and left out; files that have
+        been edited are named.
 
         Args:
             directory: The folder of the data set if it has been moved; None is where it was.
@@ -69,20 +93,14 @@ class Run:
         Raises:
             ValueError: The folder or a file is missing, or its classes are not those of the run.
         """
-        saved = self.config["data"]
-        dataset = load(
-            DataConfig(
-                name=saved["name"],
-                directory=directory or (saved["directory"] and Path(saved["directory"])),
-                size=self.info.size,
-                data_dir=data_dir or (saved["data_dir"] and Path(saved["data_dir"])),
+        config = recorded_data(self.config, directory=directory, data_dir=data_dir)
+        dataset, changed = open_listed(config, self.lists, self.folder)
+        if changed:
+            print(
+                f"Edited since {self.folder} was trained: {name_some(changed)}. They are read as "
+                "they are now."
             )
-        )
-        if dataset.info.class_names != self.info.class_names:
-            raise ValueError(
-                f"the data has the classes {list(dataset.info.class_names)}, but the run was "
-                f"trained on {list(self.info.class_names)}: evaluate on data of the same classes."
-            )
+        check_info(self.folder, records.config_record(self.info), dataset.info, _RECOMPUTED)
         return dataset
 
 
@@ -93,7 +111,34 @@ def load_run(folder: Path, *, checkpoint: str = "best") -> Run:
 
     Args:
         folder: The folder that was `--out` of the training.
-        checkpoint: "best", "last" (the newest) or the number of a step.
+        checkpoint: "best" for the best mean IoU on the validation split, "last" for the newest
+            checkpoint, or the number of a step. Before the first evaluation, the best is the
+            newest.
+
+    Raises:
+        ValueError: There is no such run or checkpoint, or it is damaged.
+    """
+    config, model, info = read_records(folder)
+    lists = FileLists.read(folder / FILES)
+    number, state = restore(folder, checkpoint)
+    _, apply = functions(model, info.classes, info.channels)
+    params, stats = evaluated(state)
+
+    def logits(images):
+        return apply(params, stats, info.normalize(images), train=False)[0]
+
+    return Run(folder, config, info, number, logits, lists)
+
+
+def restore(folder: Path, checkpoint: str = "best") -> tuple[int, TrainState]:
+    """Read a checkpoint of a run.
+
+    Args:
+        folder: The folder of the run.
+        checkpoint: "best", "last" or the number of a step, as in `load_run`.
+
+    Returns:
+        The checkpoint's step, and the state.
 
     Raises:
         ValueError: There is no such run or checkpoint, or it is damaged.
@@ -101,16 +146,184 @@ def load_run(folder: Path, *, checkpoint: str = "best") -> Run:
     config, model, info = read_records(folder)
     optimizer = from_record(OptimizerConfig, config["optimizer"])
     like = jax.eval_shape(lambda: start(model, optimizer, info, config["steps"], config["seed"]))
-    with Checkpoints(folder / "checkpoints", read_only=True) as checkpoints:
-        step = int(checkpoint) if checkpoint.isdecimal() else None
-        number, state, _ = checkpoints.restore(like, step, with_iterator_state=False)
-    _, apply = functions(model, info.classes, info.channels)
-    params, stats = evaluated(state)
+    with Checkpoints(folder / "checkpoints", read_only=True, metric=METRIC) as checkpoints:
+        if not checkpoints.steps():
+            raise ValueError(
+                f"{folder} has no checkpoint yet, or was stopped while it was begun anew: go on by "
+                f"jaxseg train --out {folder} --resume"
+            )
+        step = _chosen_step(checkpoints, checkpoint)
+        try:
+            number, state, _ = checkpoints.restore(like, step, with_iterator_state=False)
+        except ValueError as error:
+            others = [s for s in checkpoints.steps() if s != step]
+            if not others:
+                raise
+            flags = " or ".join(f"--checkpoint {s}" for s in others)
+            raise ValueError(f"{error} Other checkpoints: {flags}.") from error
+    return number, state
 
-    def logits(images):
-        return apply(params, stats, info.normalize(images), train=False)[0]
 
-    return Run(config, info, number, logits)
+def fine_tune(folder: Path, state: TrainState) -> TrainState:
+    """Put the weights of a run's best checkpoint into a state, and print what did not fit.
+
+    Arrays go by their names. Those that the other net has in another shape, such as the classifier
+    of other classes, stay as drawn.
+
+    Args:
+        folder: The folder of the run.
+        state: The state as drawn.
+
+    Raises:
+        ValueError: There is no such run, it is damaged, or nothing of it fits.
+    """
+    step, other = restore(folder)
+    drawn = {"params": state.params, "stats": state.stats}
+    given = dict(zip(drawn, evaluated(other), strict=True))
+    names, theirs = named_leaves(drawn), named_leaves(given)
+    specs, their_specs = leaf_specs(drawn), leaf_specs(given)
+    kept = [name for name in names if specs[name] != their_specs.get(name)]
+    if len(kept) == len(names):
+        raise ValueError(
+            f"model.weights={folder} hold nothing of this net: give --model options like those of "
+            "that run, or leave --model.weights out."
+        )
+    leaves = [leaf if name in kept else theirs[name] for name, leaf in names.items()]
+    weights = jax.tree.unflatten(jax.tree.structure(drawn), leaves)
+    shown = [name.removesuffix(".value") for name in kept]
+    rest = f"; as drawn: {name_some(shown)}" if kept else ""
+    print(
+        f"{len(names) - len(kept)} of {len(names)} arrays are those of {folder}, step {step}{rest}."
+    )
+    return with_weights(state, **weights)
+
+
+def check_checkpoint(checkpoint: str) -> None:
+    """Check a choice of a checkpoint.
+
+    Args:
+        checkpoint: What was given as one.
+
+    Raises:
+        ValueError: It is neither "best" nor "last" nor a whole number.
+    """
+    if checkpoint not in ("best", "last") and not checkpoint.isdecimal():
+        raise ValueError(
+            f"checkpoint={checkpoint!r} must be best, last or the number of a step: give for "
+            "example --checkpoint last."
+        )
+
+
+def _chosen_step(checkpoints: Checkpoints, checkpoint: str) -> int | None:
+    check_checkpoint(checkpoint)
+    if checkpoint == "best":
+        return checkpoints.best()
+    return None if checkpoint == "last" else int(checkpoint)
+
+
+def recorded_data(
+    config: Mapping[str, Any], *, directory: Path | None = None, data_dir: Path | None = None
+) -> DataConfig:
+    """Configure the data set of a run, where it lies now.
+
+    Args:
+        config: The configuration of the run, as JSON values.
+        directory: The folder of the data set if it has been moved; None is where it was.
+        data_dir: Where prepared data is kept; None is where it was.
+    """
+    saved = config["data"]
+    record = dict(saved)
+    for name, given in (("directory", directory), ("data_dir", data_dir)):
+        record[name] = given or (saved.get(name) and Path(saved[name]))
+    return from_record(DataConfig, record)
+
+
+def open_listed(
+    config: DataConfig, lists: FileLists, folder: Path
+) -> tuple[data.Dataset, list[Path]]:
+    """Open a data set from the lists of a run, and name what has been added to it since.
+
+    Args:
+        config: The data set.
+        lists: The lists of the run.
+        folder: The folder of the run, for messages.
+
+    Returns:
+        The data set, and the listed files that hold something else than they did.
+
+    Raises:
+        ValueError: The folder or a listed file is missing; or a data set whose splits are fixed
+            has other files than it had.
+    """
+    if lists.root is None:
+        return load(config), []
+    if config.name == "folder":
+        root = (config.directory or lists.root).expanduser()
+    else:
+        dataset = load(config)
+        root = dataset.root or lists.root
+    if not root.is_dir():
+        raise ValueError(
+            f"{root}, the images that {folder} was trained on, is not there: give the folder's new "
+            "place by --data.directory."
+        )
+    changes = lists.changes(root)
+    if missing := [change.path for change in changes if change.missing]:
+        raise ValueError(
+            f"{name_some(missing)} is missing, on which {folder} was trained: put it back, or give "
+            "the folder that has it by --data.directory."
+        )
+    changed = [change.path for change in changes]
+    if config.name != "folder":
+        if added := lists.unlisted(dataset.pairs, root):
+            raise ValueError(
+                f"{name_some(added)} was not there when {folder} was trained: remove it from the "
+                "data set, whose splits are fixed, or give another --data.directory."
+            )
+        return dataset, changed
+    _name_new_files(lists, root, folder)
+    return load(config, pairs=lists.pairs(root)), changed
+
+
+def _name_new_files(lists: FileLists, root: Path, folder: Path) -> None:
+    """Print which images are in the folder of a run's data set, but not in its lists."""
+    try:
+        current = find_pairs(root, held_out=None, seed=None)
+    except ValueError as error:  # what was added is not complete; what is listed is
+        print(f"Not all of {root} can be read, only what {folder} was trained with: {error}")
+        return
+    if added := lists.unlisted(current, root):
+        print(
+            f"{len(added)} new in {root} since {folder} was trained, and left out here: "
+            f"{name_some(added)}."
+        )
+
+
+def check_info(
+    folder: Path, old: Mapping[str, Any], info: data.DatasetInfo, may_differ: Sequence[str] = ()
+) -> None:
+    """Refuse to use a run with images or classes other than those that it was trained with.
+
+    Args:
+        folder: The folder of the run.
+        old: Its data set, as JSON values.
+        info: The data set now.
+        may_differ: Fields that do not count.
+
+    Raises:
+        ValueError: Another field differs.
+    """
+    new = records.config_record(info)
+    changed = [
+        f"{name}: {old.get(name)!r} there, {value!r} now"
+        for name, value in new.items()
+        if name not in may_differ and old.get(name) != value
+    ]
+    if changed:
+        raise ValueError(
+            f"{folder} was trained on other data ({'; '.join(changed)}): put that back, or train "
+            "anew with another --out."
+        )
 
 
 def read_records(folder: Path) -> tuple[dict[str, Any], ModelConfig, data.DatasetInfo]:
@@ -129,12 +342,12 @@ def read_records(folder: Path) -> tuple[dict[str, Any], ModelConfig, data.Datase
         )
     path = folder / "config.json"
     try:
-        config = json.loads(path.read_text())
+        config = json.loads(path.read_text(encoding="utf-8"))
         missing = {"model", "optimizer", "data", "steps", "seed"} - set(config)
         if missing:
             raise ValueError(f"it lacks {', '.join(sorted(missing))}")
         path = folder / "dataset.json"
-        info = from_record(data.DatasetInfo, json.loads(path.read_text()))
+        info = from_record(data.DatasetInfo, json.loads(path.read_text(encoding="utf-8")))
         return config, from_record(ModelConfig, config["model"]), info
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(

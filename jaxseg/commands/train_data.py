@@ -38,9 +38,11 @@ def crop_options(
 
     Returns:
         The size of the crops that are read, None unless the data set is one of crops; and the
-        changes of these. Where images may be shrunk, larger crops are read, so that what is cut
-        out of them after the zoom is full of image.
+        changes of these, without those of saturation and hue where there are no colors. Where
+        images may be shrunk, larger crops are read, so that what is cut out of them after the zoom
+        is full of image.
     """
+    augmentation = augmentation.for_images(info.channels, info.dtype)
     if not info.crops:
         return None, augmentation
     size = augmentation.crop or info.size

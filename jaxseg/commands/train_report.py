@@ -66,16 +66,19 @@ def report(
     confusion: np.ndarray,
     validation: data.Source,
     apply: Any,
-) -> None:
+) -> str:
     """Write tables and figures of the validation split and of the run.
 
     Args:
         config: Configuration of the run.
         info: Its data set.
-        state: Its state after the last step.
+        state: The state that is reported.
         confusion: (classes, classes) counts on the validation split.
         validation: That split.
         apply: The net, as `model.functions` gives it.
+
+    Returns:
+        The table, and the figures' names.
     """
     out = config.out
     rows = metrics.per_class_rows(confusion, info.class_names)
@@ -89,11 +92,10 @@ def report(
     table = metrics.per_class_table(confusion, info.class_names)
     text = f"# Validation\n\n{about}.\n\n{table}\n"
     files.write_text(out / "summary.md", text)
-    print(f"\n{text}")
     log = records.keep_jsonl(out / "metrics.jsonl", lambda record: True)
     plots.run_curves(log, title=about).savefig(out / "curves.png", dpi=120)
     _panel(info, state, validation, apply, about).savefig(out / "panel.png", dpi=120)
-    print(f"Figures: {out / 'curves.png'}, {out / 'panel.png'}")
+    return f"{text}\nFigures: {out / 'curves.png'}, {out / 'panel.png'}"
 
 
 def _panel(

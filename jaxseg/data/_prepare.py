@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxseg import files
+from jaxseg.data._prune import hold, prune, write_source
 from jaxseg.data.recipe import Recipe
 from jaxseg.data.sources import Dataset
 
@@ -43,6 +44,11 @@ def prepare(recipe: Recipe, *, data_dir: str | os.PathLike[str] | None = None) -
     _sweep(target.parent)
     if not is_complete(target):
         _make(recipe, target, data_root(data_dir))
+    if recipe.source is not None:
+        if not hold(target):  # another process has just removed it, as one of an older folder
+            _make(recipe, target, data_root(data_dir))
+            hold(target)
+        prune(target, recipe.source)
     return Dataset(recipe.info, target, recipe.splits, recipe.originals)
 
 
@@ -90,6 +96,8 @@ def _make(recipe: Recipe, target: Path, root: Path) -> None:
     staging = _make_staging(target.parent, root)
     try:
         written = write_dataset(recipe, staging)
+        if recipe.source is not None:
+            write_source(written, recipe.source)
         _write_manifest(written)
         _publish(written, target, staging)
     finally:

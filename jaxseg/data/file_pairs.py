@@ -11,7 +11,7 @@ from jaxseg.data.geometry import fit
 from jaxseg.data.image_files import FilePair, upright_size
 from jaxseg.data.orientation import MaskOrientation
 from jaxseg.data.originals import FileOriginals
-from jaxseg.data.recipe import ImageAndLabel, Recipe
+from jaxseg.data.recipe import ImageAndLabel, Recipe, digest
 from jaxseg.data.sources import Color, Dataset, DatasetInfo
 from jaxseg.data.tiles import TILE, cut_tiles, tile_count
 
@@ -79,7 +79,8 @@ class FilePairs:
                 `data_dir` cannot be written to.
         """
         if not crops:
-            return prepare(self.recipe(size), data_dir=data_dir)
+            prepared = prepare(self.recipe(size), data_dir=data_dir)
+            return dataclasses.replace(prepared, root=self.root, pairs=self.pairs)
         check_size(size)
         sizes = {
             split: [upright_size(pair.image) for pair in pairs]
@@ -91,6 +92,8 @@ class FilePairs:
             info=dataclasses.replace(dataset.info, size=size, crops=True),
             splits={split: len(pairs) for split, pairs in self.pairs.items()},
             sizes=sizes,
+            root=self.root,
+            pairs=self.pairs,
         )
 
     def recipe(self, size: tuple[int, int]) -> Recipe:
@@ -115,20 +118,23 @@ class FilePairs:
             dtype=self.dtype,
             keep_aspect=self.keep_aspect,
         )
+        described = fingerprint(self.pairs, self.root, times=self.edited)
+        options = {
+            "size": size,
+            "labels": sorted(self.labels.items()),
+            "classes": self.class_names,
+            "colored": self.colored,
+            "keep_aspect": self.keep_aspect,
+            **self._further_inputs(),
+        }
+        source = {"root": str(self.root.absolute()), "files": described, "variant": digest(options)}
         return Recipe(
             info=info,
             splits={split: len(pairs) for split, pairs in self.pairs.items()},
             examples=lambda split: self._examples(split, size),
-            inputs={
-                "size": size,
-                "files": fingerprint(self.pairs, self.root, times=self.edited),
-                "labels": sorted(self.labels.items()),
-                "classes": self.class_names,
-                "colored": self.colored,
-                "keep_aspect": self.keep_aspect,
-                **self._further_inputs(),
-            },
+            inputs={**options, "files": described},
             originals=self._originals,
+            source=source if self.edited else None,
         )
 
     def _further_inputs(self) -> dict[str, Any]:

@@ -28,6 +28,8 @@ class Recipe:
             differs, the data set is prepared in another folder.
         version: Raise it when the same inputs give other examples.
         originals: Opens the user's files of the split of a name; None where there are none.
+        source: The user's folder that it is prepared from, as `_prune.write_source` describes it;
+            copies of it as it was before an edit are removed. None keeps all.
     """
 
     info: DatasetInfo
@@ -36,6 +38,7 @@ class Recipe:
     inputs: Mapping[str, Any]
     version: str = "1.0.0"
     originals: Callable[[str], Sequence[Original]] | None = None
+    source: Mapping[str, Any] | None = None
 
     @property
     def name(self) -> str:

@@ -142,6 +142,9 @@ class Dataset:
         read_originals: Opens the user's files of the split of a name; None where there are none.
         sizes: Height and width of every example of every split, where the examples are stored at
             sizes of their own, as tiles; otherwise empty, and all have `info.size`.
+        root: The folder of the files that it was prepared from; None for one that is drawn.
+        pairs: The image and the mask file of every example, by split and in the order of the
+            examples; empty for a data set that is drawn.
     """
 
     info: DatasetInfo
@@ -151,6 +154,10 @@ class Dataset:
         default=None, compare=False, repr=False
     )
     sizes: Mapping[str, Sequence[tuple[int, int]]] = dataclasses.field(
+        default_factory=dict, hash=False, repr=False
+    )
+    root: Path | None = None
+    pairs: Mapping[str, Sequence[tuple[Path, Path]]] = dataclasses.field(
         default_factory=dict, hash=False, repr=False
     )
 

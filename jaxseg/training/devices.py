@@ -23,11 +23,15 @@ def join_processes(coordinator: str | None, processes: int, process: int) -> Non
         ValueError: The numbers do not fit each other, or several processes have no coordinator.
     """
     if not 0 <= process < processes:
-        raise ValueError(f"process={process} must be at least 0 and below processes={processes}.")
+        raise ValueError(
+            f"process={process} must be at least 0 and below processes={processes}: "
+            "correct --process or --processes."
+        )
     if coordinator is None:
         if processes > 1:
             raise ValueError(
-                f"processes={processes} need a coordinator: give all the host:port of process 0."
+                f"processes={processes} need a coordinator: give all the host:port of process 0 "
+                "(--coordinator)."
             )
         return
     jax.distributed.initialize(coordinator, num_processes=processes, process_id=process)
@@ -46,12 +50,13 @@ def batch_mesh(batch_size: int, *, space: int = 1) -> Mesh:
     count, local = jax.device_count(), jax.local_device_count()
     if space < 1 or local % space:
         raise ValueError(
-            f"space={space} must divide the {local} devices of a process: choose a divisor."
+            f"space={space} must divide the {local} devices of a process: choose a divisor "
+            "(--space)."
         )
     if batch_size < 1 or batch_size % (count // space):
         raise ValueError(
             f"batch_size={batch_size} does not share out among {count // space} groups of devices: "
-            "choose a multiple, or fewer devices."
+            "choose a multiple (--batch-size), or fewer devices (--devices)."
         )
     devices = np.array(jax.devices()).reshape(-1, space)
     return Mesh(devices, (DATA, SPACE), axis_types=(AxisType.Auto, AxisType.Auto))
@@ -76,7 +81,7 @@ def batch_placer(mesh: Mesh) -> Callable[[dict[str, np.ndarray]], dict[str, jax.
         if array.ndim > 2 and array.shape[1] % rows:
             raise ValueError(
                 f"images of height {array.shape[1]} do not share out among space={rows} devices: "
-                "choose a height that is a multiple."
+                "choose a height that is a multiple (--data.size, or --augmentation.crop)."
             )
         return jax.make_array_from_process_local_data(NamedSharding(mesh, spec), array)
 

@@ -45,6 +45,8 @@ def fit(
     check_every: int = 10,
     start: int = 0,
     watch: Watch | None = None,
+    due: Callable[[int], bool] | None = None,
+    batch_size: int | None = None,
 ) -> tuple[TrainState, dict[str, np.ndarray]]:
     """Takes the steps from `start` to `steps`.
 
@@ -55,12 +57,15 @@ def fit(
         steps: Number of steps that the state will have taken at the end.
         name: Name of the run, for the progress bar and for the error.
         progress: Whether a bar is shown.
-        check_every: The metrics are looked at once in so many steps; in between the device runs
-            ahead.
+        check_every: The metrics are looked at once in so many steps. In between the device runs
+            ahead, by one step.
         start: Number of steps that the state has taken before.
         watch: Called whenever the metrics are looked at, with the number of steps taken, the state,
             and the metrics since the last time: arrays with a leading axis of steps. If it returns
             true, the loop ends.
+        due: `due(steps taken)`, asked after each step, returns whether the metrics are to be looked
+            at now as well.
+        batch_size: Number of images a step, for the bar to show their rate; None shows none.
 
     Returns:
         The state, and the history of each metric, (steps taken, *members).
@@ -79,13 +84,21 @@ def fit(
             raise_if_stopped()
             state, metrics = step(state, next(batches))
             history.append(metrics)
-            if count % check_every and count != steps:
+            if len(history) > 1:
+                # A step later, so that the device always has one to go on with. Without this,
+                # dozens could be under way, and a stop would have to wait for all of them.
+                jax.block_until_ready(history[-2])
+                bar.update(count - 1 - bar.n)
+            if count % check_every and count != steps and not (due is not None and due(count)):
                 continue
             recent = jax.device_get(history[checked - start :])
             if not np.any(recent[-1]["finite"]):
                 raise Diverged(_describe(recent, checked, name), state, _stack(history))
             loss = float(np.nanmedian(recent[-1]["loss"]))
-            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            shown = {"loss": f"{loss:.3f}"}
+            if batch_size is not None and (rate := bar.format_dict["rate"]):
+                shown["images/s"] = f"{rate * batch_size:.3g}"
+            bar.set_postfix(shown, refresh=False)
             bar.update(count - bar.n)
             checked = count
             if watch is not None and watch(count, state, _stack(recent)):

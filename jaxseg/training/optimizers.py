@@ -1,5 +1,6 @@
 """Optimizers of segmentation nets: SGD or AdamW, behind a clip, along a schedule."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -45,13 +46,20 @@ class OptimizerConfig:
 
     def __post_init__(self):
         for field in ("weight_decay", "clip", "warmup", "power"):
-            if not getattr(self, field) >= 0:
-                raise ValueError(f"{field}={getattr(self, field)} must not be negative.")
+            if not 0 <= getattr(self, field) < math.inf:
+                raise ValueError(
+                    f"{field}={getattr(self, field)} must not be negative or infinite."
+                )
         for field in ("momentum", "average"):
             if not 0 <= getattr(self, field) < 1:
                 raise ValueError(f"{field}={getattr(self, field)} must be at least 0 and below 1.")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate={self.learning_rate} must be above 0.")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate={self.learning_rate} must be above 0 and finite.")
+        if self.schedule != "poly" and self.power != type(self).power:
+            raise ValueError(
+                f'power={self.power} has no effect on schedule={self.schedule!r}, only on "poly": '
+                "leave it out."
+            )
         if self.accumulate < 1:
             raise ValueError(f"accumulate={self.accumulate} must be at least 1.")
 
@@ -73,7 +81,8 @@ def make_schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
     """
     if not 0 <= config.warmup < steps:
         raise ValueError(
-            f"warmup={config.warmup} must leave some of the {steps} steps: choose a shorter one."
+            f"warmup={config.warmup} must leave some of the {steps} steps: choose a shorter one "
+            "(--optimizer.warmup)."
         )
     after = steps - config.warmup
     if config.schedule == "constant":

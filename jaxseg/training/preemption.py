@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import jax
 import numpy as np
@@ -59,13 +60,16 @@ def stop_requests() -> Iterator[StopRequest]:
         yield stop
         return
 
-    def ask(number: int, frame: object) -> None:
-        del frame
+    def ask(number: int, frame: FrameType | None) -> None:
         if stop and number == signal.SIGINT:
+            handler = before[signal.Signals(number)]
+            if callable(handler):
+                handler(number, frame)
             raise KeyboardInterrupt
         if not stop:
-            # Not print: the signal may have come in the middle of one.
-            os.write(2, b"\nStopping behind the steps under way (Ctrl-C interrupts at once).\n")
+            # Not print: the signal may have come in the middle of one. No line of its own: the
+            # progress bar takes its place, and whoever stops the run says more.
+            os.write(2, b"\rStopping behind the step under way (Ctrl-C interrupts at once). ")
         stop.by = signal.Signals(number)
 
     numbers = (signal.SIGTERM, signal.SIGINT)

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jaxseg.files import write_text
+from jaxseg.files import make_folder, naming, write_text
 
 try:
     import fcntl
@@ -50,9 +50,8 @@ def open_run(
         ValueError: There are results, and neither was asked for; or those to be resumed were made
             with another configuration.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     saved, has_results = folder / "config.json", (folder / results).exists()
-    record = {**config_record(config), "versions": versions()}
     if overwrite or not (resume or has_results):
         for path in [path for pattern in written for path in folder.glob(pattern)]:
             path.unlink(missing_ok=True)
@@ -62,8 +61,44 @@ def open_run(
             "--overwrite, or give another --out."
         )
     if resume and not overwrite and (has_results or saved.exists()):
-        _check_unchanged(folder, read_config(saved), record, may_differ)
-    write_text(saved, json.dumps(record, indent=2) + "\n")
+        check_unchanged(folder, config, may_differ=may_differ)
+    write_config(folder, config)
+
+
+def check_unchanged(folder: Path, config: Any, *, may_differ: Sequence[str] = ()) -> None:
+    """Checks that a run goes on with the configuration, and the versions, that it began with.
+
+    Args:
+        folder: The folder of the run.
+        config: A dataclass.
+        may_differ: Fields in which it may differ; "a.b" is the field b of the field a.
+
+    Raises:
+        ValueError: Another field differs, or `config.json` is missing or damaged.
+    """
+    old = _flatten(read_config(folder / "config.json"))
+    new = _flatten({**config_record(config), "versions": versions()})
+    fields = {name for name in (*old, *new) if not {name, name.split(".")[0]} & {*may_differ}}
+    changed = sorted(name for name in fields if old.get(name) != new.get(name))
+    if changed:
+        differences = "; ".join(
+            f"{name}: {old.get(name)!r} there, {new.get(name)!r} now" for name in changed
+        )
+        raise ValueError(
+            f"{folder} was made with other options ({differences}): resume with those, or "
+            "give another --out."
+        )
+
+
+def write_config(folder: Path, config: Any) -> None:
+    """Writes the `config.json` of a run: its configuration, and the versions of the packages.
+
+    Args:
+        folder: The folder of the run.
+        config: A dataclass.
+    """
+    record = {**config_record(config), "versions": versions()}
+    write_text(folder / "config.json", json.dumps(record, indent=2) + "\n")
 
 
 @contextmanager
@@ -78,9 +113,9 @@ def only_run(folder: Path) -> Iterator[None]:
         folder: The folder, made if need be.
 
     Raises:
-        ValueError: Another process holds it.
+        ValueError: Another process holds it, or it is a file.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     if fcntl is None:
         yield
         return
@@ -178,7 +213,7 @@ def append_jsonl(path: Path, record: Mapping[str, Any]) -> None:
         path: The file; it need not exist.
         record: Values that JSON can hold.
     """
-    with path.open("ab+") as file:
+    with naming(path), path.open("ab+") as file:
         if file.tell():
             file.seek(-1, os.SEEK_END)
             torn = file.read(1) != b"\n"
@@ -258,22 +293,6 @@ def markdown_table(head: str, rows: Iterable[str]) -> list[str]:
     """
     rule = "|---" * (head.count(" | ") + 1) + "|"
     return [f"| {head} |", rule, *(f"| {row} |" for row in rows)]
-
-
-def _check_unchanged(
-    folder: Path, old: Mapping[str, Any], new: Mapping[str, Any], may_differ: Sequence[str]
-) -> None:
-    old, new = _flatten(old), _flatten(new)
-    fields = {name for name in (*old, *new) if not {name, name.split(".")[0]} & {*may_differ}}
-    changed = sorted(name for name in fields if old.get(name) != new.get(name))
-    if changed:
-        differences = "; ".join(
-            f"{name}: {old.get(name)!r} there, {new.get(name)!r} now" for name in changed
-        )
-        raise ValueError(
-            f"{folder} was made with other options ({differences}): resume with those, or "
-            "give another --out."
-        )
 
 
 def _flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

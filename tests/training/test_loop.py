@@ -1,6 +1,7 @@
 """The loop keeps the history of every step, and says where a run diverged."""
 
 import dataclasses
+import time
 
 import jax
 import jax.numpy as jnp
@@ -99,7 +100,7 @@ class Bar:
     def __exit__(self, *_):
         pass
 
-    def set_postfix(self, **_):
+    def set_postfix(self, *_, **__):
         pass
 
     def update(self, count):
@@ -140,3 +141,37 @@ def test_a_run_that_diverges_after_it_was_resumed_counts_from_its_beginning():
         fit(step, start(optimizer), endless(4), 40, name="run", progress=False, start=20)
     assert len(raised.value.history["loss"]) == 10
     assert int(raised.value.state.step) == 4
+
+
+def test_a_step_may_be_due_though_the_metrics_are_not():
+    optimizer, seen = optax.sgd(0.5), []
+
+    def watch(count, state, metrics):
+        seen.append((count, len(metrics["loss"])))
+
+    step = jax.jit(make_train_step(apply, optimizer))
+    options = {"name": "run", "progress": False, "check_every": 4, "watch": watch}
+    fit(step, start(optimizer), endless(), 9, due=lambda count: count % 3 == 0, **options)
+    assert seen == [(3, 3), (4, 1), (6, 2), (8, 2), (9, 1)]
+
+
+def test_the_device_runs_ahead_by_one_step():
+    taken, waited = [], []
+
+    def step(state, batch):
+        taken.append(len(waited))
+        return state, {"finite": np.ones(()), "loss": np.zeros(())}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop.jax, "block_until_ready", lambda value: waited.append(value))
+        fit(step, "state", endless(), 5, name="run", progress=False, check_every=100)
+    assert taken == [0, 0, 1, 2, 3]
+
+
+def test_the_bar_shows_images_a_second(capsys):
+    optimizer = optax.sgd(0.5)
+    step = jax.jit(make_train_step(apply, optimizer))
+    options = {"name": "run", "check_every": 1, "batch_size": 2}
+    slow = lambda *args: (time.sleep(0.15), step(*args))[1]  # noqa: E731
+    fit(slow, start(optimizer), endless(), 4, **options)
+    assert "images/s=" in capsys.readouterr().err

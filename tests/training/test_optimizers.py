@@ -104,6 +104,8 @@ def test_the_gradient_is_clipped_by_its_norm_whatever_its_size(clip, norm, size)
     [
         ({"learning_rate": 0.0}, "learning_rate=0.0 must be above 0"),
         ({"learning_rate": float("nan")}, "learning_rate=nan must be above 0"),
+        ({"learning_rate": float("inf")}, "learning_rate=inf must be above 0 and finite"),
+        ({"power": 2.0, "schedule": "cosine"}, "power=2.0 has no effect on schedule='cosine'"),
         ({"clip": float("nan")}, "clip=nan must not be negative"),
         ({"average": -0.1}, "average=-0.1 must be at least 0 and below 1"),
         ({"weight_decay": -1.0}, "weight_decay=-1.0 must not be negative"),

@@ -22,7 +22,7 @@ def test_a_signal_raises_the_flag_and_the_handlers_come_back(number, capfd):
         os.kill(os.getpid(), signal.SIGTERM)  # this one adds nothing
         assert stop.by
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
-    assert capfd.readouterr().err.count("Stopping behind the steps under way") == 1
+    assert capfd.readouterr().err.count("Stopping behind the step under way") == 1
 
 
 def test_the_second_interrupt_is_one(capfd):

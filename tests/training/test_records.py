@@ -215,6 +215,16 @@ def test_two_runs_do_not_share_a_folder(tmp_path):
         pass
 
 
+def test_a_file_is_no_folder_of_a_run(tmp_path):
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(ValueError, match=r"file is a file, expected a folder"):
+            open_run(out)
+        refused = pytest.raises(ValueError, match=r"file is a file, expected a folder")
+        with refused, records.only_run(out):
+            pass
+
+
 @pytest.mark.parametrize("text", [None, "", '{"rate": 0.1', "[1]", "\udcff"])
 def test_a_damaged_configuration_is_refused(tmp_path, text):
     open_run(tmp_path)

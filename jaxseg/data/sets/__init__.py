@@ -49,9 +49,10 @@ prepared, and a mask with a value that `labels` does not list is refused by name
 
 import difflib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from jaxseg.data.image_files import FilePair
 from jaxseg.data.orientation import MaskOrientation
 from jaxseg.data.sets import ade20k, camvid, cityscapes, folder, mosaic, oxford_pet, voc
 from jaxseg.data.sources import Dataset
@@ -75,6 +76,9 @@ def load(
     data_dir: str | os.PathLike[str] | None = None,
     mask_orientation: MaskOrientation | None = None,
     crops: bool = False,
+    held_out: float | None = None,
+    seed: int | None = None,
+    pairs: Mapping[str, Sequence[FilePair]] | None = None,
 ) -> Dataset:
     """Opens any data set by its name.
 
@@ -90,6 +94,10 @@ def load(
         mask_orientation: Pixels that the masks of `"folder"` without an orientation tag were drawn
             on; None refuses the pairs where it makes a difference.
         crops: Keep the images at their own sizes, to train on random crops of `size`.
+        held_out: Share of `"folder"` that makes the validation split, and the test split, where
+            the folder is not split; None is 0.15.
+        seed: Seed of that draw; None is 0.
+        pairs: The files of every split of `"folder"`, instead of those that it holds now.
 
     Raises:
         ValueError: The name is unknown; the data set does not take what is given; its folder is
@@ -99,14 +107,21 @@ def load(
         close = difflib.get_close_matches(name, SETS, n=1)
         remedy = f"did you mean {close[0]!r}?" if close else "give one of these names"
         raise ValueError(f"name={name!r} is no data set, expected one of {list(SETS)}: {remedy}")
-    options: dict[str, Any] = {} if size is None else {"size": size}
-    if mask_orientation is not None:
-        if name != "folder":
-            raise ValueError(
-                f"mask_orientation={mask_orientation!r} has no effect on {name}, expected it for "
-                "name='folder' alone: leave it out (--data.mask-orientation)"
-            )
-        options["mask_orientation"] = mask_orientation
+    folder_options = {
+        "held_out": held_out,
+        "seed": seed,
+        "pairs": pairs,
+        "mask_orientation": mask_orientation,
+    }
+    options: dict[str, Any] = {k: v for k, v in folder_options.items() if v is not None}
+    if options and name != "folder":
+        flags = ", ".join(f"--data.{key.replace('_', '-')}" for key in options)
+        raise ValueError(
+            f"{' and '.join(options)} have no effect on {name}, expected them for name='folder' "
+            f"alone: leave them out ({flags})"
+        )
+    if size is not None:
+        options["size"] = size
     if crops:
         if name == "mosaic":
             raise ValueError(

@@ -1,7 +1,7 @@
 """Any folder of images and masks as a data set."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jaxseg.data import class_lists
@@ -30,6 +30,7 @@ def folder(
     crops: bool = False,
     held_out: float | None = None,
     seed: int | None = None,
+    pairs: Mapping[str, Sequence[FilePair]] | None = None,
     data_dir: str | os.PathLike[str] | None = None,
 ) -> Dataset:
     """Opens any folder of images and masks, of any sizes, and prepares it at one size.
@@ -95,6 +96,7 @@ def folder(
         held_out: Share that makes the validation split, and as large a share the test split, where
             the folder is not split; None is 0.15.
         seed: Seed of that draw, in which an image's split depends on its name; None is 0.
+        pairs: The files of every split, below the folder, instead of those that it holds now.
         data_dir: The root of prepared data sets; by default the environment variable
             `TFDS_DATA_DIR`, else `tensorflow_datasets` in the home directory.
 
@@ -108,7 +110,8 @@ def folder(
             "keep_aspect=False has no effect with crops=True, which resizes nothing, expected one "
             "of the two: leave the other out"
         )
-    pairs = find_pairs(root, held_out=held_out, seed=seed)
+    if pairs is None:
+        pairs = find_pairs(root, held_out=held_out, seed=seed)
     if size is None:
         size = _choose_size(root, pairs["train"], keep_aspect, crops)
     check_size(size)

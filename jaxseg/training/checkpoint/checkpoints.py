@@ -6,6 +6,7 @@ as a byte differs. Orbax alone would restore a flipped byte as a wrong value wit
 """
 
 import contextlib
+import logging
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -16,6 +17,7 @@ import jax
 import numpy as np
 
 from jaxseg.files import write_text
+from jaxseg.startup import disk_is_full
 from jaxseg.training.checkpoint.arrays import (
     differences,
     from_arrays,
@@ -39,6 +41,12 @@ from jaxseg.training.checkpoint.manifest import (
     verify_files,
     write_manifest,
 )
+
+
+def _is_no_full_disk(record: logging.LogRecord) -> bool:
+    """Drop the tracebacks that orbax logs in every thread of a save: the error is raised, too."""
+    error = record.exc_info[1] if record.exc_info else None
+    return error is None or not disk_is_full(error)
 
 
 class Restored(NamedTuple):
@@ -70,13 +78,13 @@ class Checkpoints:
             are not of checkpoints stay.
         keep: How many of the newest checkpoints stay.
         keep_best: How many stay besides, for being the best by `metric` of all that are there.
-        metric: The key of the `metrics` given to `save` that ranks checkpoints.
+        metric: The key of the `metrics` given to `save` or `record` that ranks checkpoints. Those
+            without metrics are not ranked.
         best: Whether the largest or the smallest value is the best.
         read_only: Change nothing in the folder: for a look at a run that is being trained.
 
     Raises:
-        ValueError: A number is out of range, or `metric` is given without `keep_best` or the
-            reverse.
+        ValueError: A number is out of range, or `keep_best` is given without `metric`.
     """
 
     def __init__(
@@ -91,8 +99,8 @@ class Checkpoints:
     ):
         if keep < 1 or keep_best < 0:
             raise ValueError(f"{keep=} must be at least 1, and {keep_best=} at least 0.")
-        if bool(keep_best) != bool(metric):
-            raise ValueError(f"{keep_best=} and {metric=} go together: give both or neither.")
+        if keep_best and not metric:
+            raise ValueError(f"{keep_best=} and {metric=} go together: name the metric.")
         if best not in ("max", "min"):
             raise ValueError(f'{best=} must be "max" or "min".')
         # Orbax wants an absolute path.
@@ -140,7 +148,10 @@ class Checkpoints:
         return max(self.steps(), default=None)
 
     def best(self) -> int | None:
-        """The step of the best complete checkpoint by the metric; None if none has it."""
+        """The step of the best complete checkpoint by the metric; None if none has it.
+
+        Of equal ones the latest counts.
+        """
         ranked = self._ranked()
         return ranked[0] if ranked else None
 
@@ -162,15 +173,18 @@ class Checkpoints:
             state: A pytree of arrays, typed keys and numbers.
             iterator_state: The state of the data iterator, as its `get_state()` gives it: bytes,
                 or what JSON gives back unchanged. Each process keeps its own.
-            metrics: Numbers kept beside the state, among them the one that ranks checkpoints.
+            metrics: Numbers kept beside the state, among them the one that ranks checkpoints;
+                `record` may add them later.
             wait: Return when the checkpoint is complete.
 
         Raises:
             ValueError: The step is not later than the newest, the state or the iterator's cannot be
                 kept, the ranking metric is missing, or the folder was opened `read_only`.
+            OSError: The disk is full; also raised by the next call, `wait` or `close`.
         """
         from orbax.checkpoint import v1 as ocp  # here, since it is slow to import
 
+        logging.getLogger("absl").addFilter(_is_no_full_disk)  # orbax has made this logger
         self.wait()
         self._check_writable()
         newest = self.latest()
@@ -179,22 +193,46 @@ class Checkpoints:
                 f"{step=} must be later than the newest checkpoint in {self.folder}, {newest}: "
                 f"go on from there, or remove what is later by discard_after({step - 1})."
             )
-        numbers = {name: float(value) for name, value in (metrics or {}).items()}
-        if self._metric is not None and self._metric not in numbers:
-            raise ValueError(
-                f"metrics={sorted(numbers)} lack {self._metric!r}, by which the best are kept."
-            )
+        numbers = self._numbers(metrics) if metrics else {}
         specs, arrays = leaf_specs(state), to_arrays(state)
         text = encode_iterator_state(iterator_state)
-        if iterator_state is not None:
-            name = f"{folder_name(step)}.{iterator_file(jax.process_index())}"
-            write_text(self.folder / name, text)
-        response = ocp.save_async(str(self.folder / folder_name(step)), arrays)
+        try:
+            if iterator_state is not None:
+                name = f"{folder_name(step)}.{iterator_file(jax.process_index())}"
+                write_text(self.folder / name, text)
+            response = ocp.save_async(str(self.folder / folder_name(step)), arrays)
+        except Exception as error:
+            if disk_is_full(error):
+                raise self._no_space(step) from error
+            raise
         self._thread = self._thread or ThreadPoolExecutor(1, "checkpoints")
         manifest = Manifest(step, jax.process_count(), specs, numbers, {})
         self._pending = self._thread.submit(self._complete, response, manifest, next_barrier())
         if wait:
             self.wait()
+
+    def record(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Adds metrics to a complete checkpoint, in place of any that it has.
+
+        Args:
+            step: The checkpoint's step.
+            metrics: Numbers, among them the one that ranks checkpoints.
+
+        Raises:
+            ValueError: There is no such checkpoint, its manifest is damaged, the ranking metric is
+                missing, or the folder was opened `read_only`.
+        """
+        self.wait()
+        self._check_writable()
+        numbers = self._numbers(metrics)
+        if step not in self.steps():
+            raise ValueError(f"{self.folder} holds no checkpoint of {step=}, only {self.steps()}.")
+        folder = self.folder / folder_name(step)
+
+        def write() -> None:
+            write_manifest(folder, replace(read_manifest(folder), metrics=numbers))
+
+        on_one_process(write)
 
     def restore(
         self, like: Any, step: int | None = None, *, with_iterator_state: bool = True
@@ -254,6 +292,21 @@ class Checkpoints:
         later = [s for s in self.steps() if s > step]
         on_one_process(lambda: [remove(self.folder, s) for s in reversed(later)])
 
+    def _no_space(self, step: int) -> OSError:
+        whole = f"those of the steps {self.steps()} are whole" if self.steps() else "there is none"
+        return OSError(
+            f"the checkpoint of step {step} cannot be written, since the disk of {self.folder} is "
+            f"full; of the earlier ones {whole}"
+        )
+
+    def _numbers(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        numbers = {name: float(value) for name, value in metrics.items()}
+        if self._metric is not None and self._metric not in numbers:
+            raise ValueError(
+                f"metrics={sorted(numbers)} lack {self._metric!r}, by which the best are kept."
+            )
+        return numbers
+
     def _check_writable(self) -> None:
         if self.read_only:
             raise ValueError(f"{self.folder} was opened read_only: open it without, to write.")
@@ -273,6 +326,8 @@ class Checkpoints:
             if jax.process_index() == 0:
                 with contextlib.suppress(OSError):
                     sweep(self.folder)  # so that the step can be saved again
+            if disk_is_full(error):
+                raise self._no_space(manifest.step) from error
             raise
         finally:
             meet(barrier)

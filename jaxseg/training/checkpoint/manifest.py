@@ -113,8 +113,8 @@ def damage_remedy(step: int, steps: list[int]) -> str:
     if not earlier:
         return f"the checkpoint of step {step} is damaged, and there is no earlier one: start anew."
     return (
-        f"the checkpoint of step {step} is damaged. Resume from step {earlier[-1]}, the one before "
-        f"it: restore(step={earlier[-1]}), then discard_after({earlier[-1]})."
+        f"the checkpoint of step {step} is damaged. The one before it is of step {earlier[-1]}: "
+        "go on from there."
     )
 
 
