@@ -12,6 +12,9 @@ from jaxseg.commands.run import Run
 from jaxseg.data import geometry
 from jaxseg.training.inference import InferenceConfig, probabilities
 
+_SAMPLE = 1 << 20
+"""Pixels that the range of brightness is taken from."""
+
 
 class Strip(NamedTuple):
     """The probabilities of a part of an image.
@@ -113,15 +116,27 @@ def image_dtype(info: data.DatasetInfo) -> np.dtype:
 def to_rgb(image: np.ndarray) -> np.ndarray:
     """Make of any image one that can be shown: (height, width, 3), uint8.
 
-    Of more than three channels the first three are taken, of two the first; 16 bits and floats are
-    stretched from the smallest to the largest number.
+    8-bit images of 1 or 3 channels are shown as they are. Of others the first three channels are
+    taken, or the first alone, each stretched so that all but its darkest and brightest percent lie
+    between black and white.
 
     Args:
         image: (height, width, channels) of uint8, uint16 or float32.
     """
     bands = image[..., :3] if image.shape[-1] >= 3 else image[..., :1]
-    if bands.dtype != np.uint8:
-        least, most = float(bands.min()), float(bands.max())
-        scaled = (bands.astype(np.float32) - least) * (255 / ((most - least) or 1))
-        bands = scaled.round().astype(np.uint8)
+    if image.dtype != np.uint8 or image.shape[-1] not in (1, 3):
+        bands = _stretch(bands)
     return np.broadcast_to(bands, (*image.shape[:2], 3))
+
+
+def _stretch(bands: np.ndarray) -> np.ndarray:
+    """Stretch each channel to 8 bits, from a sample of the pixels and some rows at a time."""
+    step = max(1, int((bands.shape[0] * bands.shape[1] / _SAMPLE) ** 0.5))
+    sample = bands[::step, ::step].astype(np.float32)
+    low, high = np.percentile(sample, (1, 99), axis=(0, 1)).astype(np.float32)
+    scale = 255 / np.where(high > low, high - low, np.float32(1))
+    stretched = np.empty(bands.shape, np.uint8)
+    for rows in geometry.strips(bands.shape[:2], bands.shape[-1]):
+        values = (bands[rows].astype(np.float32) - low) * scale
+        stretched[rows] = np.clip(values, 0, 255).round()
+    return stretched
