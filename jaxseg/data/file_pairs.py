@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from jaxseg.data._prepare import prepare
 from jaxseg.data.image_files import FilePair, read_pair, upright_size
@@ -125,15 +126,18 @@ class FilePairs:
         )
 
     def _tiles(self, split: str) -> Iterator[ImageAndLabel]:
-        for pair in self.pairs[split]:
-            image, values = read_pair(pair, colored=self.colored)
-            yield from cut_tiles(np.asarray(image), to_labels(values, self.labels, pair.mask))
+        for image, label in self._read(split):
+            yield from cut_tiles(np.asarray(image), label)
 
     def _examples(self, split: str, size: tuple[int, int]) -> Iterator[ImageAndLabel]:
+        for image, label in self._read(split):
+            yield fit(image, label, size, keep_aspect=self.keep_aspect)
+
+    def _read(self, split: str) -> Iterator[tuple[Image.Image, np.ndarray]]:
+        """The images of a split as they are in the files, and their labels."""
         for pair in self.pairs[split]:
             image, values = read_pair(pair, colored=self.colored)
-            label = to_labels(values, self.labels, pair.mask)
-            yield fit(image, label, size, keep_aspect=self.keep_aspect)
+            yield image, to_labels(values, self.labels, pair.mask)
 
 
 def fingerprint(
