@@ -249,6 +249,7 @@ def test_palettes_that_disagree_are_refused_without_listed_colors(masks):
         [indexed([RED, GREEN, BLUE], 0, 1), indexed([RED, GREEN, BLACK], 0, 1)],
         [indexed([RED, GREEN], 0, 1), gray(0, 1)],
         [indexed([BLACK, WHITE], 0, 1)],
+        [indexed([BLACK, (1, 1, 1), RED], 0, 1)],
     ],
 )
 def test_palettes_that_agree_where_they_are_used_are_numbers(masks):
