@@ -1,5 +1,6 @@
 """Looks at all files of a folder, and notes what is wrong with each instead of stopping there."""
 
+import contextlib
 import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from jaxseg.data.image_files import FilePair
+from jaxseg.data.image_files import FilePair, read_image
 from jaxseg.data.image_pairs import read_stored_pair
 from jaxseg.data.mask_files import StoredMask, read_mask, read_orientation
 from jaxseg.data.mask_survey import MaskSurvey
@@ -125,15 +126,17 @@ def _visible_files(root: Path) -> Iterator[Path]:
 
 
 def _read(scan: FolderScan, pair: FilePair) -> tuple[Image.Image | None, StoredMask | None]:
-    """Reads a pair, or the mask alone where the image is the trouble."""
+    """Reads a pair, or whichever of its files can be read where they do not fit."""
     try:
         return read_stored_pair(pair)
     except ValueError as error:
         scan.problems.append(str(error))
-    try:
-        return None, read_mask(pair.mask)
-    except ValueError:
-        return None, None
+    image, mask = None, None
+    with contextlib.suppress(ValueError):
+        image = read_image(pair.image)
+    with contextlib.suppress(ValueError):
+        mask = read_mask(pair.mask)
+    return image, mask
 
 
 def _add_mask(scan: FolderScan, mask: StoredMask, file: str) -> None:
