@@ -77,3 +77,21 @@ def test_an_error_of_the_system_names_the_file(tmp_path):
     named = pytest.raises(OSError, match=r"No space left on device: '.*/a\.txt'$")
     with named, files.naming(tmp_path / "a.txt"):
         raise full
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_text_is_read_as_utf_8_with_or_without_a_mark(tmp_path, encoding):
+    path = tmp_path / "a.txt"
+    path.write_bytes("Gr\u00fcn\r\n".encode(encoding))
+    assert files.read_text(path) == "Gr\u00fcn\r\n"
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le", "utf-32-be"])
+def test_text_in_another_encoding_is_refused_by_file(tmp_path, encoding):
+    path = tmp_path / "a.txt"
+    path.write_bytes("a\nGr\u00fcn\n".encode(encoding))
+    with pytest.raises(ValueError, match=r"a\.txt' is not UTF-8 text .*save it again"):
+        files.read_text(path)
+    path.write_bytes("Latin letters".encode("utf-16-le"))
+    with pytest.raises(ValueError, match=r"a\.txt' is not UTF-8 text \(it has zero bytes"):
+        files.read_text(path)

@@ -1,5 +1,6 @@
 """Looks at all files of a folder, and notes what is wrong with each instead of stopping there."""
 
+import contextlib
 import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from jaxseg.data.image_files import FilePair, read_orientation
+from jaxseg.data.image_files import FilePair, read_image, read_orientation
 from jaxseg.data.image_pairs import read_stored_pair
 from jaxseg.data.layouts import MASK_FOLDERS
 from jaxseg.data.mask_files import StoredMask, read_mask
@@ -123,15 +124,17 @@ def _visible_files(root: Path) -> Iterator[Path]:
 
 
 def _read(scan: FolderScan, pair: FilePair) -> tuple[np.ndarray | None, StoredMask | None]:
-    """Reads a pair, or the mask alone where the image is the trouble."""
+    """Reads a pair, or whichever of its files can be read where they do not fit."""
     try:
         return read_stored_pair(pair)
     except ValueError as error:
         scan.problems.append(str(error))
-    try:
-        return None, read_mask(pair.mask)
-    except ValueError:
-        return None, None
+    image, mask = None, None
+    with contextlib.suppress(ValueError):
+        image = read_image(pair.image)
+    with contextlib.suppress(ValueError):
+        mask = read_mask(pair.mask)
+    return image, mask
 
 
 def _add_mask(scan: FolderScan, mask: StoredMask, file: str) -> None:

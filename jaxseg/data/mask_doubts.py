@@ -13,9 +13,9 @@ GRAY_LEVELS = 64
 """Class numbers seldom go so far; levels of gray do."""
 _CLASS_NUMBERS = 34  # VOC goes to 20, Cityscapes to 33; the grays of colors begin at 38
 _MOST_16_BITS = 65535
-_RARE_SHARE = 1e-3  # of all pixels, and ...
-_RARE_PIXELS = 16  # ... in each mask that has it, or as large a share as the next
-_RARE_MASK_SHARE = 1e-4
+_RARE_SHARE = 1e-3  # a stray value has fewer of all pixels, and ...
+_RARE_PIXELS = 16  # ... in the masks that have it fewer than so many on average, ...
+_RARE_MASK_SHARE = 1e-4  # ... or than such a share of a mask where that is more
 _NEAR = 4  # compression moves values by so much
 _NEAR_SHARE = 0.05
 
@@ -61,9 +61,10 @@ def _check_gray_palettes(survey: MaskSurvey) -> None:
     if not colors or any(color < 0 or color != (color & 255) * 0x010101 for color in colors):
         return
     grays = {entry.number: color & 255 for entry, color in zip(entries, colors, strict=True)}
-    if set(grays.items()) <= {(0, 0), (1, 255)}:  # both are background and foreground
+    different = {number: gray for number, gray in grays.items() if number != gray}
+    if not different or set(grays.items()) <= {(0, 0), (1, 255)}:  # both readings say the same
         return
-    number, gray = next(pair for pair in grays.items() if pair[0] != pair[1])
+    number, gray = next(iter(different.items()))
     file = next(tally.file for entry, tally in survey.entries.items() if entry.number == number)
     raise _palettes_differ(
         f"{file!r} holds the number {number} and shows it as the gray {gray}, and which of them "

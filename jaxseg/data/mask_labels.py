@@ -92,27 +92,29 @@ def _by_listed_values(survey: MaskSurvey, classes: ClassList) -> Classes:
 
 
 def _by_listed_colors(survey: MaskSurvey, classes: ClassList) -> Classes:
-    assert classes.palette is not None
-    labels = list_colors(classes)
+    labels, palette = list_colors(classes), _palette(classes, classes.names)
     unlisted = {e: tally for e, tally in survey.entries.items() if e.color not in labels}
     if not unlisted and any(entry.kind != "gray" for entry in survey.entries):
-        return Classes(labels, classes.names, classes.palette, colored=True)
-    if not unlisted:  # listed grays: their numbers say the same
-        numbers = {entry.number or 0: labels[entry.color or 0] for entry in survey.entries}
-        return Classes(_in_order_of_labels(numbers), classes.names, classes.palette)
+        return Classes(labels, classes.names, palette, colored=True)
+    if not unlisted:  # the masks are gray, and so the numbers say the same as the colors
+        numbers = {c & 255: label for c, label in labels.items() if c == (c & 255) * 0x010101}
+        numbers |= {entry.number or 0: labels[entry.color or 0] for entry in survey.entries}
+        return Classes(_in_order_of_labels(numbers), classes.names, palette)
     if any(entry.kind == "palette" or entry.number is None for entry in survey.entries):
         entry, tally = next(iter(unlisted.items()))
         shown = "" if entry.color is None else " ".join(map(str, unpack_color(entry.color)))
-        numbers = (
+        remedies = (
             "; or, where the palettes' numbers are the classes, write lines of `name red green "
             "blue = number`"
             if any(entry.kind == "palette" for entry in unlisted)
             else ""
         )
+        if len(unlisted) > max(8, len(labels)):
+            remedies += "; so many colors come of smooth edges or a lossy format: export without"
         raise ValueError(
             f"{tally.file!r} shows {_show_entries(unlisted)}, which {FILE} does not list, expected "
             f"{list_values(labels, colored=True)}: add a line `name {shown}` or `ignored {shown}`, "
-            f"or correct the mask{numbers}"
+            f"or correct the mask{remedies}"
         )
     by_number = _by_numbers(survey, classes)
     for entry, tally in survey.entries.items():
@@ -187,6 +189,11 @@ def _by_numbers(survey: MaskSurvey, classes: ClassList | None) -> Classes:
         numbering = {value: label for label, value in enumerate(order)}
         pairs = zip(order, names, strict=True)
         remark = "the masks' values are " + ", ".join(f"{v} {name!r}" for v, name in pairs)
+    elif values and values[0] > 0:
+        raise ValueError(
+            f"no mask has the value 0 and {len(values)} of the {count} classes listed occur "
+            f"({_counts(tallies)}), so the values may count from 0 or from 1: {REMEDY}"
+        )
     return Classes({**rest, **numbering}, names, _palette(classes, names), remark)
 
 

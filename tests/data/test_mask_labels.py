@@ -92,6 +92,7 @@ def test_classes_without_names_are_called_by_their_values():
         ([[0, 1, 2, 65535]], "", r"'m0\.png' has the value 65535, which may be a class or ign"),
         ([[-1, 0, 1]], "", r"'m0\.png' has the value -1, which may be a class or ignored"),
         ([[0, 1], [0, 100]], "", r"no mask has more than two values.*'m1\.png' has 100"),
+        ([[1, 2]], "abc", r"no mask has the value 0 .* may count from 0 or from 1"),
         ([[0]], "", r"the masks' only value is 0, expected two classes"),
         ([[255]], "", r"the masks' only value is 255, expected two classes"),
     ],
@@ -181,9 +182,11 @@ def test_grays_are_matched_by_listed_colors():
     found = assign([gray(200, 9)], listed("light", "dark", palette=(light, dark)))
     assert (found.labels, found.colored) == ({200: 0, 9: 1}, False)
     assert found.mask_values == (200, 9)
+    listed_grays = listed("light", "middle", "dark", palette=(light, (99,) * 3, dark))
+    assert assign([gray(200, 9)], listed_grays).labels == {200: 0, 99: 1, 9: 2}
     cells = listed("cell", "background", palette=(WHITE, BLACK))
     assert assign([gray(0, 255)], cells).labels == {255: 0, 0: 1}
-    assert assign([gray(0, 1, bits=1)], cells).labels == {1: 0, 0: 1}
+    assert assign([gray(0, 1, bits=1)], cells).labels == {1: 0, 255: 0, 0: 1}
     assert assign([indexed([BLACK, WHITE], 0, 1)], cells).labels == {0xFFFFFF: 0, 0: 1}
 
 
@@ -246,6 +249,7 @@ def test_palettes_that_disagree_are_refused_without_listed_colors(masks):
         [indexed([RED, GREEN, BLUE], 0, 1), indexed([RED, GREEN, BLACK], 0, 1)],
         [indexed([RED, GREEN], 0, 1), gray(0, 1)],
         [indexed([BLACK, WHITE], 0, 1)],
+        [indexed([BLACK, (1, 1, 1), RED], 0, 1)],
     ],
 )
 def test_palettes_that_agree_where_they_are_used_are_numbers(masks):
@@ -255,6 +259,16 @@ def test_palettes_that_agree_where_they_are_used_are_numbers(masks):
 def test_colors_are_listed_in_the_message():
     with pytest.raises(ValueError, match=r"'m1\.png' is a mask .* show \(0, 0, 0\) \(1536 pixels"):
         assign([colored(BLACK, BLACK), colored(BLACK, RED)])
+
+
+def test_colors_with_smooth_edges_are_refused_as_such():
+    ramp = [tuple(number * part // 10 for part in RED) for number in range(11)]
+    for classes, message in (
+        (listed("a", "b", palette=(BLACK, RED)), r"shows .* lossy format: export without"),
+        (None, r"'m0\.png' is a mask of colors"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            assign([colored(*ramp)], classes)
 
 
 def test_gray_colors_are_numbers():
