@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from jaxseg.data._prepare import prepare
-from jaxseg.data.image_files import FilePair, read_pair
+from jaxseg.data.image_files import FilePair
+from jaxseg.data.image_pairs import read_pair
 from jaxseg.data.letterbox import fit
 from jaxseg.data.mask_values import to_labels
 from jaxseg.data.orientation import MaskOrientation

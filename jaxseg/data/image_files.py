@@ -1,16 +1,15 @@
-"""Reads image files as arrays of their own channels and bits, upright, and masks beside them."""
+"""Reads image files as arrays of their own channels and bits, upright; and mask files."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
-from PIL import Image, ImageOps
+from PIL import Image
 
 from jaxseg.data import _npy_images, _pillow_images, _tiff_images, orientation
 from jaxseg.data._pillow_images import unreadable
 from jaxseg.data.mask_values import pack_color
-from jaxseg.data.orientation import MaskOrientation
 
 DTYPES = ("uint8", "uint16", "float32")
 """The types that images are read as."""
@@ -138,6 +137,8 @@ def read_orientation(path: Path) -> int:
 def read_values(path: Path, *, colored: bool = False) -> Int[np.ndarray, "height width"]:
     """Reads the values of a mask: class numbers as they are stored, or packed colors.
 
+    The orientation tag is not obeyed: the pixels stand as they are stored.
+
     Args:
         path: A lossless file of one channel of whole numbers; or with a palette, whose indices
             count; or of colors. A gray mask that is stored as colors is taken for its gray values.
@@ -169,56 +170,6 @@ def read_values(path: Path, *, colored: bool = False) -> Int[np.ndarray, "height
     return values.astype(np.uint8)
 
 
-def read_pair(
-    pair: FilePair,
-    *,
-    colored: bool = False,
-    channels: int | None = None,
-    dtype: str | None = None,
-    mask_orientation: MaskOrientation = "unknown",
-) -> tuple[np.ndarray, Int[np.ndarray, "height width"]]:
-    """Reads an image and the values of its mask, both upright, which must have one size.
-
-    Args:
-        pair: The two files.
-        colored: The mask's values are its colors, each packed into one number.
-        channels: Channels that the image must have, as `read_image` explains; None takes its own.
-        dtype: Type that it must have, likewise.
-        mask_orientation: Pixels that a mask without an orientation tag was drawn on, where its
-            image bears one: those that a viewer shows, or the stored ones.
-
-    Returns:
-        The image as `read_image` returns it, and the values.
-
-    Raises:
-        ValueError: A file cannot be read exactly, the sizes differ, or it cannot be told which
-            pixels the mask was drawn on.
-    """
-    image = read_image(pair.image, channels=channels, dtype=dtype)
-    height, width = image.shape[:2]
-    values = orientation.turn_mask(
-        read_values(pair.mask, colored=colored),
-        (height, width),
-        paths=pair,
-        tags=(read_orientation(pair.image), read_orientation(pair.mask)),
-        mask_orientation=mask_orientation,
-    )
-    if values.shape != (height, width):
-        remedy = "export the mask at the image's size"
-        turned = orientation.exchanges_sides(read_orientation(pair.image))
-        if values.shape == (width, height) and turned:
-            remedy = (
-                "the image's EXIF orientation turns it and the mask was drawn on the unturned one; "
-                'pass mask_orientation="stored" (--data.mask-orientation stored), remove the '
-                "orientation, or turn the mask"
-            )
-        raise ValueError(
-            f"{str(pair.mask)!r} has {values.shape[::-1]} pixels (width, height), expected "
-            f"{(width, height)} as in {str(pair.image)!r}: {remedy}"
-        )
-    return image, values
-
-
 def _read_colors(mask: Image.Image, path: Path, colored: bool) -> Int[np.ndarray, "height width"]:
     pixels = np.asarray(mask.convert("RGBA"))
     if (pixels[..., 3] < 255).any():
@@ -238,15 +189,14 @@ def _read_colors(mask: Image.Image, path: Path, colored: bool) -> Int[np.ndarray
 
 
 def _open_mask(path: Path) -> Image.Image:
-    """Opens a mask, upright as its orientation tag says."""
-    tag = read_orientation(path)
-    if tag != 1 and _reader(path) is _tiff_images:
+    """Opens a mask with its pixels as they are stored, whatever its orientation tag."""
+    if _reader(path) is _tiff_images and read_orientation(path) != 1:
         # Pillow turns such files itself, and scrambles them where the sides are exchanged.
         stored, _ = _tiff_images.pixels(path)
-        return Image.fromarray(orientation.turn_upright(stored, tag)[..., 0])
+        return Image.fromarray(stored[..., 0])
     with _pillow_images.open_image(path) as image:
         image.load()
-    return ImageOps.exif_transpose(image) if tag != 1 else image
+    return image
 
 
 def _reader(path: Path) -> Any:

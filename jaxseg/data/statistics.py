@@ -16,7 +16,8 @@ from tqdm import tqdm
 from jaxseg.data._prepare import data_root, prepared_root, write_cached
 from jaxseg.data.class_lists import FILE, ClassList
 from jaxseg.data.file_pairs import fingerprint
-from jaxseg.data.image_files import FilePair, read_pair
+from jaxseg.data.image_files import FilePair
+from jaxseg.data.image_pairs import read_pair
 from jaxseg.data.image_statistics import ChannelStatistics, common_format, read_formats, remarks
 from jaxseg.data.letterbox import shrink
 from jaxseg.data.mask_values import IGNORE_INDEX, distinct_values, to_labels

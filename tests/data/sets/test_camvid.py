@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from jaxseg import data
-from jaxseg.data import image_files, letterbox, mask_values
+from jaxseg.data import image_files, image_pairs, letterbox, mask_values
 from jaxseg.data.sets import camvid
 
 FOLDERS = ("train", "val", "test")
@@ -201,7 +201,7 @@ def test_the_real_split():
     assert counts == {"train": 367, "validation": 101, "test": 233}
     seen = set()
     for pair in pairs.pairs["train"][::60]:
-        image, values = image_files.read_pair(pair)
+        image, values = image_pairs.read_pair(pair)
         label = mask_values.to_labels(values, pairs.labels, pair.mask)
         small, label = letterbox.fit(image, label, (60, 80), keep_aspect=False, mean=pairs.mean)
         assert (small.shape, label.shape) == ((60, 80, 3), (60, 80))

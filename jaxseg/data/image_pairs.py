@@ -1,0 +1,58 @@
+"""Reads an image together with its mask, both upright and of one size."""
+
+import numpy as np
+from jaxtyping import Int
+
+from jaxseg.data import orientation
+from jaxseg.data.image_files import FilePair, read_image, read_orientation, read_values
+from jaxseg.data.orientation import MaskOrientation
+
+
+def read_pair(
+    pair: FilePair,
+    *,
+    colored: bool = False,
+    channels: int | None = None,
+    dtype: str | None = None,
+    mask_orientation: MaskOrientation = "unknown",
+) -> tuple[np.ndarray, Int[np.ndarray, "height width"]]:
+    """Reads an image and the values of its mask, both upright, which must have one size.
+
+    Args:
+        pair: The two files.
+        colored: The mask's values are its colors, each packed into one number.
+        channels: Channels that the image must have, as `read_image` explains; None takes its own.
+        dtype: Type that it must have, likewise.
+        mask_orientation: Pixels that a mask without an orientation tag was drawn on, where its
+            image bears one: those that a viewer shows, or the stored ones.
+
+    Returns:
+        The image as `read_image` returns it, and the values.
+
+    Raises:
+        ValueError: A file cannot be read exactly, the sizes differ, or it cannot be told which
+            pixels the mask was drawn on.
+    """
+    image = read_image(pair.image, channels=channels, dtype=dtype)
+    height, width = image.shape[:2]
+    values = orientation.turn_mask(
+        read_values(pair.mask, colored=colored),
+        (height, width),
+        paths=pair,
+        tags=(read_orientation(pair.image), read_orientation(pair.mask)),
+        mask_orientation=mask_orientation,
+    )
+    if values.shape != (height, width):
+        remedy = "export the mask at the image's size"
+        turned = orientation.exchanges_sides(read_orientation(pair.image))
+        if values.shape == (width, height) and turned:
+            remedy = (
+                "the image's EXIF orientation turns it and the mask was drawn on the unturned one; "
+                'pass mask_orientation="stored" (--data.mask-orientation stored), remove the '
+                "orientation, or turn the mask"
+            )
+        raise ValueError(
+            f"{str(pair.mask)!r} has {values.shape[::-1]} pixels (width, height), expected "
+            f"{(width, height)} as in {str(pair.image)!r}: {remedy}"
+        )
+    return image, values
