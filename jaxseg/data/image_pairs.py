@@ -87,7 +87,7 @@ def upright_mask(
     height, width = image
     tag = read_orientation(pair.image)
     values = orientation.turn_mask(
-        orientation.turn_upright(mask.values, mask.orientation),
+        mask.values,
         (height, width),
         paths=pair,
         tags=(tag, mask.orientation),

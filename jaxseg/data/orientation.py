@@ -86,7 +86,7 @@ def turn_mask(
     """Turns a mask as its upright image is turned.
 
     Args:
-        values: The mask, (height, width), turned upright as its own tag says.
+        values: The mask as it is stored, (height, width).
         image: Height and width of the upright image.
         paths: Files of the image and of the mask, for the message.
         tags: Orientation of the image and of the mask, 1 to 8; 1 where a file bears no tag.
@@ -101,10 +101,11 @@ def turn_mask(
     image_tag, mask_tag = tags
     if mask_tag == 1 and image_tag != 1 and mask_orientation != "unknown":
         return turn_upright(values, image_tag) if mask_orientation == "stored" else values
+    turned = turn_upright(values, mask_tag)
     either = {exchanges_sides(tag) for tag in tags} == {True, False}
-    tells = values.shape != image or (either and image[0] != image[1])
+    tells = turned.shape != image or (either and image[0] != image[1])
     if image_tag == mask_tag or tells:  # the files are alike, or their sizes tell, or do not fit
-        return values
+        return turned
     path, other = paths if image_tag != 1 else paths[::-1]
     tag = image_tag if image_tag != 1 else mask_tag
     if mask_tag == 1:
