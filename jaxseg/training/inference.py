@@ -53,6 +53,10 @@ class Strip(NamedTuple):
     columns: slice
     probabilities: Float32[np.ndarray, "rows columns classes"]
 
+    def labels(self) -> np.ndarray:
+        """The most probable class of each pixel, the first of equal ones: (rows, columns)."""
+        return self.probabilities.argmax(-1)
+
     def entropy(self) -> Float32[np.ndarray, "rows columns"]:
         """Uncertainty of each pixel: -sum p ln p / ln classes, from 0 (certain) to 1 (uniform)."""
         shares, total = self.probabilities, np.zeros(self.probabilities.shape[:2], np.float32)
@@ -165,7 +169,7 @@ def segment(
     _check_image(image)
     labels = np.empty(image.shape[:2], np.uint8 if classes <= 256 else np.int32)
     for strip in probability_strips(logits, image, config, classes=classes, normalize=normalize):
-        labels[strip.rows, strip.columns] = strip.probabilities.argmax(-1)
+        labels[strip.rows, strip.columns] = strip.labels()
         if on_strip is not None:
             on_strip(strip)
     return labels

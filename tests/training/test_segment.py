@@ -241,6 +241,9 @@ def test_strips_know_their_entropy_and_are_handed_on():
     np.testing.assert_allclose(uncertainty, expected, atol=1e-6)
     sure = inference.Strip(slice(0, 1), slice(0, 2), np.float32([[[1, 0], [0.5, 0.5]]]))
     np.testing.assert_allclose(sure.entropy(), [[0, 1]], atol=1e-7)
+    assert sure.labels().tolist() == [[0, 0]]
+    alone = inference.Strip(slice(0, 1), slice(0, 1), np.float32([[[1]]]))
+    assert alone.entropy().tolist() == [[0]]
 
 
 def test_only_one_row_of_windows_is_alive():
