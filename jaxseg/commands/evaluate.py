@@ -37,10 +37,10 @@ from jaxseg.commands.evaluate_report import (
 from jaxseg.commands.evaluate_scores import ImageScores, boundary_f_scores, confusion
 from jaxseg.commands.outputs import Outputs
 from jaxseg.commands.run import Run, load_run
-from jaxseg.commands.segmentation import Segmenter, Strip
+from jaxseg.commands.segmentation import Segmenter
 from jaxseg.data.originals import Original
 from jaxseg.progress import busy, counting
-from jaxseg.training.inference import InferenceConfig
+from jaxseg.training.inference import InferenceConfig, Strip
 
 PANEL = 4
 """Images that the panel shows."""

@@ -11,7 +11,8 @@ from PIL import Image
 
 from jaxseg import data
 from jaxseg.commands.outputs import Outputs
-from jaxseg.commands.segmentation import Segmenter, Strip, to_rgb
+from jaxseg.commands.segmentation import Segmenter, to_rgb
+from jaxseg.training.inference import Strip
 
 _MOST_JPEG = 65_500
 """Pixels of a side up to which JPEG can hold an image."""

@@ -1,8 +1,6 @@
 """A trained net applied to one image of any size: the same for evaluation and prediction."""
 
 from collections.abc import Callable, Iterator
-from math import log
-from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -10,42 +8,10 @@ import numpy as np
 from jaxseg import data
 from jaxseg.commands.run import Run
 from jaxseg.data import geometry
-from jaxseg.training.inference import InferenceConfig, probabilities
+from jaxseg.training.inference import InferenceConfig, Strip, probabilities, probability_strips
 
 _SAMPLE = 1 << 20
 """Pixels that the range of brightness is taken from."""
-
-
-class Strip(NamedTuple):
-    """The probabilities of a part of an image.
-
-    Attributes:
-        rows: Rows of the image that the strip covers.
-        columns: Columns that it covers.
-        probabilities: (rows, columns, classes), float32; the classes of a pixel sum to 1.
-    """
-
-    rows: slice
-    columns: slice
-    probabilities: np.ndarray
-
-    def labels(self) -> np.ndarray:
-        """The most probable class of every pixel, the first of equals: (rows, columns), uint8."""
-        # Class by class, which is far faster than NumPy's argmax along a short axis.
-        planes = np.moveaxis(self.probabilities, -1, 0)
-        best, labels = planes[0].copy(), np.zeros(planes[0].shape, np.uint8)
-        for number, plane in enumerate(planes[1:], start=1):
-            labels[plane > best] = number
-            np.maximum(best, plane, out=best)
-        return labels
-
-    def entropy(self) -> np.ndarray:
-        """Uncertainty of every pixel, from 0 (certain) to 1 (undecided): (rows, columns)."""
-        planes = np.moveaxis(self.probabilities, -1, 0)
-        total = np.zeros(planes[0].shape, np.float32)
-        for plane in planes:
-            total -= plane * np.log(plane, where=plane > 0, out=np.zeros_like(plane))
-        return total / log(max(2, len(planes)))
 
 
 class Segmenter:
@@ -60,12 +26,17 @@ class Segmenter:
     """
 
     def __init__(self, run: Run, inference: InferenceConfig):
-        self.info = run.info
+        self.info, self._logits, self._inference = run.info, run.logits, inference
         net = jax.jit(lambda image: probabilities(run.logits, image[None], inference)[0])
         self._probabilities = net
 
     def compile(self) -> None:
-        """Compile the net, which takes a while; the first image would do it otherwise."""
+        """Compile the net, which takes a while; the first image would do it otherwise.
+
+        That of a net that is trained on crops depends on the size of the image.
+        """
+        if self.info.crops:
+            return
         shape = (*self.info.size, self.info.channels)
         jax.block_until_ready(self._probabilities(np.zeros(shape, image_dtype(self.info))))
 
@@ -76,10 +47,15 @@ class Segmenter:
             image: (height, width, channels), of the dtype and channels of the training images.
 
         Yields:
-            Strips that cover every pixel once.
+            Strips that cover every pixel once. A net that is trained at native resolution sees the
+            image as it is, in windows if it is large; another one sees it at the size of training.
         """
+        if self.info.crops:
+            yield from probability_strips(
+                self._logits, image, self._inference, classes=self.info.classes
+            )
+            return
         size, keep_aspect = image.shape[:2], self.info.keep_aspect
-        # An image of a net that is trained at native resolution goes through windows here.
         fitted = geometry.fit_image(
             image, self.info.size, keep_aspect=keep_aspect, mean=self.info.mean
         )

@@ -55,7 +55,14 @@ class Strip(NamedTuple):
 
     def labels(self) -> np.ndarray:
         """The most probable class of each pixel, the first of equal ones: (rows, columns)."""
-        return self.probabilities.argmax(-1)
+        # Class by class, which is far faster than NumPy's argmax along a short axis.
+        planes = np.moveaxis(self.probabilities, -1, 0)
+        kind = np.uint8 if len(planes) <= 256 else np.int32
+        best, labels = planes[0].copy(), np.zeros(planes[0].shape, kind)
+        for number, plane in enumerate(planes[1:], start=1):
+            labels[plane > best] = number
+            np.maximum(best, plane, out=best)
+        return labels
 
     def entropy(self) -> Float32[np.ndarray, "rows columns"]:
         """Uncertainty of each pixel: -sum p ln p / ln classes, from 0 (certain) to 1 (uniform)."""

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxseg.commands.segmentation import Strip, to_rgb
-from jaxseg.training.inference import entropy
+from jaxseg.commands.segmentation import to_rgb
+from jaxseg.training.inference import Strip, entropy
 
 
 @given(st.integers(1, 6), st.integers(0, 99))
