@@ -8,10 +8,11 @@ import numpy as np
 
 from jaxseg import data
 from jaxseg.commands.run import Run
-from jaxseg.data.class_lists import FILE, read_classes
+from jaxseg.data.class_lists import find_list, read_classes
+from jaxseg.data.layouts import find_pairs
 from jaxseg.data.mask_values import IGNORE_INDEX, pack_color
+from jaxseg.data.orientation import MaskOrientation
 from jaxseg.data.originals import FileOriginals, Original, PreparedOriginals
-from jaxseg.data.sets.folder import find_pairs
 
 ALL = "all"
 """The name that stands for all splits together."""
@@ -25,10 +26,13 @@ class DataPlace:
         directory: Another folder of images and masks, or the data set's own if it has been moved;
             None is where it was.
         data_dir: Where prepared data is kept; None is where it was.
+        mask_orientation: Pixels that the masks of another folder were drawn on, where they have no
+            orientation tag and their images bear one: "upright" or "stored".
     """
 
     directory: Path | None = None
     data_dir: Path | None = None
+    mask_orientation: MaskOrientation = "unknown"
 
 
 def open_examples(
@@ -53,14 +57,16 @@ def open_examples(
                 "which is not prepared: leave out --prepared, or --data.directory."
             )
         if run.info.name in ("folder", "mosaic"):
-            return _choose(other_folder(run.info, place.directory), split)
+            orientation = place.mask_orientation
+            examples = other_folder(run.info, place.directory, mask_orientation=orientation)
+            return _choose(examples, split)
     dataset = run.open_data(directory=place.directory, data_dir=place.data_dir)
-    examples: dict[str, Sequence[Original]] = {
+    own: dict[str, Sequence[Original]] = {
         name: PreparedOriginals(dataset.source(name)) if prepared else dataset.originals(name)
         for name in dataset.splits
         if split in (ALL, name)
     }
-    return examples or _choose(dict.fromkeys(dataset.splits, ()), split)
+    return own or _choose(dict.fromkeys(dataset.splits, ()), split)
 
 
 def is_run_folder(run: Run, directory: Path) -> bool:
@@ -77,12 +83,16 @@ def is_run_folder(run: Run, directory: Path) -> bool:
     return bool(files) and all((directory.expanduser() / name).is_file() for name in files)
 
 
-def other_folder(info: data.DatasetInfo, directory: Path) -> dict[str, FileOriginals]:
+def other_folder(
+    info: data.DatasetInfo, directory: Path, *, mask_orientation: MaskOrientation = "unknown"
+) -> dict[str, FileOriginals]:
     """Open a folder of images and masks whose values mean what they meant in training.
 
     Args:
         info: What the net was trained on.
         directory: The folder.
+        mask_orientation: Pixels that masks without an orientation tag were drawn on, where their
+            images bear one.
 
     Raises:
         ValueError: The folder is not laid out as a data set, or lists other classes.
@@ -91,8 +101,8 @@ def other_folder(info: data.DatasetInfo, directory: Path) -> dict[str, FileOrigi
     if not root.is_dir():
         raise ValueError(f"directory={str(root)!r} is not a folder: correct --data.directory.")
     labels, colored = mask_labels(info)
-    path = root / FILE
-    if path.is_file():
+    path = find_list(root)
+    if path is not None:
         listed = read_classes(path)
         if listed.names != info.class_names:
             raise ValueError(
@@ -105,7 +115,7 @@ def other_folder(info: data.DatasetInfo, directory: Path) -> dict[str, FileOrigi
                 f"trained on masks of {list(info.mask_values)}: recolor the masks, or correct the "
                 "list."
             )
-    pairs = find_pairs(root, held_out=0.15, seed=0)
+    pairs = find_pairs(root, held_out=None, seed=None)
     return {
         split: FileOriginals(
             listed_pairs,
@@ -113,7 +123,7 @@ def other_folder(info: data.DatasetInfo, directory: Path) -> dict[str, FileOrigi
             colored=colored,
             channels=info.channels,
             dtype=info.dtype,
-            mask_orientation="unknown",
+            mask_orientation=mask_orientation,
         )
         for split, listed_pairs in pairs.items()
     }

@@ -128,7 +128,8 @@ def read(path: Path, info: data.DatasetInfo) -> np.ndarray:
         info: What the net was trained on.
 
     Raises:
-        ValueError: The file is no image, is damaged, or has other channels or another type.
+        ValueError: The file is no image, is damaged, or has other channels or bits.
+        OSError: The file cannot be opened.
     """
     return read_image(path, channels=info.channels, dtype=info.dtype)
 

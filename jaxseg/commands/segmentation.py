@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 import jax
 import numpy as np
 
-from jaxseg import data
 from jaxseg.commands.run import Run
 from jaxseg.data import geometry
 from jaxseg.training.inference import InferenceConfig, Strip, probabilities, probability_strips
@@ -38,10 +37,13 @@ class Segmenter:
         if self.info.crops:
             return
         shape = (*self.info.size, self.info.channels)
-        jax.block_until_ready(self._probabilities(np.zeros(shape, image_dtype(self.info))))
+        jax.block_until_ready(self._probabilities(np.zeros(shape, self.info.dtype)))
 
     def strips(self, image: np.ndarray) -> Iterator[Strip]:
         """Compute the probabilities of an image at its own size, strip by strip.
+
+        A net that was trained on crops at native resolution sees the image unscaled, through
+        windows where it is large. Any other sees it at the size of training.
 
         Args:
             image: (height, width, channels), of the dtype and channels of the training images.
@@ -82,11 +84,6 @@ class Segmenter:
             if on_strip is not None:
                 on_strip(strip)
         return labels
-
-
-def image_dtype(info: data.DatasetInfo) -> np.dtype:
-    """The dtype of the images that a net was trained on."""
-    return np.dtype(getattr(info, "dtype", "uint8"))
 
 
 def to_rgb(image: np.ndarray) -> np.ndarray:

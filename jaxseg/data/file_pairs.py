@@ -9,6 +9,7 @@ from typing import Any
 from jaxseg.data._prepare import prepare
 from jaxseg.data.geometry import fit
 from jaxseg.data.image_files import FilePair, upright_size
+from jaxseg.data.mask_values import IGNORE_INDEX, unpack_color
 from jaxseg.data.orientation import MaskOrientation
 from jaxseg.data.originals import FileOriginals
 from jaxseg.data.recipe import ImageAndLabel, Recipe, digest
@@ -113,10 +114,10 @@ class FilePairs:
             palette=self.palette,
             mean=self.mean,
             std=self.std,
-            mask_values=self.mask_values,
-            ignored_value=self.ignored_value,
-            dtype=self.dtype,
+            mask_values=self.mask_values or self._values_of_classes(),
+            ignored_value=self.ignored_value or self._value_of_ignored(),
             keep_aspect=self.keep_aspect,
+            dtype=self.dtype,
         )
         described = fingerprint(self.pairs, self.root, times=self.edited)
         options = {
@@ -173,6 +174,24 @@ class FilePairs:
             dtype=self.dtype,
             mask_orientation=self.mask_orientation,
         )
+
+    def _values_of_classes(self) -> tuple[int | Color, ...]:
+        """A value of each class in the masks, or nothing where each is the label itself."""
+        classes = range(len(self.class_names))
+        values = tuple(self._value_of(label) for label in classes)
+        known = tuple(value for value in values if value is not None)
+        return () if known == tuple(classes) or len(known) < len(values) else known
+
+    def _value_of_ignored(self) -> int | Color | None:
+        """A value of ignored pixels in the masks, or None where that is 255 or there is none."""
+        plain = not self.colored and self.labels.get(IGNORE_INDEX) == IGNORE_INDEX
+        return None if plain else self._value_of(IGNORE_INDEX)
+
+    def _value_of(self, label: int) -> int | Color | None:
+        for value, meaning in self.labels.items():
+            if meaning == label:
+                return unpack_color(value) if self.colored else value
+        return None
 
 
 def fingerprint(

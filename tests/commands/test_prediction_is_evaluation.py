@@ -20,7 +20,8 @@ from jaxseg.commands.segmentation import Segmenter
 from jaxseg.data.image_files import FilePair
 from jaxseg.data.mask_files import read_values
 from jaxseg.data.mask_values import to_labels
-from jaxseg.data.originals import Original
+from jaxseg.data.originals import FileOriginals, Original
+from jaxseg.training.inference import InferenceConfig, segment
 
 IGNORED = {(): 255, (0, 255, 7): 9, COLORS: (1, 1, 1), (3, 60_000, 8): 1}
 """The value of ignored pixels, by the values of the classes."""
@@ -160,3 +161,33 @@ def test_the_net_sees_what_training_prepared(tmp_path, shape, keep_aspect):
     labels = segmenter(predict.read(pairs[0].image, dataset.info))
     assert labels.shape == shape
     np.testing.assert_array_equal(shown[0], dataset.source("test")[0]["image"])
+
+
+@pytest.mark.parametrize("window", [None, (16, 24)])
+def test_a_net_of_crops_sees_images_unscaled_in_both_commands(tmp_path, monkeypatch, window):
+    dataset_info = info((16, 24), crops=True, ignored_value=255)
+    net, pairs = run(dataset_info), []
+    for number, shape in enumerate(((50, 40), (7, 90), (16, 24))):
+        image, label = scene(shape, number)
+        label[: shape[0] // 4] = 255
+        pairs.append(save_pair(tmp_path, f"p{number}", image, label, dataset_info))
+    inference = InferenceConfig(window=window)
+    originals = FileOriginals(
+        pairs,
+        mask_labels(dataset_info)[0],
+        colored=False,
+        channels=3,
+        dtype="uint8",
+        mask_orientation="unknown",
+    )
+    evaluation = evaluate.evaluate(net, {"test": originals}, evaluate.Config(inference=inference))
+    monkeypatch.setattr(predict, "load_run", lambda *_, **__: net)
+    config = predict.Config(
+        images=(str(tmp_path / "images"),), out=tmp_path / "out", inference=inference
+    )
+    assert predict.main(config) == 0
+    for pair, original, reported in zip(pairs, originals, evaluation.images, strict=True):
+        written = read_mask(tmp_path / "out" / f"{pair.image.stem}_mask.png", dataset_info)
+        np.testing.assert_array_equal(confusion(original.label, written, 3), reported.confusion)
+        expected = segment(net.logits, original.image, inference, classes=3)
+        np.testing.assert_array_equal(written, expected)
