@@ -440,6 +440,23 @@ def test_an_impossible_run_leaves_the_old_one_as_it_was(copy, change, message):
     assert contents(copy / "run") == before
 
 
+def test_checkpoints_without_a_log_are_a_run(copy):
+    (copy / "run" / "metrics.jsonl").unlink()
+    with pytest.raises(ValueError, match=r"holds results of an earlier run: go on with --resume"):
+        train.main(configure(copy))
+    assert steps(copy)[-1] == 12
+
+
+def test_a_run_that_was_tuned_goes_on_without_what_it_was_tuned_from(first, copy):
+    shutil.rmtree(copy / "run")
+    shutil.copytree(first / "run", copy / "older")
+    model = replace(TINY.model, weights=copy / "older")
+    train.main(configure(copy, model=model, steps=1))
+    shutil.rmtree(copy / "older")
+    train.main(configure(copy, model=model, steps=2, resume=True))
+    assert steps(copy)[-1] == 2
+
+
 @pytest.mark.parametrize(
     "error", [OSError(errno.ENOSPC, "No space left on device"), Stopped(signal.SIGINT)]
 )
