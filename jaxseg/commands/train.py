@@ -36,7 +36,8 @@ import jax
 
 from jaxseg import data, files
 from jaxseg.commands.data import load
-from jaxseg.commands.run import FILES, METRIC, check_info, open_listed, start
+from jaxseg.commands.run import FILES, METRIC, start
+from jaxseg.commands.run_data import check_info, open_listed
 from jaxseg.commands.run_folder import RunFolder, check_free, claim
 from jaxseg.commands.train_config import MAY_DIFFER, PRESETS, Config, default_preset, parse
 from jaxseg.commands.train_loop import Training
