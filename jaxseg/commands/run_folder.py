@@ -109,7 +109,9 @@ class RunFolder:
             print(f"{self.folder} holds the run again that was about to be overwritten.")
 
     def set_aside(self) -> None:
-        """Move the run's files into `.previous`."""
+        """Move the run's files into `.previous`; where there is no run, nothing is done."""
+        if not self._present(self.folder):
+            return
         (self._previous / _CHECKPOINTS).mkdir(parents=True)
         for name in self._present(self.folder):
             (self.folder / name).rename(self._previous / name)

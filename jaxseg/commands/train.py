@@ -36,7 +36,8 @@ import jax
 
 from jaxseg import data, files
 from jaxseg.commands.data import load
-from jaxseg.commands.run import FILES, METRIC, check_info, open_listed, start
+from jaxseg.commands.run import FILES, METRIC, start
+from jaxseg.commands.run_data import check_info, open_listed
 from jaxseg.commands.run_folder import RunFolder, check_free, claim
 from jaxseg.commands.train_config import MAY_DIFFER, PRESETS, Config, default_preset, parse
 from jaxseg.commands.train_loop import Training
@@ -46,6 +47,7 @@ from jaxseg.progress import busy
 from jaxseg.startup import Stopped, disk_is_full
 from jaxseg.training import Diverged, records, use_all_cores
 from jaxseg.training.checkpoint import Checkpoints
+from jaxseg.training.checkpoint.folders import complete_steps
 from jaxseg.training.devices import batch_mesh, join_processes
 
 __all__ = ["PRESETS", "Config", "Diverged", "command", "default_preset", "main"]
@@ -139,7 +141,8 @@ def _check_folder(config: Config) -> None:
         check_free(out, _names(config), trusted=True)
         return
     check_free(out, _names(config))
-    if (out / "metrics.jsonl").exists() and not config.overwrite:
+    has_results = (out / "metrics.jsonl").exists() or complete_steps(out / "checkpoints")
+    if has_results and not config.overwrite:
         raise ValueError(
             f"{out} holds results of an earlier run: go on with --resume, start again with "
             "--overwrite, or give another --out."
@@ -166,7 +169,7 @@ def _check_run(config: Config, info: data.DatasetInfo) -> None:
     """Refuse an impossible run before anything of an earlier one is touched."""
     batch_mesh(config.batch_size, space=config.space)
     weights = config.model.weights
-    if weights is not None and not weights.exists():
+    if weights is not None and not config.resume and not weights.exists():
         raise ValueError(
             f"model.weights={weights} is missing: correct --model.weights, a file of torchvision's "
             "weights or the folder of a training run."

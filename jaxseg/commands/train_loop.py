@@ -9,28 +9,19 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 from tqdm import tqdm
 
 from jaxseg import data, metrics
-from jaxseg.commands.loss import make_loss
 from jaxseg.commands.model import functions, load_pretrained
 from jaxseg.commands.run import METRIC, evaluated, fine_tune, start
 from jaxseg.commands.run_folder import RunFolder
 from jaxseg.commands.train_config import Config
 from jaxseg.commands.train_data import crop_options, open_splits
 from jaxseg.commands.train_report import RunLog
+from jaxseg.commands.train_steps import class_weights, evaluate_step, train_step
 from jaxseg.progress import alive, busy, in_background
 from jaxseg.startup import Stopped
-from jaxseg.training import (
-    Diverged,
-    TrainState,
-    fit,
-    make_eval_step,
-    make_optimizer,
-    make_schedule,
-    make_train_step,
-)
+from jaxseg.training import Diverged, TrainState, fit, make_schedule
 from jaxseg.training.checkpoint import Checkpoints
 from jaxseg.training.devices import batch_mesh, batch_placer, replicate
 from jaxseg.training.preemption import StopRequest, stop_requests
@@ -63,8 +54,8 @@ class Training:
         self.put = batch_placer(self.mesh)
         with busy("reading the images"):
             train, self.validation = open_splits(dataset)
-        crop, self.augmentation = crop_options(config.augmentation, self.info)
-        colors = [(each.saturation, each.hue) for each in (config.augmentation, self.augmentation)]
+        crop, augmentation = crop_options(config.augmentation, self.info)
+        colors = [(each.saturation, each.hue) for each in (config.augmentation, augmentation)]
         if colors[0] != colors[1] and jax.process_index() == 0:
             print(
                 "Images are not of red, green and blue: augmentation.saturation and "
@@ -82,21 +73,10 @@ class Training:
             ),
             self.put,
         )
-        _, apply = functions(config.model, self.info.classes, self.info.channels)
-        self.weights = self._class_weights(train)
-        self.step = jax.jit(
-            make_train_step(
-                apply,
-                make_optimizer(config.optimizer, config.steps),
-                make_loss(config.loss, self.weights, config.model.auxiliary),
-                transform=self._transform,
-                accumulate=config.optimizer.accumulate,
-                decay=config.optimizer.average,
-            )
-        )
-        everywhere = NamedSharding(self.mesh, PartitionSpec())
-        self.evaluate_step = jax.jit(self._evaluate_step(apply), out_shardings=everywhere)
-        self.apply = apply
+        _, self.apply = functions(config.model, self.info.classes, self.info.channels)
+        weights = class_weights(config.loss, train, self.info.classes)
+        self.step = train_step(config, self.info, self.apply, weights, augmentation)
+        self.evaluate_step = evaluate_step(self.info, self.apply, self.mesh)
         # What a resumed run must know besides its state: the metrics since the last line of the
         # log, and the evaluations so far as (step, mean IoU).
         self.pending: dict[str, list[float]] = {"loss": [], "gradient_norm": []}
@@ -360,33 +340,3 @@ class Training:
             since = 0 if value > best else since + 1
             best = max(best, value) if not math.isnan(value) else best
         return patience is not None and since >= patience
-
-    def _transform(self, key, batch):
-        """Augment and normalize a batch, on the device."""
-        images, labels = data.augment(
-            key,
-            batch["image"],
-            batch["label"].astype(np.int32),
-            self.augmentation,
-            index=batch["index"],
-            fill=self.info.mean,
-            clip=self.info.dtype != "float32",
-        )
-        return {"image": self.info.normalize(images), "label": labels}
-
-    def _evaluate_step(self, apply):
-        evaluate = make_eval_step(
-            apply, self.info.classes, transform=lambda _, batch: self.info.normalize_batch(batch)
-        )
-        return lambda params, stats, batch: evaluate(params, stats, batch)[0]
-
-    def _class_weights(self, train: data.Source) -> np.ndarray | None:
-        kind = self.config.loss.class_weights
-        if kind == "none":
-            return None
-        median = kind == "median_frequency"
-        with busy("counting classes"):
-            frequencies = data.class_frequencies(train, self.info.classes, where_present=median)
-        if median:
-            return data.median_frequency_weights(frequencies)
-        return data.inverse_log_weights(frequencies)

@@ -151,6 +151,14 @@ def test_a_kill_at_any_moment_leaves_one_whole_run(tmp_path, count, has_checkpoi
     assert not (tmp_path / ".discarded").exists()
 
 
+def test_without_a_run_nothing_is_set_aside(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    folder = RunFolder(tmp_path, NAMES)
+    folder.set_aside()
+    assert not folder.has_previous
+    assert contents(tmp_path) == {"notes.txt": "mine"}
+
+
 def test_a_state_that_cannot_be_read_is_that_of_an_unfinished_move(tmp_path):
     write_run(tmp_path, "old")
     before = contents(tmp_path)

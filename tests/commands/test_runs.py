@@ -355,6 +355,25 @@ def test_a_damaged_list_is_named(copy):
         load_run(copy / "run")
 
 
+def test_a_data_set_of_fixed_splits_is_the_one_of_the_run(tmp_path):
+    root = tmp_path / "mine"
+    for split in ("train", "val", "test"):
+        for number in range(2):
+            for folder, value in ((split, 100), (f"{split}annot", number)):
+                (root / folder).mkdir(parents=True, exist_ok=True)
+                image = Image.new("RGB" if folder == split else "L", (8, 8), value)
+                image.save(root / folder / f"{split}{number}.png")
+    base = configure(tmp_path, steps=1)
+    train.main(replace(base, data=replace(base.data, name="camvid")))
+    run = load_run(tmp_path / "run")
+    assert run.open_data().splits == {"train": 2, "validation": 2, "test": 2}
+    assert [pair.image for pair in run.files["test"]] == ["test/test0.png", "test/test1.png"]
+    for folder in ("val", "valannot"):
+        shutil.copy(root / folder / "val0.png", root / folder / "val2.png")
+    with pytest.raises(ValueError, match=r"val/val2\.png was not there when .*whose splits are"):
+        run.open_data()
+
+
 def test_the_draw_is_that_of_its_flags(tmp_path):
     make_images(tmp_path / "mine")
     base = configure(tmp_path, steps=1)
@@ -421,6 +440,23 @@ def test_an_impossible_run_leaves_the_old_one_as_it_was(copy, change, message):
     assert contents(copy / "run") == before
 
 
+def test_checkpoints_without_a_log_are_a_run(copy):
+    (copy / "run" / "metrics.jsonl").unlink()
+    with pytest.raises(ValueError, match=r"holds results of an earlier run: go on with --resume"):
+        train.main(configure(copy))
+    assert steps(copy)[-1] == 12
+
+
+def test_a_run_that_was_tuned_goes_on_without_what_it_was_tuned_from(first, copy):
+    shutil.rmtree(copy / "run")
+    shutil.copytree(first / "run", copy / "older")
+    model = replace(TINY.model, weights=copy / "older")
+    train.main(configure(copy, model=model, steps=1))
+    shutil.rmtree(copy / "older")
+    train.main(configure(copy, model=model, steps=2, resume=True))
+    assert steps(copy)[-1] == 2
+
+
 @pytest.mark.parametrize(
     "error", [OSError(errno.ENOSPC, "No space left on device"), Stopped(signal.SIGINT)]
 )
@@ -464,7 +500,7 @@ def test_a_run_without_a_checkpoint_says_how_to_go_on(copy):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": "folder"}, r"^directory=None .*\(--data\.directory\)$"),
+        ({"name": "folder"}, r"(?s)^directory=None .*\(--data\.directory\)$"),
         ({"name": "mosaic", "size": (4, 6)}, r"^size=\(4, 6\) .*\(--data\.size\)$"),
         ({"name": "camvit"}, r"^name='camvit' .*\(--data\.name\)$"),
     ],

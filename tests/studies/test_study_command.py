@@ -1,6 +1,7 @@
 """A study's command: its folder, what it leaves there, and how it ends."""
 
 import json
+import os
 import signal
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -171,7 +172,13 @@ def test_the_command_line_is_read(presets, words, size, tmp_path):
         (measure, ["--preset", "tinny"], 1, "sizes: preset 'tinny' is unknown: give one of quick"),
     ],
 )
-def test_a_program_ends_with_a_status_and_a_line(run, words, status, line, tmp_path, capsys):
+def test_a_program_ends_with_a_status_and_a_line(
+    run, words, status, line, tmp_path, capsys, monkeypatch
+):
+    def end(status):  # behind a signal, the process would end here
+        raise SystemExit(status)
+
+    monkeypatch.setattr(os, "_exit", end)
     with pytest.raises(SystemExit) as caught:
         main("sizes", run, PRESETS, description=None, args=[*words, "--out", str(tmp_path / "out")])
     assert caught.value.code == status
@@ -190,5 +197,5 @@ def test_help_ends_a_program_well(capsys):
 def test_nothing_is_made_where_a_folder_cannot_be(tmp_path):
     path = Path(tmp_path / "file")
     path.touch()
-    with pytest.raises(OSError, match="file"):
+    with pytest.raises(ValueError, match=r"/file is a file, expected a folder .*another --out"):
         execute("sizes", measure, Config(out=path))
