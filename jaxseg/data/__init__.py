@@ -6,7 +6,8 @@ a source, `prefetch` puts them on the device, and there `augment` and `DatasetIn
 make of them what a net is trained on.
 """
 
-from jaxseg.data._augment import Augmentation, augment
+from jaxseg.data._augment import augment
+from jaxseg.data._augmentation import Augmentation
 from jaxseg.data._prefetch import Prefetch, prefetch
 from jaxseg.data._prepare import prepare
 from jaxseg.data.batching import batches, padded_batches

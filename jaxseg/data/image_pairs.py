@@ -93,16 +93,22 @@ def upright_mask(
         tags=(tag, mask.orientation),
         mask_orientation=mask_orientation,
     )
-    if values.shape != (height, width):
-        remedy = "export the mask at the image's size"
-        if values.shape == (width, height) and orientation.exchanges_sides(tag):
-            remedy = (
-                "the image's EXIF orientation turns it and the mask was drawn on the unturned one; "
-                'pass mask_orientation="stored" (--data.mask-orientation stored), remove the '
-                "orientation, or turn the mask"
-            )
-        raise ValueError(
-            f"{str(pair.mask)!r} has {values.shape[::-1]} pixels (width, height), expected "
-            f"{(width, height)} as in {str(pair.image)!r}: {remedy}"
-        )
+    _check_sizes(pair, (height, width), values.shape)
     return mask._replace(values=values, orientation=1)
+
+
+def _check_sizes(pair: FilePair, image: tuple[int, int], mask: tuple[int, ...]) -> None:
+    """Checks that the height and width of an upright mask are those of its image."""
+    if mask == image:
+        return
+    remedy = "export the mask at the image's size"
+    if mask == image[::-1] and orientation.exchanges_sides(read_orientation(pair.image)):
+        remedy = (
+            "the image's EXIF orientation turns it and the mask was drawn on the unturned one; "
+            'pass mask_orientation="stored" (--data.mask-orientation stored), remove the '
+            "orientation, or turn the mask"
+        )
+    raise ValueError(
+        f"{str(pair.mask)!r} has {mask[::-1]} pixels (width, height), expected {image[::-1]} as in "
+        f"{str(pair.image)!r}: {remedy}"
+    )

@@ -106,6 +106,12 @@ def turn_mask(
     tells = turned.shape != image or (either and image[0] != image[1])
     if image_tag == mask_tag or tells:  # the files are alike, or their sizes tell, or do not fit
         return turned
+    raise _undecided(paths, tags)
+
+
+def _undecided(paths: tuple[Path, Path], tags: tuple[int, int]) -> ValueError:
+    """The error for a pair of which it cannot be told what the mask was drawn on."""
+    image_tag, mask_tag = tags
     path, other = paths if image_tag != 1 else paths[::-1]
     tag = image_tag if image_tag != 1 else mask_tag
     if mask_tag == 1:
@@ -116,7 +122,7 @@ def turn_mask(
         )
     else:
         remedy = "save both files without the tag, after looking at them"
-    raise ValueError(
+    return ValueError(
         f"{str(path)!r} has the orientation tag {tag} ({NAMES[tag]}) and {str(other)!r} "
         f"{'has none' if 1 in tags else f'has {mask_tag}'}, expected both or neither, since the "
         f"sizes do not tell which pixels the mask was drawn on: {remedy}"
