@@ -104,7 +104,14 @@ def main(config: Config) -> dict[str, Counts]:
     """Count, print and draw; return the counts of each split."""
     if config.data.name == "folder" and config.data.directory is not None:
         root = config.data.directory.expanduser()
-        inspect_folder.examine(root, write_classes=config.write_classes, out=config.out)
+        inspect_folder.examine(
+            root,
+            write_classes=config.write_classes,
+            out=config.out,
+            held_out=config.data.held_out,
+            seed=config.data.seed,
+            mask_orientation=config.data.mask_orientation,
+        )
     dataset = load(config.data)
     chosen = dataset.source(config.split)
     counted = {split: count(dataset, split) for split in dataset.splits}

@@ -9,17 +9,27 @@ from jaxseg.data.class_drafts import draft_classes
 from jaxseg.data.class_lists import ClassList
 from jaxseg.data.folder_scan import FolderScan, find_masks, list_contents, scan_masks, scan_pairs
 from jaxseg.data.image_files import FilePair
+from jaxseg.data.layouts import find_pairs
 from jaxseg.data.mask_labels import Classes, assign_labels
 from jaxseg.data.mask_survey import Entry, MaskSurvey, Tally
 from jaxseg.data.mask_values import IGNORE_INDEX, show_value
+from jaxseg.data.orientation import MaskOrientation
 from jaxseg.data.repeated_pictures import describe_repeated
-from jaxseg.data.sets.folder import class_list, find_pairs
+from jaxseg.data.sets.folder import class_list
 
 _MOST_ROWS = 64
 _MOST_PROBLEMS = 12
 
 
-def examine(root: Path, *, write_classes: bool, out: Path) -> None:
+def examine(
+    root: Path,
+    *,
+    write_classes: bool,
+    out: Path,
+    held_out: float | None = None,
+    seed: int | None = None,
+    mask_orientation: MaskOrientation | None = None,
+) -> None:
     """Prints what the files of a folder hold, and drafts a list of classes.
 
     Nothing here is refused: what the folder is refused for is printed with all the rest.
@@ -29,6 +39,9 @@ def examine(root: Path, *, write_classes: bool, out: Path) -> None:
         write_classes: Write the draft, as classes.txt in the folder, or beside the tables if the
             folder has one.
         out: Folder of the tables.
+        held_out: Share of the images that is held out, where the folder is not split.
+        seed: Seed of that draw.
+        mask_orientation: Pixels that masks without an orientation tag were drawn on.
 
     Raises:
         ValueError: The folder is missing, or the draft cannot be written.
@@ -40,10 +53,13 @@ def examine(root: Path, *, write_classes: bool, out: Path) -> None:
         )
     pairs, refusals = None, []
     try:
-        pairs = find_pairs(root, held_out=0.15, seed=0)
+        pairs = find_pairs(root, held_out=held_out, seed=seed)
     except ValueError as error:
         refusals.append(str(error))
-    scan = scan_masks(root, find_masks(root)) if pairs is None else scan_pairs(root, pairs)
+    if pairs is None:
+        scan = scan_masks(root, find_masks(root))
+    else:
+        scan = scan_pairs(root, pairs, mask_orientation or "unknown")
     listed, classes = None, None
     try:
         listed = class_list(root)

@@ -14,6 +14,7 @@ from jaxseg.data.image_pairs import read_stored_pair
 from jaxseg.data.layouts import MASK_FOLDERS
 from jaxseg.data.mask_files import StoredMask, read_mask
 from jaxseg.data.mask_survey import MaskSurvey
+from jaxseg.data.orientation import MaskOrientation
 from jaxseg.data.pairing import IMAGE_SUFFIXES, without_suffix
 from jaxseg.data.repeated_pictures import RepeatedPictures
 
@@ -47,17 +48,22 @@ class FolderScan:
             self.orientations.setdefault((orientation, kind), []).append(file)
 
 
-def scan_pairs(root: Path, pairs: Mapping[str, Sequence[FilePair]]) -> FolderScan:
+def scan_pairs(
+    root: Path,
+    pairs: Mapping[str, Sequence[FilePair]],
+    mask_orientation: MaskOrientation = "unknown",
+) -> FolderScan:
     """Reads all pairs of a folder.
 
     Args:
         root: The folder.
         pairs: The pairs of every split.
+        mask_orientation: Pixels that masks without an orientation tag were drawn on.
     """
     scan = FolderScan()
     flat = [(split, pair) for split, listed in pairs.items() for pair in listed]
     for split, pair in tqdm(flat, desc="looking at all files", leave=False):
-        image, mask = _read(scan, pair)
+        image, mask = _read(scan, pair, mask_orientation)
         name = pair.image.relative_to(root).as_posix()
         if image is not None:
             scan.pictures.add(np.asarray(image), split, name)
@@ -123,10 +129,12 @@ def _visible_files(root: Path) -> Iterator[Path]:
             yield path
 
 
-def _read(scan: FolderScan, pair: FilePair) -> tuple[np.ndarray | None, StoredMask | None]:
+def _read(
+    scan: FolderScan, pair: FilePair, mask_orientation: MaskOrientation
+) -> tuple[np.ndarray | None, StoredMask | None]:
     """Reads a pair, or whichever of its files can be read where they do not fit."""
     try:
-        return read_stored_pair(pair)
+        return read_stored_pair(pair, mask_orientation=mask_orientation)
     except ValueError as error:
         scan.problems.append(str(error))
     image, mask = None, None
