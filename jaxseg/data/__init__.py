@@ -12,7 +12,9 @@ from jaxseg.data._prefetch import Prefetch, prefetch
 from jaxseg.data._prepare import prepare
 from jaxseg.data.batching import batches, padded_batches
 from jaxseg.data.crops import NativeSource, crop_before_zoom
+from jaxseg.data.dataset import Dataset
 from jaxseg.data.frequencies import class_frequencies, inverse_log_weights, median_frequency_weights
+from jaxseg.data.info import DatasetInfo
 from jaxseg.data.normalization import denormalize, normalize
 from jaxseg.data.recipe import Recipe
 from jaxseg.data.sets import SETS, load
@@ -23,7 +25,7 @@ from jaxseg.data.sets.folder import folder
 from jaxseg.data.sets.mosaic import MosaicConfig, mosaic, mosaic_example
 from jaxseg.data.sets.oxford_pet import oxford_pet
 from jaxseg.data.sets.voc import voc
-from jaxseg.data.sources import Dataset, DatasetInfo, Example, Source, check_labels
+from jaxseg.data.sources import Example, Source, check_labels
 
 __all__ = [
     "SETS",

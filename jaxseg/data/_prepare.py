@@ -18,8 +18,8 @@ from pathlib import Path
 
 from jaxseg import files
 from jaxseg.data._prune import hold, prune, write_source
+from jaxseg.data.dataset import Dataset
 from jaxseg.data.recipe import Recipe
-from jaxseg.data.sources import Dataset
 
 _MANIFEST = "manifest.json"
 _PARTIAL = "incomplete."

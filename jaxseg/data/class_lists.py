@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxseg import files
-from jaxseg.data.sources import Color
+from jaxseg.data.info import Color
 
 FILE = "classes.txt"
 SYNTAX = """\

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from jaxseg import files
+from jaxseg.data.dataset import Dataset
 from jaxseg.data.image_files import FilePair
-from jaxseg.data.sources import Dataset
 
 
 class ListedPair(NamedTuple):

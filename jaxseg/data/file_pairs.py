@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from jaxseg.data._prepare import prepare
+from jaxseg.data.dataset import Dataset
 from jaxseg.data.geometry import fit
 from jaxseg.data.image_files import FilePair, upright_size
+from jaxseg.data.info import Color, DatasetInfo
 from jaxseg.data.mask_values import IGNORE_INDEX, unpack_color
 from jaxseg.data.orientation import MaskOrientation
 from jaxseg.data.originals import FileOriginals
 from jaxseg.data.recipe import ImageAndLabel, Recipe, digest
-from jaxseg.data.sources import Color, Dataset, DatasetInfo
 from jaxseg.data.tiles import TILE, cut_tiles, tile_count
 
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from jaxseg.data import palettes
 from jaxseg.data.class_lists import FILE, ClassList
+from jaxseg.data.info import Color
 from jaxseg.data.mask_doubts import REMEDY, check_255, check_palettes, check_rare, check_unlisted
 from jaxseg.data.mask_survey import Entry, MaskSurvey, Tally
 from jaxseg.data.mask_values import IGNORE_INDEX, list_values, pack_color, show_value, unpack_color
-from jaxseg.data.sources import Color
 
 _MOST_VALUES = 64
 _MOST_16_BITS = 65535

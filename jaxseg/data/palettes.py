@@ -2,7 +2,7 @@
 
 import colorsys
 
-from jaxseg.data.sources import Color
+from jaxseg.data.info import Color
 
 # Okabe and Ito's, which the color-blind tell apart too, the vivid ones first.
 _FIRST = (

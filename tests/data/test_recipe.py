@@ -5,8 +5,8 @@ import re
 
 import pytest
 
+from jaxseg.data.info import DatasetInfo
 from jaxseg.data.recipe import Recipe, digest
-from jaxseg.data.sources import DatasetInfo
 
 INFO = DatasetInfo("squares", (60, 80), ("a", "b"), ((0, 0, 0), (1, 1, 1)), (0.5,), (0.2,))
 RECIPE = Recipe(info=INFO, splits={"train": 1}, examples=iter, inputs={"seed": 0, "cells": 2})

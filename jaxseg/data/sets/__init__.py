@@ -7,7 +7,7 @@ its folder is laid out and how to get it, and one public function:
     from jaxseg.data.file_pairs import FilePairs
     from jaxseg.data.normalization import IMAGENET_MEAN, IMAGENET_STD
     from jaxseg.data.pairing import list_files, pair_files, without_suffix
-    from jaxseg.data.sources import Dataset
+    from jaxseg.data.dataset import Dataset
 
     CLASSES = {"background": (0, 0, 0), "square": (240, 200, 0)}
     _HINT = DownloadHint(
@@ -51,10 +51,10 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from jaxseg.data.dataset import Dataset
 from jaxseg.data.image_files import FilePair
 from jaxseg.data.orientation import MaskOrientation
 from jaxseg.data.sets import ade20k, camvid, cityscapes, folder, mosaic, oxford_pet, voc
-from jaxseg.data.sources import Dataset
 
 SETS: dict[str, Callable[..., Dataset]] = {
     "mosaic": mosaic.mosaic,

@@ -6,14 +6,15 @@ from pathlib import Path
 
 from jaxseg.data import class_lists
 from jaxseg.data.class_lists import ClassList
+from jaxseg.data.dataset import Dataset
 from jaxseg.data.default_size import default_crop, default_size, padded_share
 from jaxseg.data.file_pairs import FilePairs, check_size
 from jaxseg.data.image_files import FilePair, upright_size
+from jaxseg.data.info import Color
 from jaxseg.data.layouts import LAYOUT, find_pairs
 from jaxseg.data.mask_labels import assign_labels
 from jaxseg.data.orientation import MaskOrientation
 from jaxseg.data.repeated_pictures import describe_repeated
-from jaxseg.data.sources import Color, Dataset
 from jaxseg.data.statistics import folder_statistics
 
 _SAID = 0.0005  # share of padding that is printed, since it is shown with one decimal of a percent

@@ -16,8 +16,9 @@ from jaxtyping import UInt8
 
 from jaxseg.data import textures
 from jaxseg.data._prepare import prepare
+from jaxseg.data.dataset import Dataset
+from jaxseg.data.info import DatasetInfo
 from jaxseg.data.recipe import ImageAndLabel, Recipe
-from jaxseg.data.sources import Dataset, DatasetInfo
 
 CLASSES = textures.NAMES
 # Red, green and blue that differ in lightness too, so that the color-blind can tell them apart.

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from jaxseg.data import palettes
+from jaxseg.data.dataset import Dataset
 from jaxseg.data.directories import DownloadHint, find_directory
 from jaxseg.data.file_pairs import FilePairs
 from jaxseg.data.image_files import FilePair
@@ -11,7 +12,6 @@ from jaxseg.data.mask_values import IGNORE_INDEX
 from jaxseg.data.name_lists import read_list
 from jaxseg.data.normalization import IMAGENET_MEAN, IMAGENET_STD
 from jaxseg.data.pairing import hold_out
-from jaxseg.data.sources import Dataset
 
 CLASSES = ("background", "pet")
 _LABELS = {1: 1, 2: 0, 3: IGNORE_INDEX}  # the trimaps' pet, background and unclassified
