@@ -22,7 +22,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxseg import cli, files, interop, plots
+from jaxseg import cli, interop, plots
+from jaxseg.commands.outputs import Outputs
 from jaxseg.commands.run import Run, load_run
 from jaxseg.training import records
 
@@ -73,26 +74,35 @@ def describe(run: Run) -> dict[str, Any]:
         All fields of `DatasetInfo` (class_names, palette, mean, std, size and more, mean and std in
         units of full brightness), "model", "step", and what "images" and "logits" are.
     """
+    values = {
+        "uint8": "8-bit numbers divided by 255",
+        "uint16": "16-bit numbers divided by 65535",
+        "float32": "as they are in the files",
+    }[run.info.dtype]
     return {
         **records.config_record(run.info),
         "model": run.config["model"]["name"],
         "step": run.step,
-        "images": f"float32 (batch, height, width, {run.info.channels}) from 0 to 1, normalized "
-        "by the net itself",
+        "images": f"float32 (batch, height, width, {run.info.channels}), {values}; normalized by "
+        "the net itself",
         "logits": f"float32 (batch, height, width, {run.info.classes})",
     }
 
 
-def write(net: Callable, run: Run, config: Config, out: Path) -> dict[str, Callable[[Any], Any]]:
+def write(
+    net: Callable, run: Run, config: Config, outputs: Outputs
+) -> dict[str, Callable[[Any], Any]]:
     """Export the net and its description, and read each export back: name -> function."""
     shape = ("batch", *(config.size or ("height", "width")), run.info.channels)
-    about = describe(run)
-    files.write_text(out / "net.json", json.dumps(about, indent=1, ensure_ascii=False) + "\n")
-    interop.export_stablehlo(net, out / "net.stablehlo", shape=shape)
+    about, out = describe(run), outputs.folder
+    outputs.write("net.json", (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
+    with outputs.path("net.stablehlo") as path:
+        interop.export_stablehlo(net, path, shape=shape)
     exported: dict[str, Callable] = {"StableHLO": interop.load_stablehlo(out / "net.stablehlo")}
     if config.onnx:
         metadata = {name: json.dumps(value, ensure_ascii=False) for name, value in about.items()}
-        interop.export_onnx(net, out / "net.onnx", shape=shape, metadata=metadata)
+        with outputs.path("net.onnx") as path:
+            interop.export_onnx(net, path, shape=shape, metadata=metadata)
         exported["onnxruntime"] = interop.load_onnx(out / "net.onnx")
     return exported
 
@@ -109,14 +119,16 @@ def noise(channels: int, config: Config) -> list[np.ndarray]:
 
 def main(config: Config) -> None:
     """Export, compare, and write the differences."""
-    out = config.out or config.run
-    out.mkdir(parents=True, exist_ok=True)
     run = load_run(config.run, checkpoint=config.checkpoint)
+    outputs = Outputs(config.out or config.run)
+    names = [f"net.{kind}" for kind in ("json", *KINDS[: 1 + config.onnx])]
+    outputs.check([*names, "export.csv", "parity.png"])
     net, channels = jax.jit(run.logits), run.info.channels
-    exported = write(net, run, config, out)
+    exported = write(net, run, config, outputs)
     batches = noise(channels, config)
     rows = interop.compare(net, exported, batches)
-    records.write_csv(out / "export.csv", COLUMNS, rows)
+    with outputs.path("export.csv") as path:
+        records.write_csv(path, COLUMNS, rows)
     head = "export | images | largest logit | largest difference | same class"
     lines = [
         f"{r['way']} | {r['batch']} x {r['height']} x {r['width']} | {r['largest']:.3g} | "
@@ -126,9 +138,9 @@ def main(config: Config) -> None:
     print("\n".join(records.markdown_table(head, lines)))
     first = batches[0]
     others = {way: np.asarray(call(first)) for way, call in exported.items()}
-    plots.export_parity(np.asarray(net(first)), others).savefig(out / "parity.png", dpi=150)
-    kinds = ("json", *KINDS[: 1 + config.onnx])
-    print(f"Files: {', '.join(str(out / f'net.{kind}') for kind in kinds)}")
+    with outputs.path("parity.png") as path:
+        plots.export_parity(np.asarray(net(first)), others).savefig(path, dpi=150)
+    print(f"Files: {', '.join(str(outputs.folder / name) for name in names)}")
 
 
 def command(args: Sequence[str]) -> None:

@@ -28,6 +28,7 @@ from tqdm import tqdm
 from jaxseg import cli, data, plots
 from jaxseg.commands import inspect_folder
 from jaxseg.commands.data import DataConfig, load
+from jaxseg.commands.outputs import Outputs
 from jaxseg.training import records
 
 COLUMNS = ("split", "class", "name", "pixels", "pixel_share", "images", "image_share")
@@ -39,7 +40,7 @@ class Config:
 
     Attributes:
         data: The data set.
-        out: Folder of the table and the figures; older ones are replaced.
+        out: Folder of the table and the figures; only what an earlier look wrote is replaced.
         images: Number of images shown, spread evenly over the split.
         columns: Columns of the figure that shows them.
         split: The split that they are taken from.
@@ -114,10 +115,12 @@ def main(config: Config) -> dict[str, Counts]:
         )
     dataset = load(config.data)
     chosen = dataset.source(config.split)
+    outputs = Outputs(config.out)
+    outputs.check(["classes.csv", "scenes.png", "classes.png"])
     counted = {split: count(dataset, split) for split in dataset.splits}
     print(summary(dataset, counted))
-    config.out.mkdir(parents=True, exist_ok=True)
-    records.write_csv(config.out / "classes.csv", COLUMNS, rows(dataset, counted))
+    with outputs.path("classes.csv") as path:
+        records.write_csv(path, COLUMNS, rows(dataset, counted))
     height, width = dataset.info.size
     title = f"{dataset.info.name}, {height} x {width} pixels"
     places = spread(len(chosen), config.images)
@@ -131,7 +134,8 @@ def main(config: Config) -> dict[str, Counts]:
         titles=[f"{config.split} {place}" for place in places],
         title=title,
     )
-    sheet.savefig(config.out / "scenes.png", dpi=130)
+    with outputs.path("scenes.png") as path:
+        sheet.savefig(path, dpi=130)
     bars = plots.class_bars(
         {split: counts.pixel_shares for split, counts in counted.items()},
         {split: counts.image_shares for split, counts in counted.items()},
@@ -139,7 +143,8 @@ def main(config: Config) -> dict[str, Counts]:
         dataset.info.class_names,
         title=title,
     )
-    bars.savefig(config.out / "classes.png", dpi=130)
+    with outputs.path("classes.png") as path:
+        bars.savefig(path, dpi=130)
     print(f"\nclasses.csv, scenes.png and classes.png are in {config.out}")
     return counted
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from jaxseg import files
 from jaxseg.training import records
 
-MANIFEST = ".jaxseg"
+MANIFEST = ".jaxseg.jsonl"
 """File that lists what was written into its folder: a line of JSON a file, with its SHA-256."""
 _SHOWN = 3
 
@@ -22,14 +22,12 @@ class Outputs:
         folder: The folder, which is made if need be.
 
     Raises:
-        ValueError: It is a file.
+        ValueError: It is a file, or lies below one.
         OSError: It cannot be made.
     """
 
     def __init__(self, folder: Path):
-        if folder.exists() and not folder.is_dir():
-            raise ValueError(f"out={str(folder)!r} is a file: give a folder by --out.")
-        folder.mkdir(parents=True, exist_ok=True)
+        files.make_folder(folder)
         self.folder = folder
         self._digests = read_manifest(folder)
 

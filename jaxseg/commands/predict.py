@@ -10,7 +10,7 @@ or colors), NAME_overlay.jpg, and on request NAME_uncertainty.png (0 is certain,
 NAME_probabilities.npy (height, width, classes; float32).
 
 A file that cannot be read is named and the rest goes on; the exit status is then 1. Nothing in the
-folder is replaced that jaxseg did not write: .jaxseg there lists what it wrote.
+folder is replaced that jaxseg did not write: .jaxseg.jsonl there lists what it wrote.
 """
 
 import sys

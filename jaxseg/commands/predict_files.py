@@ -42,7 +42,7 @@ class Writer:
     ):
         self.outputs, self.info, self.opacity = outputs, info, opacity
         self.uncertainty, self.probabilities = uncertainty, probabilities
-        self.mask_suffix = ".tif" if _largest(info) > 65535 else ".png"
+        self.mask_suffix = ".tif" if _mask_type(info) == np.int32 else ".png"
 
     def files(self, name: str) -> list[str]:
         """List the files that are written for an image, whichever kind its overlay is of.
@@ -142,12 +142,9 @@ def mask_image(labels: np.ndarray, info: data.DatasetInfo) -> Image.Image:
     if any(isinstance(value, tuple) for value in values):
         colors = [value if isinstance(value, tuple) else (value,) * 3 for value in values]
         return Image.fromarray(np.array(colors, np.uint8)[labels])
-    largest = _largest(info)
-    if largest > 255:
-        return Image.fromarray(
-            np.array(values, np.uint16 if largest < 1 << 16 else np.int32)[labels]
-        )
-    mask = Image.fromarray(np.array(values, np.uint8)[labels])
+    mask = Image.fromarray(np.array(values, _mask_type(info))[labels])
+    if _mask_type(info) != np.uint8:
+        return mask
     if values != (0, 255):
         palette = np.zeros((256, 3), np.uint8)
         palette[list(values)] = info.palette
@@ -179,6 +176,10 @@ def overlay(
     return mixed
 
 
-def _largest(info: data.DatasetInfo) -> int:
-    """The largest number that masks have; 0 where they have colors."""
-    return max((value for value in info.mask_values if isinstance(value, int)), default=0)
+def _mask_type(info: data.DatasetInfo) -> type[np.generic]:
+    """The type of the numbers that masks hold: that of 8 or 16 bits, or signed ones of 32."""
+    numbers = [value for value in info.mask_values if isinstance(value, int)]
+    least, most = min(numbers, default=0), max(numbers, default=0)
+    if least < 0 or most >= 1 << 16:
+        return np.int32
+    return np.uint8 if most < 1 << 8 else np.uint16

@@ -49,7 +49,7 @@ def rows(path):
 def test_every_pixel_of_every_original_counts(net, tmp_path, capsys):
     out = tmp_path / "out"
     evaluate.command(["--split", "all", "--out", str(out), "--worst", "3"])
-    assert {p.name for p in out.iterdir()} == {".jaxseg", *evaluate.TABLES, *evaluate.FIGURES}
+    assert {p.name for p in out.iterdir()} == {".jaxseg.jsonl", *evaluate.TABLES, *evaluate.FIGURES}
     images = rows(out / "images.csv")
     assert sorted((int(r["height"]), int(r["width"])) for r in images) == sorted(SIZES)
     assert {r["split"] for r in images} == {"train", "validation", "test"}

@@ -1,7 +1,9 @@
 """An exported file says which classes its logits are of."""
 
+import dataclasses
 import importlib.util
 import json
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from jaxseg import data, interop
 from jaxseg.commands import export
 from jaxseg.commands.run import Run
+from jaxseg.data.file_lists import FileLists
 
 NAMES = ("road", "fußgänger", 'a "quoted", comma')
 INFO = data.DatasetInfo(
@@ -46,7 +49,14 @@ def logits(images):
 
 @pytest.fixture
 def run(monkeypatch):
-    opened = Run(config={"model": {"name": "tiny"}}, info=INFO, step=7, logits=logits)
+    opened = Run(
+        folder=Path("tiny"),
+        config={"model": {"name": "tiny"}},
+        info=INFO,
+        step=7,
+        logits=logits,
+        lists=FileLists(None, {}),
+    )
     monkeypatch.setattr(export, "load_run", lambda *_, **__: opened)
     return opened
 
@@ -58,7 +68,9 @@ def test_both_files_name_the_classes(run, tmp_path, capsys):
     inside = interop.read_onnx_metadata(tmp_path / "out" / "net.onnx")
     assert {key: json.loads(value) for key, value in inside.items()} == beside
     assert {key: beside[key] for key in EXPECTED} == EXPECTED
-    assert beside["images"].startswith("float32 (batch, height, width, 2) from 0 to 1")
+    assert beside["images"].startswith(
+        "float32 (batch, height, width, 2), 8-bit numbers divided by 255"
+    )
     assert beside["logits"] == "float32 (batch, height, width, 3)"
     assert "net.json" in capsys.readouterr().out
     net = interop.load_onnx(tmp_path / "out" / "net.onnx")
@@ -70,3 +82,20 @@ def test_without_onnx_the_description_is_there_too(run, tmp_path):
     export.main(export.Config(run=tmp_path, out=tmp_path / "out", size=(4, 5), onnx=False))
     assert not (tmp_path / "out" / "net.onnx").exists()
     assert json.loads((tmp_path / "out" / "net.json").read_text())["class_names"] == list(NAMES)
+
+
+@pytest.mark.parametrize("name", ["net.json", "net.stablehlo", "export.csv", "parity.png"])
+def test_the_users_files_are_not_replaced(run, tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(ValueError, match=f"{name} would be replaced, but jaxseg did not write it"):
+        export.main(export.Config(run=tmp_path, out=tmp_path, onnx=False))
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: "mine"}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "words"),
+    [("uint8", "divided by 255"), ("uint16", "divided by 65535"), ("float32", "as they are")],
+)
+def test_the_description_says_what_the_numbers_of_images_are(run, dtype, words):
+    opened = dataclasses.replace(run, info=dataclasses.replace(INFO, dtype=dtype))
+    assert words in export.describe(opened)["images"]

@@ -10,6 +10,7 @@ from jaxseg import data
 from jaxseg.commands import data as command_data
 from jaxseg.commands import inspect
 from jaxseg.commands.data import DataConfig
+from jaxseg.commands.outputs import MANIFEST
 
 FILES = {"classes.csv", "scenes.png", "classes.png"}
 
@@ -32,7 +33,7 @@ def test_a_folder_of_ones_own(tmp_path, capsys):
     words = ["--data.name", "folder", "--data.directory", str(root), "--images", "3"]
     out = tmp_path / "out"
     inspect.command([*words, "--data.data-dir", str(tmp_path / "p"), "--out", str(out)])
-    assert {path.name for path in out.iterdir()} == FILES
+    assert {path.name for path in out.iterdir()} == {*FILES, MANIFEST}
     with (out / "classes.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "train"]
     assert [(row["class"], row["name"], int(row["pixels"])) for row in rows] == [
@@ -52,7 +53,7 @@ def test_the_mosaic(tmp_path, monkeypatch):
     small = data.mosaic(size=16, train=6, validation=3, test=3, data_dir=tmp_path / "p")
     monkeypatch.setattr(inspect, "load", lambda config: small)
     found = inspect.main(inspect.Config(out=tmp_path / "out", split="test"))
-    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {*FILES, MANIFEST}
     assert {split: counts.examples for split, counts in found.items()} == small.splits
     for split, counts in found.items():
         labels = np.stack([example["label"] for example in small.source(split)])
@@ -106,3 +107,16 @@ def test_bad_options_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"split='val' is not in folder, expected one of"):
         inspect.command(words)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_users_files_are_not_replaced(tmp_path):
+    root, out = own_folder(tmp_path / "mine"), tmp_path / "out"
+    out.mkdir()
+    (out / "classes.csv").write_text("mine")
+    words = ["--data.name", "folder", "--data.directory", str(root), "--out", str(out)]
+    with pytest.raises(
+        ValueError, match=r"classes\.csv would be replaced, but jaxseg did not write"
+    ):
+        inspect.command([*words, "--data.data-dir", str(tmp_path / "p")])
+    assert (out / "classes.csv").read_text() == "mine"
+    assert {path.name for path in out.iterdir()} == {"classes.csv"}

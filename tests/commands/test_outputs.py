@@ -78,5 +78,5 @@ def test_a_kill_between_list_and_name_leaves_no_foreign_file(tmp_path, monkeypat
 
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match=r"file' is a file: give a folder by --out"):
+    with pytest.raises(ValueError, match=r"file is a file, expected a folder"):
         Outputs(tmp_path / "file")

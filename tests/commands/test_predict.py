@@ -104,6 +104,8 @@ def test_predictions_beside_the_images_are_not_predicted_in_turn(net, tmp_path, 
         ((0, 255), "L", (0, 255)),
         ((7, 0, 250), "P", (7, 0, 250)),
         ((0, 3000, 65535), "I;16", (0, 3000, 65535)),
+        ((-1, 0, 1), "I", (-1, 0, 1)),
+        ((0, 70_000), "I", (0, 70_000)),
         (COLORS, "RGB", COLORS),
     ],
 )
