@@ -191,17 +191,19 @@ def describe(run: Run, images: int, config: Config) -> str:
     size = f"of {height}x{width}, as prepared" if config.prepared else "at their own sizes"
     return (
         f"{run.config['model']['name']} on {where}, {split} ({images} images {size}), "
-        f"step {run.step}; {describe_views(config.inference)}"
+        f"step {run.step}; {describe_views(config.inference, crops=run.info.crops)}"
     )
 
 
-def describe_views(inference: InferenceConfig) -> str:
+def describe_views(inference: InferenceConfig, *, crops: bool) -> str:
     """Say in words how the net was applied.
 
     Args:
         inference: The views.
+        crops: The net sees images at their own sizes, and large ones in windows.
     """
-    words = ["whole images"]
+    height, width = inference.default_window
+    words = ["whole images" + f", large ones in windows of {height}x{width}" * crops]
     if inference.window is not None:
         height, width = inference.window
         words = [f"windows of {height}x{width}, overlapping by {inference.overlap:.0%}"]
