@@ -60,8 +60,8 @@ def folder(
       pixels or in their palette. Masks that show none of the colors are read by number, and the
       colors are those of figures; a mask that says one thing by its number and another by its
       color is refused.
-    - `name = 3`, `name: 3`, `name = 3, 7`, `name = 128-255`, each also after a color: the masks hold one of
-      these numbers, or these indices of their palette, whatever they show.
+    - `name = 3`, `name: 3`, `name = 3, 7`, `name = 128-255`, each also after a color: the masks
+      hold one of these numbers, or these indices of their palette, whatever they show.
     - `ignored = 255`, `ignored 255` or `ignored red green blue`: such pixels count nowhere.
 
     Without such a list, every number that the masks hold is a class, named by it, and 255 is
