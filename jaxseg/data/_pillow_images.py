@@ -225,6 +225,9 @@ def _is_deep(image: ImageFile.ImageFile) -> bool:
 def _samples(image: ImageFile.ImageFile) -> np.ndarray:
     """8-bit samples (height, width, channels), the last of 2 or 4 channels the opacity."""
     gray = image.mode in _GRAY
+    if _rawmode(image) in ("L;2", "L;4") and isinstance(key := image.info.get("transparency"), int):
+        largest = 2 ** int(_rawmode(image)[-1]) - 1  # Pillow scales the samples and not the key
+        image.info["transparency"] = (key & largest) * (255 // largest)
     if image.has_transparency_data:
         rgba = np.asarray(image.convert("RGBA"))
         return rgba[..., (0, 3)] if gray else rgba

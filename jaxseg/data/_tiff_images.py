@@ -13,6 +13,8 @@ import tifffile
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from jaxseg.data import orientation
+from jaxseg.data._colormaps import restore_palette, to_8_bits
+from jaxseg.data._no_data import check_no_data
 from jaxseg.data._pillow_images import FileError, both_bytes, check_pixels, open_image, unreadable
 
 MOST_CHANNELS = 32
@@ -52,6 +54,20 @@ def marks_alpha(path: Path) -> bool:
         return any(sample in _ALPHA for sample in file.page.extrasamples)
 
 
+def pages_as_bands(path: Path) -> int:
+    """Returns how many pages of one sample each are the bands of the image; 0 where none are.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: The file cannot be read.
+    """
+    with _Open(path) as file:
+        of_pages = file.axis == 0 and file.page.samplesperpixel == 1 and file.shape[2] > 1
+        return file.shape[2] if of_pages else 0
+
+
 def read_orientation(path: Path) -> int:
     """Reads the orientation tag of the first page, 1 to 8; 1 where there is none.
 
@@ -89,7 +105,10 @@ def pixels(path: Path) -> tuple[np.ndarray, int]:
         except Exception as error:  # damaged files raise errors of every kind
             if "imagecodecs" not in str(error):
                 raise unreadable(path, error) from error
-            return _decompressed(path, file.page), 1
+            array = _decompressed(path, file.page)
+            check_no_data(path, array, file.page)
+            return array, 1
+        check_no_data(path, array, file.page)
         if file.page.photometric not in _SAMPLES:
             return _colors(path, array, file), file.tag
         return _bright(path, file.bands_last(array), file.page), file.tag
@@ -205,8 +224,7 @@ def _colors(path: Path, array: np.ndarray, file: "_Open") -> np.ndarray:
     """Palettes and CMYK, uncompressed, as 8-bit red, green and blue."""
     page = file.page
     if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
-        palette = (page.colormap.T >> 8).astype(np.uint8)
-        return palette[array.reshape(file.shape[:2])]
+        return to_8_bits(page.colormap)[array.reshape(file.shape[:2])]
     if page.photometric == tifffile.PHOTOMETRIC.SEPARATED and array.dtype == np.uint8:
         inks = np.moveaxis(array, file.axis, -1) if file.axis is not None else array
         if inks.shape[-1] == 4:
@@ -222,6 +240,7 @@ def _converted(path: Path, page) -> np.ndarray:
     """Palettes, CMYK and YCbCr as upright 8-bit red, green and blue, as Pillow converts them."""
     with open_image(path) as image:
         if image.mode in ("P", "RGB", "CMYK", "YCbCr") and page.bitspersample <= 8:
+            restore_palette(image)
             return np.asarray(image.convert("RGB"))
         mode = image.mode
     raise _not_exact(path, page, f"(mode {mode!r})")

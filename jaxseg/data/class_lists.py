@@ -1,28 +1,23 @@
 """Lists of classes, as users write them: in a text file or as arguments."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from jaxseg import files
+from jaxseg.data._class_lines import Line, parse_lines
 from jaxseg.data.info import Color
 
 FILE = "classes.txt"
 SYNTAX = """\
-One class a line, in the order of the labels; lines that begin with # do not count.
+One class a line, in the order of the labels; what follows # and a space does not count.
   name                        the masks hold 0 for the first name, 1 for the second, ...
   name red green blue         ... or show this color; also: red green blue name, name #rrggbb
-  name = 3                    the masks hold 3; also: name = 3, 7 and name = 128-255
+  name = 3                    the masks hold 3; also: name: 3, name = 3, 7 and name = 128-255
   name red green blue = 3     the masks hold 3, and figures show the color
   ignored = 255               pixels of this number count nowhere; also: ignored 255
   ignored red green blue      pixels of this color count nowhere"""
-_COLOR_LAST = re.compile(r"(.+?)[\s,;:=]+(\d+)[\s,;]+(\d+)[\s,;]+(\d+)")
-_COLOR_FIRST = re.compile(r"(\d+)[\s,;]+(\d+)[\s,;]+(\d+)[\s,;:]+(.+)")
-_HEX_LAST = re.compile(r"(.+?)[\s,;:=]+#([0-9a-fA-F]{6})")
-_RANGE = re.compile(r"\s*(-?\d+)\s*(?:(?:-|\.\.)\s*(-?\d+)\s*)?")
 _MOST_CLASSES = 254  # 255 is ignored
-_MOST_VALUES = 1 << 16
 
 
 class ClassList(NamedTuple):
@@ -43,17 +38,6 @@ class ClassList(NamedTuple):
     ignored_values: tuple[int, ...] = ()
 
 
-class _Line(NamedTuple):
-    name: str
-    color: Color | None
-    values: tuple[int, ...]
-    text: str
-
-    @property
-    def is_ignored(self) -> bool:
-        return self.name.lower() == "ignored" and (self.color is not None or bool(self.values))
-
-
 def find_list(folder: Path) -> Path | None:
     """Finds the list of classes in a folder, whatever its capitals.
 
@@ -61,16 +45,35 @@ def find_list(folder: Path) -> Path | None:
         folder: The folder.
 
     Raises:
-        ValueError: There are two of them.
+        ValueError: There are two of them; it is no file; or it lies in the folder of masks.
     """
     paths = sorted(path for path in folder.iterdir() if path.name.lower() == FILE)
-    paths = [path for path in paths if path.is_file()]
+    for path in paths:
+        if not path.is_file():
+            what = "a folder" if path.is_dir() else "a link to a file that is missing"
+            raise ValueError(
+                f"{str(path)!r} is {what}, expected the list of classes as a text file: remove it, "
+                "or put the list there"
+            )
+    if not paths:
+        _check_misplaced(folder)
     if len(paths) > 1:
         raise ValueError(
             f"{str(folder)!r} holds {' and '.join(repr(path.name) for path in paths)}, expected "
             "one list of classes: remove the other"
         )
     return paths[0] if paths else None
+
+
+def _check_misplaced(folder: Path) -> None:
+    """Refuses a list in one of the folder's own folders, such as masks/, where it has no effect."""
+    for path in sorted(folder.glob("*/*")):
+        hidden = path.parent.name.startswith(".")
+        if path.name.lower() == FILE and not hidden and not (path.parent / ".jaxseg").exists():
+            raise ValueError(
+                f"{str(path)!r} has no effect there, expected the list of classes in "
+                f"{str(folder)!r}: move it there, or rename it"
+            )
 
 
 def read_classes(path: Path) -> ClassList:
@@ -80,16 +83,14 @@ def read_classes(path: Path) -> ClassList:
         path: The text file, in UTF-8.
 
     Raises:
-        ValueError: The file is not UTF-8; only some lines have colors or values; a name, a color or
-            a value comes twice or is out of range; or there are fewer than 2 or more than 254
-            classes.
+        ValueError: The file is not UTF-8; a line cannot be read; only some lines have colors or
+            values; a name, a color or a value comes twice or is out of range; or there are fewer
+            than 2 or more than 254 classes.
     """
     where = repr(str(path))
-    texts = [text.strip() for text in files.read_text(path).splitlines()]
-    lines = [_parse(text, where) for text in texts if text and not text.startswith("#")]
+    lines = parse_lines(files.read_text(path).splitlines(), where)
     classes = [line for line in lines if not line.is_ignored]
     ignored = [line for line in lines if line.is_ignored]
-    _check_numbering(classes, where)
     has_colors = _all_or_none(classes, [line.color is not None for line in classes], "color", where)
     has_values = _all_or_none(classes, [bool(line.values) for line in classes], "value", where)
     colors = [line.color for line in classes if line.color is not None]
@@ -173,23 +174,7 @@ def _check_values(groups: Sequence[tuple[int, ...]], where: str) -> None:
     )
 
 
-def _check_numbering(lines: Sequence[_Line], where: str) -> None:
-    """Refuses lists like `2 sky`, `1 sea`, whose numbers may be values or parts of the names."""
-    if any(line.values for line in lines):
-        return
-    numbers = [re.match(r"(\d+)[\s:;,.)]+\S", line.name) for line in lines]
-    matches = [match for match in numbers if match]
-    found = [int(match.group(1)) for match in matches]
-    if len(lines) > 1 and len(matches) == len(lines) and len(set(found)) == len(found):
-        text = lines[0].text
-        raise ValueError(
-            f"every line of {where} begins with a number, such as {text!r}, and whether it is the "
-            f"masks' value cannot be known, expected `name` or `name = value`: write "
-            f"`{lines[0].name[matches[0].end() - 1 :]} = {found[0]}` if it is, else leave it out"
-        )
-
-
-def _all_or_none(lines: Sequence[_Line], given: list[bool], kind: str, where: str) -> bool:
+def _all_or_none(lines: Sequence[Line], given: list[bool], kind: str, where: str) -> bool:
     if any(given) and not all(given):
         bare = lines[given.index(False)].name
         example = "name red green blue" if kind == "color" else "name = value"
@@ -198,54 +183,3 @@ def _all_or_none(lines: Sequence[_Line], given: list[bool], kind: str, where: st
             f"none: write `{example}` in every line"
         )
     return any(given)
-
-
-def _parse(text: str, where: str) -> _Line:
-    head, equals, tail = text.rpartition("=")
-    values: tuple[int, ...] = ()
-    if equals and (parsed := _parse_values(tail, text, where)):
-        values, head = parsed, head.strip()
-    else:
-        head = text
-    name, color = _parse_color(head)
-    if match := re.fullmatch(r"ignored\s+(-?\d+)", head, re.IGNORECASE):
-        name, values = "ignored", (int(match.group(1)),)
-    unread = equals and not values and color is None
-    if not name or unread or (color is not None and re.match(r"\d+[\s,;:]", name)):
-        raise ValueError(
-            f"the line {text!r} of {where} cannot be read, expected `name`, `name red green blue`, "
-            "`name = value` or `name red green blue = value`: correct it"
-        )
-    return _Line(name, color, values, text)
-
-
-def _parse_values(text: str, line: str, where: str) -> tuple[int, ...]:
-    """The numbers of `3`, `3, 7` or `128-255`; none where the text is not of these."""
-    values: list[int] = []
-    for part in text.split(","):
-        match = _RANGE.fullmatch(part)
-        if match is None:
-            return ()
-        first, last = int(match.group(1)), int(match.group(2) or match.group(1))
-        if not first <= last < first + _MOST_VALUES:
-            raise ValueError(
-                f"the line {line!r} of {where} has the range {part.strip()!r}, expected one that "
-                f"ascends, of at most {_MOST_VALUES} values: correct it"
-            )
-        values.extend(range(first, last + 1))
-    return tuple(values)
-
-
-def _parse_color(text: str) -> tuple[str, Color | None]:
-    if match := _HEX_LAST.fullmatch(text):
-        name, digits = match.groups()
-        red, green, blue = bytes.fromhex(digits)
-    elif match := _COLOR_LAST.fullmatch(text):
-        name, *parts = match.groups()
-        red, green, blue = map(int, parts)
-    elif match := _COLOR_FIRST.fullmatch(text):
-        *parts, name = match.groups()
-        red, green, blue = map(int, parts)
-    else:
-        return text, None
-    return name.strip(), (red, green, blue)

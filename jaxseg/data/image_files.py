@@ -116,6 +116,18 @@ def marks_alpha(path: Path) -> bool:
     return _reader(path) is _tiff_images and _tiff_images.marks_alpha(path)
 
 
+def pages_as_bands(path: Path) -> int:
+    """Returns how many pages of a TIFF `read_image` takes for channels; 0 where none are.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: The file cannot be read.
+    """
+    return _tiff_images.pages_as_bands(path) if _reader(path) is _tiff_images else 0
+
+
 def read_orientation(path: Path) -> int:
     """Reads the orientation tag of an image or a mask, 1 to 8; 1 where there is none.
 

@@ -10,6 +10,7 @@ from jaxseg.data.image_files import (
     ImageFormat,
     image_format,
     marks_alpha,
+    pages_as_bands,
     read_orientation,
 )
 from jaxseg.data.normalization import FULL_BRIGHTNESS
@@ -130,6 +131,12 @@ def remarks(
         said.append(
             f"{_count(alpha)} marked as having alpha in the last band, which is a channel like the "
             "others: save them as .png if it is transparency"
+        )
+    stacks = [pair for pair in formats if channels > 1 and pages_as_bands(pair.image)]
+    if stacks:
+        said.append(
+            f"{_count(stacks)} of {channels} pages, which are taken for the bands of one image: "
+            "save them as files of their own if they are slices or time points"
         )
     tags = {
         pair: (shown.orientation, read_orientation(pair.mask)) for pair, shown in formats.items()

@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Int
 from PIL import Image, UnidentifiedImageError
 
+from jaxseg.data._colormaps import restore_palette
+from jaxseg.data._pillow_images import unreadable
 from jaxseg.data.mask_formats import bits_per_sample, check_format, check_tiff, is_signed, read_head
 from jaxseg.data.mask_values import distinct_values, pack_color
 
@@ -19,6 +21,7 @@ _UNREADABLE = (*_DAMAGED, ValueError)
 _MOST_PIXELS = 2**30
 _ORIENTATION = 0x0112  # EXIF's tag; 5 to 8 exchange height and width
 _TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_LARGEST_EXACT = 2**53  # float64 holds every integer up to it
 _LOCK = threading.Lock()
 
 
@@ -155,9 +158,9 @@ def _open(path: Path) -> tuple[Image.Image, int, bool] | None:
     except UnidentifiedImageError as error:
         if read_head(path, 4) in _TIFF_HEADS:
             return None
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     with image:
         if image.width * image.height > _MOST_PIXELS:
             raise ValueError(
@@ -171,7 +174,7 @@ def _open(path: Path) -> tuple[Image.Image, int, bool] | None:
             bits, signed = bits_per_sample(image, path), is_signed(image)
             image.load()
         except _DAMAGED as error:
-            raise _unreadable(path, error) from error
+            raise unreadable(path, error) from error
     return image, bits, signed
 
 
@@ -207,7 +210,7 @@ def _read_tiff(path: Path) -> StoredMask:
             compression, photometric = int(page.compression), int(page.photometric)
             pages, bits, values = len(file.pages), int(page.bitspersample), page.asarray()
     except (struct.error, KeyError, *_UNREADABLE) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     check_tiff(path, compression, photometric, pages)
     if photometric not in (1, 2):
         raise ValueError(
@@ -222,7 +225,7 @@ def _load_array(path: Path) -> np.ndarray:
     try:
         return np.load(path, allow_pickle=False)
     except (OSError, EOFError, ValueError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def _from_array(array: np.ndarray, path: Path, file_format: str) -> StoredMask:
@@ -237,6 +240,7 @@ def _from_array(array: np.ndarray, path: Path, file_format: str) -> StoredMask:
 
 
 def _from_palette(image: Image.Image, file_format: str) -> StoredMask:
+    restore_palette(image)
     values = np.asarray(image)
     colors = np.array(image.getpalette("RGB") or [], np.int32).reshape(-1, 3)
     if (colors == np.arange(len(colors))[:, None]).all():  # it shows the numbers as grays
@@ -258,6 +262,8 @@ def _whole(values: np.ndarray, path: Path) -> np.ndarray:
     if values.dtype.kind == "f":
         if not np.isfinite(values).all() or (values != np.round(values)).any():
             raise _not_numbers(path, "has values that are not whole numbers")
+        if (np.abs(values) > _LARGEST_EXACT).any():
+            raise _not_numbers(path, f"has values beyond {_LARGEST_EXACT}, which are not exact")
         return values.astype(np.int64)
     return values.astype(values.dtype.newbyteorder("="))
 
@@ -289,11 +295,4 @@ def _not_numbers(path: Path, found: str) -> ValueError:
     return ValueError(
         f"{str(path)!r} {found}, expected a mask of whole numbers: export the class numbers as "
         "8-bit gray .png"
-    )
-
-
-def _unreadable(path: Path, error: BaseException) -> ValueError:
-    return ValueError(
-        f"{str(path)!r} cannot be read as an image ({error}), expected a whole one: copy or "
-        "export it again"
     )

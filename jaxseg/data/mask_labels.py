@@ -111,10 +111,16 @@ def _by_listed_colors(survey: MaskSurvey, classes: ClassList) -> Classes:
         )
         if len(unlisted) > max(8, len(labels)):
             remedies += "; so many colors come of smooth edges or a lossy format: export without"
+        remedy = f"add a line `name {shown}` or `ignored {shown}`, or correct the mask{remedies}"
+        if entry.color is None:
+            remedy = (
+                f"no color of the number {entry.number} is known, as it is transparent or beyond "
+                "the palette; export the masks without transparency, or say in every line which "
+                f"number it is (`name red green blue = number`, `ignored = {entry.number}`)"
+            )
         raise ValueError(
             f"{tally.file!r} shows {_show_entries(unlisted)}, which {FILE} does not list, expected "
-            f"{list_values(labels, colored=True)}: add a line `name {shown}` or `ignored {shown}`, "
-            f"or correct the mask{remedies}"
+            f"{list_values(labels, colored=True)}: {remedy}"
         )
     by_number = _by_numbers(survey, classes)
     for entry, tally in survey.entries.items():

@@ -123,6 +123,36 @@ def test_gray_of_few_bits_is_as_bright_as_it_looks(tmp_path, bits):
     read(path, 255 - expected)
 
 
+@pytest.mark.parametrize(
+    ("bits", "key", "expected"),
+    [
+        (1, 1, [0, 0]),
+        (2, 2, [0, 85, 0, 255]),
+        (2, 3, [0, 85, 170, 0]),
+        (4, 15, [17 * n for n in range(15)] + [0]),
+        (4, 1, [0, 0] + [17 * n for n in range(2, 16)]),
+    ],
+)
+def test_gray_of_few_bits_may_have_a_transparent_value(tmp_path, bits, key, expected):
+    header = struct.pack(">IIBBBBB", 2**bits, 1, bits, 0, 0, 0, 0)
+    data = b"\0" + packed_bits(np.arange(2**bits, dtype=np.uint8)[None], bits)
+    path = write_chunks(
+        tmp_path / "i.png", header, chunk(b"tRNS", np.array(key, ">u2").tobytes()), data
+    )
+    read(path, np.array(expected, np.uint8)[None, :, None])
+
+
+@pytest.mark.parametrize("scale", [1, 257])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_the_palette_of_a_tiff_may_have_8_bits(tmp_path, scale, compression):
+    colors = RNG.integers(0, 256, (256, 3)).astype(np.uint8)
+    values = noise(6, 7, dtype=np.uint8)
+    options = {"photometric": "palette", "compression": compression}
+    colormap = colors.T.astype(np.uint16) * np.uint16(scale)
+    tifffile.imwrite(tmp_path / "i.tif", values, colormap=colormap, **options)
+    read(tmp_path / "i.tif", colors[values])
+
+
 def packed_bits(values, bits):
     text = "".join(f"{value:0{bits}b}" for value in values.ravel())
     text += "0" * (-len(text) % 8)
@@ -234,6 +264,53 @@ def test_the_fourth_band_is_a_channel_though_it_is_marked_as_alpha(tmp_path):
     tifffile.imwrite(path, pixels, photometric="minisblack", planarconfig="contig")
     assert not image_files.marks_alpha(path)
     assert not image_files.marks_alpha(save(tmp_path / "i.png", pixels[..., :3]))
+
+
+def test_pages_that_are_bands_are_counted(tmp_path):
+    path = tmp_path / "i.tif"
+    for options in ({}, {"imagej": True}):
+        tifffile.imwrite(path, noise(6, 16, 20), **options)
+        assert image_files.pages_as_bands(path) == 6
+    pixels = noise(16, 20, 6)
+    for planar in ("contig", "separate"):
+        stored = pixels if planar == "contig" else np.moveaxis(pixels, -1, 0)
+        tifffile.imwrite(path, stored, photometric="minisblack", planarconfig=planar)
+        assert image_files.pages_as_bands(path) == 0
+    tifffile.imwrite(path, pixels[..., 0])
+    assert image_files.pages_as_bands(path) == 0
+    assert image_files.pages_as_bands(save(tmp_path / "i.png", noise(4, 4, dtype=np.uint8))) == 0
+
+
+@pytest.mark.parametrize(
+    ("dtype", "number"),
+    [
+        ("float32", "-9999"),
+        ("float32", "-3.4028234663852886e+38"),
+        ("int16", "-9999"),
+        ("uint8", "0"),
+    ],
+)
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_pixels_declared_to_be_no_data_are_refused(tmp_path, dtype, number, compression):
+    path, pixels = tmp_path / "i.tif", np.full((4, 5), 7, dtype)
+    tags = [(42113, "s", 0, number, True)]
+    tifffile.imwrite(path, pixels, extratags=tags, compression=compression)
+    assert (image_files.read_image(path) == 7).all()
+    pixels[1, 2:4] = np.array(float(number)).astype(dtype)
+    tifffile.imwrite(path, pixels, extratags=tags, compression=compression)
+    with pytest.raises(
+        ValueError, match=r"i\.tif' has 2 values of .* GDAL_NODATA .*replace them .* ignored ones"
+    ):
+        image_files.read_image(path)
+    tifffile.imwrite(path, pixels, compression=compression)
+    assert np.unique(image_files.read_image(path)).size == 2
+
+
+@pytest.mark.parametrize("number", ["nan", "none", "", "300", "6.5"])
+def test_a_number_for_no_data_that_does_not_occur_is_fine(tmp_path, number):
+    pixels = noise(4, 5, dtype=np.uint8) // np.uint8(2)
+    tifffile.imwrite(tmp_path / "i.tif", pixels, extratags=[(42113, "s", 0, number, True)])
+    read(tmp_path / "i.tif", pixels[..., None])
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.int32, np.uint32, np.float16, np.float64])

@@ -213,3 +213,16 @@ def test_names_in_either_form_of_unicode_make_one_data_set(tmp_path):
             {s: [int(e["image"][0, 0, 0]) for e in dataset.source(s)] for s in dataset.splits}
         )
     assert contents[0] == contents[1]
+
+
+def test_pages_that_are_taken_for_bands_are_named_once(tmp_path, capsys):
+    root = write_folder(tmp_path / "f", [])
+    rng = np.random.default_rng(0)
+    for n in range(5):
+        pages = rng.integers(0, 255, (6, 16, 24)).astype(np.uint8)
+        tifffile.imwrite(root / "images" / f"{n}.tif", pages)
+        Image.fromarray(MASK).save(root / "masks" / f"{n}.png")
+    assert opened(root).info.channels == 6
+    text = capsys.readouterr().out
+    assert text.count("of 6 pages, which are taken for the bands of one image") == 1
+    assert "5 images (the first is '" in text

@@ -109,6 +109,29 @@ def test_fractions_are_refused(tmp_path, value):
         mask_files.read_values(tmp_path / "m.tif")
 
 
+@pytest.mark.parametrize("value", [1e20, -1e20, 2.0**54])
+def test_numbers_that_are_not_exact_are_refused(tmp_path, value):
+    tifffile.imwrite(tmp_path / "m.tif", np.full((4, 4), value, np.float32))
+    with pytest.raises(ValueError, match=r"m\.tif' has values beyond 9007199254740992, which are"):
+        mask_files.read_values(tmp_path / "m.tif")
+    np.save(tmp_path / "m.npy", np.full((4, 4), -(2.0**53)))
+    assert mask_files.read_values(tmp_path / "m.npy")[0, 0] == -(2**53)
+
+
+@pytest.mark.parametrize("scale", [1, 257])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_the_palette_of_a_tiff_may_have_8_bits(tmp_path, scale, compression):
+    colormap = np.zeros((3, 256), np.uint16)
+    colormap[:, 1], colormap[:, 2] = (255, 0, 9), (0, 200, 0)
+    path = tmp_path / "m.tif"
+    options = {"photometric": "palette", "compression": compression}
+    values = np.array([[0, 1, 2]], np.uint8)
+    tifffile.imwrite(path, values, colormap=colormap * np.uint16(scale), **options)
+    mask = mask_files.read_mask(path)
+    np.testing.assert_array_equal(mask.values, values)
+    assert [mask.color_of(value) for value in range(3)] == [0, 0xFF0009, 0x00C800]
+
+
 @pytest.mark.parametrize("bits", [16])
 @pytest.mark.parametrize(("color", "samples"), [(2, 3), (4, 2), (6, 4)])
 def test_colors_of_16_bits_are_refused(tmp_path, bits, color, samples):

@@ -7,7 +7,7 @@ import pytest
 
 from jaxseg.data import class_lists
 from jaxseg.data.class_lists import ClassList
-from jaxseg.data.mask_files import StoredMask
+from jaxseg.data.mask_files import NO_COLOR, StoredMask
 from jaxseg.data.mask_labels import assign_labels
 from jaxseg.data.mask_survey import MaskSurvey
 from jaxseg.data.mask_values import pack_color
@@ -214,6 +214,17 @@ def test_contradictions_to_listed_colors_are_refused(masks, message):
         classes = listed("red", "one", "nine", palette=((9, 9, 9), GREEN, BLUE))
     with pytest.raises(ValueError, match=message):
         assign(masks, classes)
+
+
+def test_a_transparent_color_is_named_by_its_number():
+    classes = listed("red", "green", palette=(RED, GREEN))
+    transparent = indexed([RED, GREEN, BLUE], 0, 1, 2)
+    transparent.palette[2] = NO_COLOR
+    message = (
+        r"number 2 .*no color of the number 2 is known, .* without transparency.*`ignored = 2`"
+    )
+    with pytest.raises(ValueError, match=message):
+        assign([transparent], classes)
 
 
 def test_listed_values_count_whatever_palettes_show():

@@ -52,7 +52,7 @@ def folder(
     ignored; or of 0 and 255; or of colors, which `classes.txt` lists.
 
     `classes.txt` in the folder names the classes in the order of the labels, one a line, in UTF-8.
-    Lines that begin with # do not count.
+    What follows # and a space does not count, and a line that cannot be understood is refused.
 
     - `name`: the masks hold 0 for the first name, 1 for the second and so on; or as many other
       numbers as there are names, in ascending order; or 0 and 255 for two names.
@@ -60,8 +60,8 @@ def folder(
       pixels or in their palette. Masks that show none of the colors are read by number, and the
       colors are those of figures; a mask that says one thing by its number and another by its
       color is refused.
-    - `name = 3`, `name = 3, 7`, `name = 128-255`, each also after a color: the masks hold one of
-      these numbers, or these indices of their palette, whatever they show.
+    - `name = 3`, `name: 3`, `name = 3, 7`, `name = 128-255`, each also after a color: the masks
+      hold one of these numbers, or these indices of their palette, whatever they show.
     - `ignored = 255`, `ignored 255` or `ignored red green blue`: such pixels count nowhere.
 
     Without such a list, every number that the masks hold is a class, named by it, and 255 is
