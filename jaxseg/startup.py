@@ -3,6 +3,7 @@
 Only the standard library and tqdm are imported here, and nothing of the rest of jaxseg.
 """
 
+import atexit
 import errno
 import os
 import signal
@@ -75,6 +76,9 @@ def launch(
         text = str(error) if isinstance(error, OSError) or not full else "No space left on device"
         print(f"{name}: {text}", file=sys.stderr)
         raise SystemExit(1) from error
+    # Libraries take a while to clean up; a signal would then change the status of what is done.
+    for number in SIGNALS:
+        atexit.register(signal.signal, number, signal.SIG_IGN)
     raise SystemExit(status or 0)
 
 

@@ -118,7 +118,7 @@ PRESETS = {
         block_layers=(1,),
         block_width=8,
         block_steps=10,
-        block_seeds=3,
+        block_seeds=2,
         block_learning_rates=(2**-6, 2**-3, 1.0),
     ),
     "quick": Config(),

@@ -206,16 +206,16 @@ def load_pretrained(
         ValueError: The file is missing, the net has no encoder, the images are not of red, green
             and blue, or nothing fits.
     """
-    if not weights.is_file():
-        raise ValueError(
-            f"model.weights={weights} is missing: correct --model.weights, a file of torchvision's "
-            "weights or the folder of a training run."
-        )
     if info.channels != 3 or info.dtype == "float32":
         raise ValueError(
             f"model.weights={weights} were trained on red, green and blue, but the images of "
             f"{info.name} have {info.channels} channels of {info.dtype}: leave --model.weights "
             "out, or convert the images to red, green and blue of 8 or 16 bits."
+        )
+    if not weights.is_file():
+        raise ValueError(
+            f"model.weights={weights} is missing: correct --model.weights, a file of torchvision's "
+            "weights or the folder of a training run."
         )
     make = functools.partial(build, config, info.classes, info.channels)
     graphdef = nnx.graphdef(nnx.eval_shape(lambda: make(nnx.Rngs(0))))

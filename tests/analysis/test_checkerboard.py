@@ -92,7 +92,7 @@ def test_what_does_not_divide_is_refused(shape, stride):
         checkerboard_energy(jnp.zeros(shape), stride)
 
 
-@pytest.mark.parametrize("grey", [0.1, 0.3, 100.7, 1e-30])
+@pytest.mark.parametrize("gray", [0.1, 0.3, 100.7, 1e-30])
 def test_one_gray_value_has_no_pattern(gray):
     """Nothing of a rounded mean is left, which would be a pattern of period s and no more."""
     assert float(energy_of(jnp.full((2, 8, 6, 3), gray), 2)) == 0

@@ -96,7 +96,7 @@ def test_what_cannot_be_measured_is_refused():
         analysis.axis_spectrum(jnp.ones((1, 8, 9, 1)), 9)
 
 
-@pytest.mark.parametrize("grey", [0.1, 1 / 3, 100.7])
+@pytest.mark.parametrize("gray", [0.1, 1 / 3, 100.7])
 def test_constant_maps_have_no_ratio(gray):
     """Nothing of a rounded mean is left."""
     assert np.isnan(analysis.gridding_energy(jnp.full((2, 31, 31, 3), gray), 2))

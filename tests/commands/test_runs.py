@@ -327,7 +327,7 @@ def test_evaluation_says_which_files_are_new_and_which_were_edited(copy, capsys)
     printed = capsys.readouterr().out
     assert "1 new in " in printed
     assert f"Edited since {copy / 'run'} was trained: {copy}/mine/masks/00.png." in printed
-    assert "(2 images of 8x8)" in printed
+    assert "(2 images at their own sizes)" in printed
 
 
 def test_a_folder_that_was_moved_is_named_and_may_be_given(copy, first):

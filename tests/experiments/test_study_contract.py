@@ -225,7 +225,11 @@ def test_seeds_can_be_added(study, tiny, tmp_path):
         shutil.copytree(tiny, out)
     old = tables(out)["results.csv"]
     more = study.tiny.seeds + 1
-    findings = study.run(out, "--resume", "--seeds", str(more))
+    fields = [field.name for field in dataclasses.fields(study.tiny)]
+    flags = [
+        f"--{name.replace('_', '-')}" for name in fields if re.fullmatch(r"(\w+_)?seeds", name)
+    ]
+    findings = study.run(out, "--resume", *(word for flag in flags for word in (flag, str(more))))
     if by_seed:
         new = tables(out)["results.csv"]
         assert [row for row in new if row["seed"] == "0"] == old
