@@ -16,6 +16,7 @@ from jaxseg.data.mask_values import IGNORE_INDEX, show_value
 from jaxseg.data.orientation import MaskOrientation
 from jaxseg.data.repeated_pictures import describe_repeated
 from jaxseg.data.sets.folder import class_list
+from jaxseg.data.unused_files import describe_unused, unused_files
 
 _MOST_ROWS = 64
 _MOST_PROBLEMS = 12
@@ -93,6 +94,7 @@ def report(
         refusals: What the folder as a whole is refused for.
     """
     lines = _contents(root) if pairs is None else [_splits(root, pairs)]
+    unused = [] if pairs is None else unused_files(root, pairs)
     lines += [
         f"masks: {number} {kind}, such as {file}"
         for kind, (number, file) in scan.masks.formats.items()
@@ -101,7 +103,11 @@ def report(
         lines += ["", *table(scan.masks, classes), ""]
     if classes is not None and classes.remark:
         lines.append(f"  {classes.remark}")
-    notes = [*_orientations(scan), describe_repeated(tuple(scan.pictures.across_splits))]
+    notes = [
+        describe_unused(root, unused),
+        *_orientations(scan),
+        describe_repeated(tuple(scan.pictures.across_splits)),
+    ]
     notes += [*_rare(scan.masks), *scan.problems[:_MOST_PROBLEMS]]
     if len(scan.problems) > _MOST_PROBLEMS:
         notes.append(f"... and {len(scan.problems) - _MOST_PROBLEMS} further files like these")

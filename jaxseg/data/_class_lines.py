@@ -160,7 +160,7 @@ def _check_numbering(lines: Sequence[Line], where: str) -> None:
     """Refuses lists like `2 sky`, `1 sea`, whose numbers may be values or parts of the names."""
     if any(line.values for line in lines):
         return
-    numbers = [re.match(r"(\d+)[\s:;,.)]+\S", line.name) for line in lines]
+    numbers = [re.match(r"(\d+)(?:\s*[-=]>\s*|[\s:;,.)]+)\S", line.name) for line in lines]
     matches = [match for match in numbers if match]
     found = [int(match.group(1)) for match in matches]
     if len(lines) > 1 and len(matches) == len(lines) and len(set(found)) == len(found):

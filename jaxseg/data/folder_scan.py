@@ -15,7 +15,7 @@ from jaxseg.data.layouts import MASK_FOLDERS
 from jaxseg.data.mask_files import StoredMask, read_mask
 from jaxseg.data.mask_survey import MaskSurvey
 from jaxseg.data.orientation import MaskOrientation
-from jaxseg.data.pairing import IMAGE_SUFFIXES, without_suffix
+from jaxseg.data.pairing import IMAGE_SUFFIXES, walk_files, without_suffix
 from jaxseg.data.repeated_pictures import RepeatedPictures
 
 
@@ -98,7 +98,7 @@ def find_masks(root: Path) -> list[Path]:
     return [
         path
         for path in _visible_files(root)
-        if path.suffix.lower() in (*IMAGE_SUFFIXES, ".npy")
+        if path.suffix.lower() in IMAGE_SUFFIXES
         and (
             without_suffix(path.stem) != path.stem
             or any(part.lower() in MASK_FOLDERS for part in path.relative_to(root).parts[:-1])
@@ -123,10 +123,7 @@ def list_contents(root: Path) -> dict[str, dict[str, int]]:
 
 
 def _visible_files(root: Path) -> Iterator[Path]:
-    for path in sorted(root.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-        if path.is_file() and not hidden:
-            yield path
+    return (path for path in walk_files(root) if path.is_file())
 
 
 def _read(

@@ -101,27 +101,7 @@ def _by_listed_colors(survey: MaskSurvey, classes: ClassList) -> Classes:
         numbers |= {entry.number or 0: labels[entry.color or 0] for entry in survey.entries}
         return Classes(_in_order_of_labels(numbers), classes.names, palette)
     if any(entry.kind == "palette" or entry.number is None for entry in survey.entries):
-        entry, tally = next(iter(unlisted.items()))
-        shown = "" if entry.color is None else " ".join(map(str, unpack_color(entry.color)))
-        remedies = (
-            "; or, where the palettes' numbers are the classes, write lines of `name red green "
-            "blue = number`"
-            if any(entry.kind == "palette" for entry in unlisted)
-            else ""
-        )
-        if len(unlisted) > max(8, len(labels)):
-            remedies += "; so many colors come of smooth edges or a lossy format: export without"
-        remedy = f"add a line `name {shown}` or `ignored {shown}`, or correct the mask{remedies}"
-        if entry.color is None:
-            remedy = (
-                f"no color of the number {entry.number} is known, as it is transparent or beyond "
-                "the palette; export the masks without transparency, or say in every line which "
-                f"number it is (`name red green blue = number`, `ignored = {entry.number}`)"
-            )
-        raise ValueError(
-            f"{tally.file!r} shows {_show_entries(unlisted)}, which {FILE} does not list, expected "
-            f"{list_values(labels, colored=True)}: {remedy}"
-        )
+        raise _not_listed(unlisted, labels)
     by_number = _by_numbers(survey, classes)
     for entry, tally in survey.entries.items():
         by_color = labels.get(entry.color if entry.color is not None else -1)
@@ -134,6 +114,31 @@ def _by_listed_colors(survey: MaskSurvey, classes: ClassList) -> Classes:
                 "expected one meaning: write lines of `name red green blue = value`"
             )
     return by_number
+
+
+def _not_listed(unlisted: Mapping[Entry, Tally], labels: Mapping[int, int]) -> ValueError:
+    """The error for masks of colors that the list does not have."""
+    entry, tally = next(iter(unlisted.items()))
+    shown = "" if entry.color is None else " ".join(map(str, unpack_color(entry.color)))
+    remedies = (
+        "; or, where the palettes' numbers are the classes, write lines of `name red green "
+        "blue = number`"
+        if any(entry.kind == "palette" for entry in unlisted)
+        else ""
+    )
+    if len(unlisted) > max(8, len(labels)):
+        remedies += "; so many colors come of smooth edges or a lossy format: export without"
+    remedy = f"add a line `name {shown}` or `ignored {shown}`, or correct the mask{remedies}"
+    if entry.color is None:
+        remedy = (
+            f"no color of the number {entry.number} is known, as it is transparent or beyond "
+            "the palette; export the masks without transparency, or say in every line which "
+            f"number it is (`name red green blue = number`, `ignored = {entry.number}`)"
+        )
+    return ValueError(
+        f"{tally.file!r} shows {_show_entries(unlisted)}, which {FILE} does not list, expected "
+        f"{list_values(labels, colored=True)}: {remedy}"
+    )
 
 
 def _in_order_of_labels(labels: Mapping[int, int]) -> dict[int, int]:

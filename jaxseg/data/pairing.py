@@ -1,14 +1,18 @@
 """Lists the files of folders, pairs images with their masks, and draws splits."""
 
 import hashlib
+import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from jaxseg.data.image_files import FilePair
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".npy")
+IMAGE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".npy"),
+    *(".ppm", ".pgm", ".pnm"),
+)
 """Endings of the files that are taken for images and masks, in lower case."""
 
 
@@ -37,7 +41,7 @@ def list_files(
         folder: The folder.
         suffixes: Endings that count, in lower case; a file's own may be in capitals.
         hint: What to do where files are missing, for the message.
-        pattern: A glob pattern, relative to the folder.
+        pattern: A glob pattern, relative to the folder; `**/*` follows links to folders.
         may_be_empty: Whether a folder without such files is no error.
 
     Raises:
@@ -47,7 +51,7 @@ def list_files(
         raise ValueError(f"the folder {str(folder)!r} is missing; complete it: {hint}")
     matches = (
         path
-        for path in folder.glob(pattern)
+        for path in (walk_files(folder, strict=True) if pattern == "**/*" else folder.glob(pattern))
         if path.suffix.lower() in suffixes and path.is_file() and not _is_hidden(path, folder)
     )
     paths = sorted(matches, key=lambda path: [normal_form(part) for part in path.parts])
@@ -57,6 +61,45 @@ def list_files(
             f"{hint}"
         )
     return paths
+
+
+def walk_files(
+    folder: Path, *, skip: Callable[[Path], bool] | None = None, strict: bool = False
+) -> Iterator[Path]:
+    """Yields the files below a folder in order, and broken links, without hidden ones.
+
+    Links to folders are followed, except to folders that the link itself lies in.
+
+    Args:
+        folder: The folder.
+        skip: Tells which subfolders are passed over, or None.
+        strict: Refuse folders that cannot be read, rather than pass them over.
+
+    Raises:
+        ValueError: A folder cannot be read, and `strict` is true.
+    """
+    yield from _walk(folder, (os.path.realpath(folder),), skip, strict)
+
+
+def _walk(
+    folder: Path, above: tuple[str, ...], skip: Callable[[Path], bool] | None, strict: bool
+) -> Iterator[Path]:
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        if not strict:
+            return
+        raise ValueError(
+            f"the folder {str(folder)!r} cannot be read ({error.strerror}), expected one of images "
+            "or masks: change its permissions, or move it elsewhere"
+        ) from error
+    for path in paths:
+        if _is_hidden(path, folder):
+            continue
+        if not path.is_dir():
+            yield path
+        elif (real := os.path.realpath(path)) not in above and not (skip and skip(path)):
+            yield from _walk(path, (*above, real), skip, strict)
 
 
 def pair_files(

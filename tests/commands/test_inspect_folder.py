@@ -139,3 +139,12 @@ def test_the_command_describes_a_refused_folder_and_fails(tmp_path, capsys):
         inspect.command([*words, "--data.directory", str(tmp_path / "nowhere")])
     with pytest.raises(ValueError, match=r"pass --data\.name folder"):
         inspect.Config(DataConfig("mosaic"), write_classes=True)
+
+
+def test_images_without_a_pair_are_named(tmp_path, capsys):
+    root = write(tmp_path / "f", [bands(0, 1)] * 3)
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(root / "alone.png")
+    text = said(root, capsys, tmp_path)
+    assert "! 1 image file is in no pair and not used: 'alone.png'\n" in text
+    (root / "alone.png").unlink()
+    assert "in no pair" not in said(root, capsys, tmp_path)

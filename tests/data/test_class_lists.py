@@ -106,6 +106,7 @@ def test_lines_give_values(tmp_path):
         ("0 70 130 180 sky\n1 0 0 0 b\n", r"the line '0 70 130 180 sky' of .* cannot be read"),
         ("0 sky 70 130 180\n1 b 0 0 0\n", r"the line '0 sky 70 130 180' of .* cannot be read"),
         ("2 grass\n1 sky\n", r"every line .* such as '2 grass'.*`grass = 2`"),
+        ("2 -> grass\n1 -> sky\n", r"every line .* such as '2 -> grass'.*`grass = 2`"),
         ("0: grass\n1: sky\n", r"every line .* begins with a number"),
         ("0\tgrass\n1\tsky\n", r"every line .* begins with a number"),
         ("soil\nignored\nroad\n", r"the line 'ignored' .* does not say which pixels are ignored"),

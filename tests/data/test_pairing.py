@@ -25,6 +25,28 @@ def test_files_are_listed_in_order_without_hidden_ones_folders_and_others(tmp_pa
         pairing.list_files(tmp_path / "nowhere", (".png",), "a hint")
 
 
+def test_links_to_folders_are_followed_once(tmp_path):
+    root = touch(tmp_path / "a", "b/c.png", "d.png")
+    touch(tmp_path / "e", "f.png")
+    (root / "g").symlink_to(tmp_path / "e")
+    (root / "b" / "up").symlink_to(root)
+    (root / "h.png").symlink_to(tmp_path / "nowhere.png")
+    files = [path.relative_to(root).as_posix() for path in pairing.walk_files(root)]
+    assert files == ["b/c.png", "d.png", "g/f.png", "h.png"]
+    listed = pairing.list_files(root, (".png",), "", pattern="**/*")
+    assert listed == [root / "b" / "c.png", root / "d.png", root / "g" / "f.png"]
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "iterdir", refuse)
+    assert list(pairing.walk_files(tmp_path)) == []
+    with pytest.raises(ValueError, match=r"cannot be read \(Permission denied\).*permissions"):
+        pairing.list_files(tmp_path, (".png",), "", pattern="**/*")
+
+
 def test_pairs_have_the_order_of_the_images(tmp_path):
     images = [tmp_path / "images" / f"{stem}.jpg" for stem in ("b", "a")]
     masks = [tmp_path / "masks" / f"{stem}_mask.png" for stem in ("a", "b")]

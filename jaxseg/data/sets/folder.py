@@ -16,6 +16,7 @@ from jaxseg.data.mask_labels import assign_labels
 from jaxseg.data.orientation import MaskOrientation
 from jaxseg.data.repeated_pictures import describe_repeated
 from jaxseg.data.statistics import folder_statistics
+from jaxseg.data.unused_files import describe_unused, unused_files
 
 _SAID = 0.0005  # share of padding that is printed, since it is shown with one decimal of a percent
 
@@ -69,7 +70,7 @@ def folder(
     concluded is printed. Masks that leave open what they mean are refused: smooth edges, values of
     a few stray pixels, 255 beside 1 where no mask has both, 255 beside levels of gray, palettes
     that differ. `jaxseg inspect` shows the counts and drafts a `classes.txt` that settles it.
-    A picture that is in two splits is named.
+    A picture that is in two splits is named, as are images that are in no pair.
 
     Images keep their channels and bits, as `image_files.read_image` explains, and all must have the
     same; gray ones among red, green and blue ones are repeated to three channels. The mean and the
@@ -113,6 +114,8 @@ def folder(
         )
     if pairs is None:
         pairs = find_pairs(root, held_out=held_out, seed=seed)
+        if remark := describe_unused(root, unused_files(root, pairs)):
+            print(f"{root.name}: {remark}")
     if size is None:
         size = _choose_size(root, pairs["train"], keep_aspect, crops)
     check_size(size)

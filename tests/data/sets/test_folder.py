@@ -422,3 +422,10 @@ def test_bad_arguments_are_named(tmp_path, options, message):
     root = flat(tmp_path / "f", 0, 1)
     with pytest.raises(ValueError, match=re.compile(message, re.DOTALL)):
         opened(options.pop("directory", root), tmp_path, **options)
+
+
+def test_images_without_a_pair_are_named(tmp_path, capsys):
+    root = flat(tmp_path / "f", 0, 1)
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(root / "alone.png")
+    opened(root, tmp_path)
+    assert "f: 1 image file is in no pair and not used: 'alone.png'\n" in capsys.readouterr().out
