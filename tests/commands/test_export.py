@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from jaxseg import data, interop
 from jaxseg.commands import export
 from jaxseg.commands.run import Run
+from jaxseg.data.file_lists import FileLists
 
 NAMES = ("road", "fußgänger", 'a "quoted", comma')
 INFO = data.DatasetInfo(
@@ -46,7 +48,8 @@ def logits(images):
 
 @pytest.fixture
 def run(monkeypatch):
-    opened = Run(config={"model": {"name": "tiny"}}, info=INFO, step=7, logits=logits)
+    lists = FileLists(None, {})
+    opened = Run(Path("run"), {"model": {"name": "tiny"}}, INFO, 7, logits, lists)
     monkeypatch.setattr(export, "load_run", lambda *_, **__: opened)
     return opened
 
