@@ -4,13 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from jaxseg import data
+from jaxseg.commands.other_masks import other_mask_labels
 from jaxseg.commands.run import Run
-from jaxseg.data.class_lists import find_list, read_classes
-from jaxseg.data.layouts import find_pairs
-from jaxseg.data.mask_values import IGNORE_INDEX, pack_color
+from jaxseg.data.layouts import find_pairs, is_split
 from jaxseg.data.orientation import MaskOrientation
 from jaxseg.data.originals import FileOriginals, Original, PreparedOriginals
 
@@ -41,7 +38,7 @@ def open_examples(
     """Open the examples that are evaluated, by split.
 
     Args:
-        run: The net. What the values of masks mean is what they meant when it was trained.
+        run: The net.
         place: Where the images lie.
         split: A split, or "all".
         prepared: Take the examples at the size that they are prepared at, with their labels.
@@ -59,7 +56,14 @@ def open_examples(
         if run.info.name in ("folder", "mosaic"):
             orientation = place.mask_orientation
             examples = other_folder(run.info, place.directory, mask_orientation=orientation)
-            return _choose(examples, split)
+            chosen = _choose(examples, split)
+            if split != ALL and not is_split(place.directory.expanduser()):
+                total, count = (sum(map(len, each.values())) for each in (examples, chosen))
+                print(
+                    f"{count} of {total} images: a share was drawn, as {place.directory} is not "
+                    "split; --split all takes all."
+                )
+            return chosen
     dataset = run.open_data(directory=place.directory, data_dir=place.data_dir)
     own: dict[str, Sequence[Original]] = {
         name: PreparedOriginals(dataset.source(name)) if prepared else dataset.originals(name)
@@ -72,6 +76,8 @@ def open_examples(
 def is_run_folder(run: Run, directory: Path) -> bool:
     """Tell whether a folder is the one that a run was trained on, perhaps moved.
 
+    A folder elsewhere is that one if it has all of its files by name and some of them unchanged.
+
     Args:
         run: The net.
         directory: The folder.
@@ -79,14 +85,16 @@ def is_run_folder(run: Run, directory: Path) -> bool:
     saved = run.config["data"].get("directory")
     if saved is not None and directory.expanduser().resolve() == Path(saved).expanduser().resolve():
         return True
-    files = [pair.image for pairs in getattr(run, "files", {}).values() for pair in pairs]
-    return bool(files) and all((directory.expanduser() / name).is_file() for name in files)
+    return run.lists.are_held_by(directory.expanduser())
 
 
 def other_folder(
     info: data.DatasetInfo, directory: Path, *, mask_orientation: MaskOrientation = "unknown"
 ) -> dict[str, FileOriginals]:
-    """Open a folder of images and masks whose values mean what they meant in training.
+    """Open another folder of images and masks than that of training.
+
+    Its list of classes says what the values of its masks mean; without one, they mean what they
+    meant in training.
 
     Args:
         info: What the net was trained on.
@@ -95,27 +103,14 @@ def other_folder(
             images bear one.
 
     Raises:
-        ValueError: The folder is not laid out as a data set, or lists other classes.
+        ValueError: The folder is not laid out as a data set, lists other classes, or has masks
+            whose meaning is open.
     """
     root = directory.expanduser()
     if not root.is_dir():
         raise ValueError(f"directory={str(root)!r} is not a folder: correct --data.directory.")
-    labels, colored = mask_labels(info)
-    path = find_list(root)
-    if path is not None:
-        listed = read_classes(path)
-        if listed.names != info.class_names:
-            raise ValueError(
-                f"{path} lists the classes {list(listed.names)}, but the net was trained on "
-                f"{list(info.class_names)}: evaluate on data of the same classes, in their order."
-            )
-        if colored and listed.palette is not None and listed.palette != info.mask_values:
-            raise ValueError(
-                f"{path} gives the classes the colors {list(listed.palette)}, but the net was "
-                f"trained on masks of {list(info.mask_values)}: recolor the masks, or correct the "
-                "list."
-            )
     pairs = find_pairs(root, held_out=None, seed=None)
+    labels, colored = other_mask_labels(info, root, pairs)
     return {
         split: FileOriginals(
             listed_pairs,
@@ -127,23 +122,6 @@ def other_folder(
         )
         for split, listed_pairs in pairs.items()
     }
-
-
-def mask_labels(info: data.DatasetInfo) -> tuple[dict[int, int], bool]:
-    """The label of every value that masks may have, and whether the values are packed colors.
-
-    Args:
-        info: What a net was trained on.
-    """
-    values = [*(info.mask_values or range(info.classes))]
-    colored = any(isinstance(value, tuple) for value in values)
-    if info.ignored_value is not None:
-        values.append(info.ignored_value)
-    elif not colored and IGNORE_INDEX not in values:
-        values.append(IGNORE_INDEX)
-    packed = [int(pack_color(np.array(v))) if isinstance(v, tuple) else v for v in values]
-    labels = [*range(info.classes), *[IGNORE_INDEX] * (len(values) - info.classes)]
-    return dict(zip(packed, labels, strict=True)), colored
 
 
 def _choose(

@@ -8,6 +8,7 @@ from typing import Any
 from jaxseg import data
 from jaxseg.commands.data import DataConfig, load
 from jaxseg.data.file_lists import FileLists, name_some
+from jaxseg.data.mask_values import show_value
 from jaxseg.data.sets.folder import find_pairs
 from jaxseg.training import records
 
@@ -108,16 +109,42 @@ def check_info(
         ValueError: Another field differs.
     """
     new = records.config_record(info)
+    labels = _changed_labels(old, new)
+    # Where the labels of values differ, the values of classes tell the same again.
+    untold = {"mask_labels", *(("mask_values", "ignored_value") if labels else ()), *may_differ}
     changed = [
         f"{name}: {old.get(name)!r} there, {value!r} now"
         for name, value in new.items()
-        if name not in may_differ and old.get(name) != value
+        if name not in untold and old.get(name) != value
     ]
+    if labels:
+        changed.append(f"values of masks: {name_some(labels)}")
     if changed:
         raise ValueError(
             f"{folder} was trained on other data ({'; '.join(changed)}): put that back, or train "
             "anew with another --out."
         )
+
+
+def _changed_labels(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Name the values of masks that stand for another class than they did.
+
+    A value that only one of both tables has is in no mask of the other, and so does not count.
+    """
+    before, colored = dict(old.get("mask_labels", ())), new["colored_masks"]
+    if old.get("colored_masks", False) != colored:
+        return []
+    return [
+        f"{show_value(value, colored=colored)} was {_class_name(old, before[value])}, "
+        f"is {_class_name(new, label)} now"
+        for value, label in new["mask_labels"]
+        if before.get(value, label) != label
+    ]
+
+
+def _class_name(info: Mapping[str, Any], label: int) -> str:
+    names = info["class_names"]
+    return repr(names[label]) if label < len(names) else "ignored"
 
 
 def from_record(kind: type, record: dict[str, Any]) -> Any:

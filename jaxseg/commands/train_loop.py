@@ -107,9 +107,11 @@ class Training:
             )
             raise stop
         if jax.process_index() == 0 and int(state.step) < config.steps:
+            since = self._evaluations_since_best()
             print(
-                f"Ended at step {int(state.step)}: {config.patience} evaluations in a row without "
-                f"a better mean IoU (--patience {config.patience})."
+                f"Ended at step {int(state.step)}: {since} evaluations in a row without "
+                f"a better mean IoU (--patience {config.patience}). To go on, raise it: jaxseg "
+                f"train --out {config.out} --resume --patience {since + (config.patience or 0)}"
             )
         return state
 
@@ -335,8 +337,13 @@ class Training:
 
     def _out_of_patience(self) -> bool:
         """Tell whether too many evaluations in a row have brought nothing better."""
-        patience, best, since = self.config.patience, -math.inf, 0
+        patience = self.config.patience
+        return patience is not None and self._evaluations_since_best() >= patience
+
+    def _evaluations_since_best(self) -> int:
+        """Count the evaluations since the one that brought the best mean IoU."""
+        best, since = -math.inf, 0
         for _, value in self.scores:
             since = 0 if value > best else since + 1
             best = max(best, value) if not math.isnan(value) else best
-        return patience is not None and since >= patience
+        return since

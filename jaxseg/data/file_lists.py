@@ -116,6 +116,21 @@ class FileLists:
         ]
         return missing + changed
 
+    def are_held_by(self, root: Path) -> bool:
+        """Tell whether a folder holds all files by name, and at least one pair of them unchanged.
+
+        Args:
+            root: The folder.
+        """
+        listed = [pair for pairs in self.splits.values() for pair in pairs]
+        if not all((root / name).is_file() for pair in listed for name in pair[:2]):
+            return False
+        return any(
+            files.sha256(root / pair.image) == pair.image_sha256
+            and files.sha256(root / pair.mask) == pair.mask_sha256
+            for pair in listed
+        )
+
     def unlisted(self, pairs: Mapping[str, Sequence[tuple[Path, Path]]], root: Path) -> list[Path]:
         """Find the images of a folder that are in no list.
 

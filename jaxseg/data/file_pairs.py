@@ -119,6 +119,8 @@ class FilePairs:
             ignored_value=self.ignored_value or self._value_of_ignored(),
             keep_aspect=self.keep_aspect,
             dtype=self.dtype,
+            mask_labels=tuple(sorted((int(v), int(label)) for v, label in self.labels.items())),
+            colored_masks=self.colored,
         )
         described = fingerprint(self.pairs, self.root, times=self.edited)
         options = {

@@ -33,6 +33,11 @@ class DatasetInfo:
         keep_aspect: Images are scaled evenly and padded to `size`; otherwise they are stretched.
         crops: The images have sizes of their own, and nets are trained on random crops of them at
             native resolution; `size` is the crops'.
+        mask_labels: The label of every value that the user's masks may hold, as pairs (value,
+            label) in ascending order: 0..classes-1, or 255 for ignored pixels; () for a data set
+            without mask files.
+        colored_masks: The values in `mask_labels` are colors, packed as red × 65536 + green × 256
+            + blue.
     """
 
     name: str
@@ -46,6 +51,8 @@ class DatasetInfo:
     dtype: str = "uint8"
     keep_aspect: bool = True
     crops: bool = False
+    mask_labels: tuple[tuple[int, int], ...] = ()
+    colored_masks: bool = False
 
     @property
     def classes(self) -> int:

@@ -83,6 +83,15 @@ def find_pairs(root: Path, *, held_out: float | None, seed: int | None) -> _Pair
     return pairs
 
 
+def is_split(root: Path) -> bool:
+    """Tell whether a folder has splits of its own, rather than shares that `find_pairs` draws.
+
+    Args:
+        root: The folder.
+    """
+    return bool(_split_folders(root, _child(root, _IMAGE_FOLDERS), _child(root, MASK_FOLDERS)))
+
+
 def _split_folders(
     root: Path, images: Path | None, masks: Path | None
 ) -> dict[str, tuple[Path, Path | None]]:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxseg import data
+from jaxseg.data.file_lists import FileLists
 
 COLORS = ((200, 40, 40), (40, 200, 40), (40, 40, 200))
 
@@ -40,7 +41,7 @@ def run(dataset_info, dataset=None, directory=None):
         info=dataset_info,
         step=3,
         logits=logits,
-        files={},
+        lists=FileLists.of(dataset) if directory else FileLists(None, {}),
         open_data=lambda **_: dataset,
     )
 

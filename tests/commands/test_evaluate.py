@@ -1,6 +1,7 @@
 """Scores at each image's own size, of every class and of every image."""
 
 import csv
+import shutil
 from functools import partial
 
 import jax
@@ -14,8 +15,9 @@ from pixel_net import COLORS, info, run, scene
 
 from jaxseg import data, metrics
 from jaxseg.commands import evaluate
-from jaxseg.commands.evaluate_data import DataPlace, mask_labels
+from jaxseg.commands.evaluate_data import DataPlace, is_run_folder
 from jaxseg.commands.evaluate_scores import boundary_f_scores, confusion
+from jaxseg.commands.other_masks import mask_labels
 
 SIZES = [(20, 31), (48, 40), (16, 24), (64, 20), (33, 33), (24, 36), (28, 30), (40, 44)]
 
@@ -126,10 +128,53 @@ def test_another_folder_of_other_classes_is_refused(net, tmp_path):
         evaluate.command(words)
     (other / "classes.txt").unlink()
     write(tmp_path / "other", SIZES[:4], values=(0, 1, 7, 255))
-    with pytest.raises(ValueError, match=r"p\d\.png' has the values 7.*, expected 0, 1, 2, 255"):
+    with pytest.raises(
+        ValueError, match=r"p\d\.png' has the value 7, expected 0, 1, 2, 255.*add a classes"
+    ):
         evaluate.command(words)
     with pytest.raises(ValueError, match=r"directory=.* is not a folder"):
         evaluate.command([*words[:2], "--data.directory", str(tmp_path / "none")])
+
+
+def test_the_list_of_another_folder_says_what_its_masks_mean(net, tmp_path):
+    other = write(tmp_path / "other", SIZES[:4], values=(1, 2, 0, 255))
+    (other / "classes.txt").write_text("red = 1\ngreen = 2\nblue = 0\nignored = 255\n")
+    place = DataPlace(directory=other)
+    config = evaluate.Config(split="all", out=tmp_path / "o", data=place)
+    total = np.sum([scores.confusion for scores in evaluate.main(config).images], 0)
+    same = write(tmp_path / "same", SIZES[:4])
+    place = DataPlace(directory=same)
+    config = evaluate.Config(split="all", out=tmp_path / "s", data=place)
+    expected = np.sum([scores.confusion for scores in evaluate.main(config).images], 0)
+    np.testing.assert_array_equal(total, expected)
+
+
+def test_a_drawn_share_of_another_folder_is_named(net, tmp_path, capsys):
+    other = write(tmp_path / "other", SIZES[::-1])
+    words = ["--data.directory", str(other), "--out", str(tmp_path / "out")]
+    share = f"1 of 8 images: a share was drawn, as {other} is not split; --split all takes all"
+    evaluate.command(words)
+    assert share in capsys.readouterr().out
+    evaluate.command([*words, "--split", "all"])
+    assert "a share was drawn" not in capsys.readouterr().out
+    split = tmp_path / "split"
+    write(split / "train", SIZES[:2])
+    write(split / "val", SIZES[2:4])
+    evaluate.command(["--data.directory", str(split), *words[2:]])
+    assert "a share was drawn" not in capsys.readouterr().out
+
+
+def test_a_folder_of_the_same_names_is_not_that_of_the_run(net, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(tmp_path / "mine", moved)
+    assert is_run_folder(net, moved)
+    for path in sorted((moved / "masks").iterdir())[1:]:  # edited
+        Image.fromarray(np.zeros(np.asarray(Image.open(path)).shape, np.uint8)).save(path)
+    assert is_run_folder(net, moved)
+    others = write(tmp_path / "others", SIZES[::-1])
+    assert not is_run_folder(net, others)
+    (moved / "images" / "p7.png").unlink()
+    assert not is_run_folder(net, moved)
 
 
 def test_a_folder_goes_with_a_net_of_the_mosaic(tmp_path, monkeypatch):

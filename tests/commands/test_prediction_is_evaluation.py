@@ -14,8 +14,8 @@ from pixel_net import COLORS, info, run, scene
 
 from jaxseg import data, metrics
 from jaxseg.commands import evaluate, predict, train
-from jaxseg.commands.evaluate_data import mask_labels
 from jaxseg.commands.evaluate_scores import confusion
+from jaxseg.commands.other_masks import mask_labels
 from jaxseg.commands.segmentation import Segmenter
 from jaxseg.data.image_files import FilePair
 from jaxseg.data.mask_files import read_values

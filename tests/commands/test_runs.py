@@ -206,7 +206,9 @@ def test_training_ends_with_its_patience(tmp_path, monkeypatch, capsys):
     assert "Ended at step 5: 3 evaluations in a row without a better mean IoU (--pat" in printed
     assert "step 3 of 20" in printed
     # Resumed, there is still none; with more patience it goes on.
-    train.main(replace(config, resume=True))
+    train.main(replace(config, resume=True, steps=25))
+    again = f"To go on, raise it: jaxseg train --out {config.out} --resume --patience 6"
+    assert again in capsys.readouterr().out
     assert steps(tmp_path)[-1] == 5
     train.main(replace(config, resume=True, patience=4, steps=7))
     assert [r["step"] for r in log(tmp_path, "validation")] == [1, 2, 3, 4, 5, 6, 7]
@@ -347,6 +349,24 @@ def test_other_classes_are_refused(copy):
         train.command(words(copy, "--resume"))
     with pytest.raises(ValueError, match=r"trained on other data \(class_names: "):
         load_run(copy / "run").open_data(directory=copy / "mine")
+
+
+def test_a_value_that_has_become_another_class_is_refused(tmp_path):
+    root = tmp_path / "mine"
+    make_images(root)
+    present = {v for path in (root / "masks").iterdir() for v in np.unique(Image.open(path))}
+    first, second, *rest = sorted(int(value) for value in present - {255})
+    more = "".join(f"c{value} = {value}\n" for value in rest)
+    # The first value of each class stays, so that only the whole table tells the two apart.
+    (root / "classes.txt").write_text(f"a = 200, {first}\nb = 201, {second}\n{more}")
+    train.main(configure(tmp_path, steps=1))
+    train.main(configure(tmp_path, steps=1, resume=True))
+    (root / "classes.txt").write_text(f"a = 200, {second}\nb = 201, {first}\n{more}")
+    message = f"values of masks: {first} was 'a', is 'b' now, {second} was 'b', is 'a' now"
+    with pytest.raises(ValueError, match=rf"on other data \({message}\): put that back"):
+        train.main(configure(tmp_path, steps=2, resume=True))
+    with pytest.raises(ValueError, match=message):
+        evaluate.command(["--run", str(tmp_path / "run")])
 
 
 def test_a_damaged_list_is_named(copy):

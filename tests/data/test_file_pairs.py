@@ -98,3 +98,11 @@ def test_the_examples_are_scaled_evenly_or_stretched(pairs):
 def test_what_masks_hold_for_each_class_is_kept(pairs, fields, values, ignored):
     info = dataclasses.replace(pairs, **fields).recipe((4, 4)).info
     assert (info.mask_values, info.ignored_value) == (values, ignored)
+
+
+def test_the_whole_table_of_the_masks_is_kept(pairs):
+    labels = {9: 1, 5: 0, 6: 0, 11: 255}
+    for colored in (False, True):
+        info = dataclasses.replace(pairs, labels=labels, colored=colored).recipe((4, 4)).info
+        assert info.mask_labels == ((5, 0), (6, 0), (9, 1), (11, 255))
+        assert info.colored_masks == colored
