@@ -7,6 +7,7 @@ from typing import NamedTuple
 from jaxseg import files
 from jaxseg.data._class_lines import Line, parse_lines
 from jaxseg.data.info import Color
+from jaxseg.data.unused_files import is_written_folder
 
 FILE = "classes.txt"
 SYNTAX = """\
@@ -69,7 +70,7 @@ def _check_misplaced(folder: Path) -> None:
     """Refuses a list in one of the folder's own folders, such as masks/, where it has no effect."""
     for path in sorted(folder.glob("*/*")):
         hidden = path.parent.name.startswith(".")
-        if path.name.lower() == FILE and not hidden and not (path.parent / ".jaxseg").exists():
+        if path.name.lower() == FILE and not hidden and not is_written_folder(path.parent):
             raise ValueError(
                 f"{str(path)!r} has no effect there, expected the list of classes in "
                 f"{str(folder)!r}: move it there, or rename it"

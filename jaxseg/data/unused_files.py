@@ -12,7 +12,8 @@ _SUFFIXES = (
     *IMAGE_SUFFIXES,
     *(".pbm", ".tga", ".dib", ".jfif", ".jp2", ".jxl", ".heic", ".heif", ".avif", ".exr", ".psd"),
 )
-_MANIFEST = ".jaxseg"  # what the commands write into a folder is listed there
+MANIFESTS = (".jaxseg", ".jaxseg.jsonl")
+"""Files that list what the commands wrote into a folder: a run's, and those of results."""
 _SHOWN = 3
 
 
@@ -30,7 +31,7 @@ def unused_files(root: Path, pairs: Mapping[str, Iterable[FilePair]]) -> list[Pa
     names = set(map(str, used))
     known: set[str] = set()
     unused = []
-    for path in walk_files(root, skip=lambda folder: (folder / _MANIFEST).is_file()):
+    for path in walk_files(root, skip=is_written_folder):
         is_broken = path.is_symlink() and not path.exists()
         is_image = path.suffix.lower() in _SUFFIXES or (is_broken and not path.suffix)
         if not is_image or str(path) in names:
@@ -43,6 +44,15 @@ def unused_files(root: Path, pairs: Mapping[str, Iterable[FilePair]]) -> list[Pa
             unused.append(path)
     written = _written(root)
     return [path for path in unused if path.parent != root or path.name not in written]
+
+
+def is_written_folder(folder: Path) -> bool:
+    """Returns whether the commands wrote into a folder.
+
+    Args:
+        folder: The folder.
+    """
+    return any((folder / name).is_file() for name in MANIFESTS)
 
 
 def describe_unused(root: Path, files: Sequence[Path]) -> str:
@@ -73,15 +83,16 @@ def _spread(files: Sequence[Path]) -> list[Path]:
 
 def _written(root: Path) -> set[str]:
     """Names of the files that the commands wrote into the folder itself."""
-    try:
-        text = (root / _MANIFEST).read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        return set()
-    names = set()
-    for part in (text, *text.splitlines()):
+    names: set[str] = set()
+    for manifest in MANIFESTS:
         try:
-            record = json.loads(part)
-            names |= {record["file"]} if "file" in record else set(record["files"])
-        except (ValueError, KeyError, TypeError):  # the other form of manifest, or torn by a kill
+            text = (root / manifest).read_text(encoding="utf-8")
+        except (OSError, ValueError):
             continue
+        for part in (text, *text.splitlines()):
+            try:
+                record = json.loads(part)
+                names |= {record["file"]} if "file" in record else set(record["files"])
+            except (ValueError, KeyError, TypeError):  # the other form, or torn by a kill
+                continue
     return names

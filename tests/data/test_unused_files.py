@@ -61,10 +61,12 @@ def test_what_the_commands_wrote_is_not_named(tmp_path):
     write(tmp_path, "own.png")
     (tmp_path / "runs" / "a" / ".jaxseg").write_text(json.dumps({"files": ["curves.png"]}))
     line = json.dumps({"file": "scenes.png", "sha256": ""})
-    (tmp_path / "out" / ".jaxseg").write_text(line)
-    for text in (f"{line}\n{line}\n", json.dumps({"files": ["scenes.png"]}, indent=1)):
-        (tmp_path / ".jaxseg").write_text(text)
+    (tmp_path / "out" / ".jaxseg.jsonl").write_text(line)
+    run = json.dumps({"files": ["scenes.png"]}, indent=1)
+    for name, text in ((".jaxseg.jsonl", f"{line}\n{line}\n"), (".jaxseg", run)):
+        (tmp_path / name).write_text(text)
         assert unused(tmp_path)[1] == ["own.png"]
+        (tmp_path / name).unlink()
 
 
 def test_the_remark_shows_some_of_every_folder(tmp_path):
