@@ -17,6 +17,10 @@ import tyro
 Config = TypeVar("Config")
 _HELP, _HELP_ALL = ("-h", "--help"), "--help-all"
 _COLUMN = 32
+_PROGRAMS = (
+    "Compiled programs are kept in the user's cache folder; JAXSEG_CACHE=DIR names another, and "
+    "JAXSEG_CACHE=off or --no-cache keeps none."
+)
 
 
 def parse(
@@ -55,7 +59,11 @@ def parse(
         raise SystemExit(0)
     words = ["--help" if word == _HELP_ALL else word for word in words]
     return tyro.cli(
-        type(base), default=base, description=description, prog=program or None, args=words
+        type(base),
+        default=base,
+        description=f"{description or ''}\n\n{_PROGRAMS}",
+        prog=program or None,
+        args=words,
     )
 
 
@@ -140,6 +148,7 @@ def _short_help(config: Any, common: Sequence[str], description: str, program: s
             lines.append(flag)
             flag = ""
         lines += [f"{flag:{_COLUMN}}{wrapped[0]}", *(" " * _COLUMN + line for line in wrapped[1:])]
+    lines.append(f"{'  --no-cache':{_COLUMN}}Compile every program anew and keep none")
     lines += ["", f"All options: {program} {_HELP_ALL}"]
     return "\n".join(lines)
 

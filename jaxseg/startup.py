@@ -18,6 +18,8 @@ from typing import Any
 from jaxseg.progress import busy
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+NO_CACHE = "--no-cache"
+"""Flag of every command and study: compile all programs anew, and keep none."""
 _RETRY_SECONDS = 0.05
 _received: list[signal.Signals] = []
 
@@ -40,8 +42,13 @@ def launch(
     name: str,
     load: Callable[[], Callable[[Sequence[str] | None], int | None]],
     args: Sequence[str] | None = None,
+    *,
+    keeps_programs: bool = True,
 ) -> None:
     """Import a command and run it; the process exits as the command says.
+
+    Programs that it compiles are kept in the user's cache for the next time, unless `--no-cache`
+    is among the words.
 
     A `ValueError`, an `OSError` or a full disk becomes one line on standard error and exit status
     1. Ctrl-C and SIGTERM become one line and 128 plus the signal's number (130, 143); the process
@@ -51,6 +58,7 @@ def launch(
         name: The command's name, which begins every message.
         load: Imports the command and returns it. All heavy imports belong in here.
         args: The command line without the program's name; None reads `sys.argv`.
+        keeps_programs: Whether compiled programs are kept; not where compiling is measured.
 
     Raises:
         SystemExit: Always, with the exit status, unless a signal stopped the command.
@@ -60,7 +68,8 @@ def launch(
             try:
                 with busy(f"{name}: loading"), _ending_at_once(name):
                     command = load()
-                status = command(args)
+                    words = _keep_programs(sys.argv[1:] if args is None else args, keeps_programs)
+                status = command(words)
                 raise_if_stopped()
             except Exception:
                 raise_if_stopped()  # the error is what a library made of it
@@ -80,6 +89,16 @@ def launch(
     for number in SIGNALS:
         atexit.register(signal.signal, number, signal.SIG_IGN)
     raise SystemExit(status or 0)
+
+
+def _keep_programs(words: Sequence[str], wanted: bool) -> list[str]:
+    """Let compiled programs be kept, unless the words say otherwise; return the other words."""
+    others = [word for word in words if word != NO_CACHE]
+    if wanted and len(others) == len(words) and "jax" in sys.modules:
+        from jaxseg.compile_cache import keep_programs
+
+        keep_programs()
+    return others
 
 
 def disk_is_full(error: BaseException) -> bool:

@@ -1,0 +1,61 @@
+"""The user's own cache folder: what can be made again at any time, and is read by nobody else."""
+
+import hashlib
+import os
+import platform
+import stat
+from pathlib import Path
+
+
+def private_folder(*names: str) -> Path:
+    """Make a folder in the user's cache that nobody else can write to.
+
+    Args:
+        names: The folder's path below `jaxseg` in $XDG_CACHE_HOME, or in ~/.cache without that.
+
+    Raises:
+        OSError: The folder cannot be made.
+        ValueError: Somebody else owns it, or can write to it.
+    """
+    folder = cache_home().joinpath("jaxseg", *names)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if hasattr(os, "getuid"):
+        status = folder.stat()
+        if status.st_uid != os.getuid():
+            raise ValueError(f"{folder} belongs to another user: nothing in it can be trusted.")
+        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise ValueError(
+                f"others can write to {folder}, expected the owner alone: chmod 700 {folder}"
+            )
+    return folder
+
+
+def cache_home() -> Path:
+    """Return the folder of all caches: $XDG_CACHE_HOME where it is absolute, else ~/.cache."""
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return named if named.is_absolute() else Path.home() / ".cache"
+
+
+def processor() -> str:
+    """Name the processor by its model and its instruction sets.
+
+    Machine code that was compiled for one of these names runs on every machine of that name.
+    """
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].splitlines()
+    except OSError:
+        lines = [platform.processor()]
+    kept = [line for line in lines if line.startswith(("model", "cpu family", "flags", "Features"))]
+    return "\n".join([platform.system(), platform.machine(), *(kept or lines)])
+
+
+def fingerprint(*parts: str) -> str:
+    """Hash texts to 16 hexadecimal digits, which can name a folder.
+
+    Args:
+        parts: The texts; where one ends and the next begins matters.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(f"{len(part)}:{part}".encode())
+    return digest.hexdigest()[:16]
