@@ -12,8 +12,14 @@ demo: $(INSTALLED)  ## plain against residual depth scaling on the embedded data
 report: $(INSTALLED)  ## every study that is not in runs/ yet, and all of them on one page, runs/report.html
 	$(BIN)/python -m experiments.report --make
 
+# Most of the suite's time is the compiler's. Convolutions, training and exports are tested as users
+# compile them; what stands on them without XLA's optimizations, which have no part in it.
+QUICKLY := XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+
 test: $(INSTALLED)  ## every test, the slow ones too, a file at a time in each of two processes
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(PYTEST) -m optimized
+	$(QUICKLY) $(PYTEST) -m "not optimized"
 
 lint: $(LINTERS)  ## style, imports, docstrings, types
 	$(BIN)/ruff check .

@@ -63,12 +63,7 @@ class Config(StudyConfig):
 
 PRESETS = {
     "tiny": Config(
-        size=(32, 32),
-        arms=("stride 32", "stride 8", "fcn8s"),
-        width=4,
-        steps=4,
-        batch_size=2,
-        seeds=1,
+        size=(32, 32), arms=("stride 32", "stride 8"), width=4, steps=4, batch_size=2, seeds=1
     ),
     "quick": Config(),
     "camvid": Config(dataset="camvid", size=(90, 120), width=32, steps=800, seeds=1),

@@ -349,6 +349,7 @@ def test_no_factor_is_negative(option):
     assert (np.asarray(found).reshape(200, -1).max(1) > 0).all()
 
 
+@pytest.mark.optimized
 def test_images_of_8_bits_are_taken_by_their_brightness():
     _, labels = noise()
     stored = np.random.default_rng(3).integers(0, 256, (*labels.shape, 3)).astype(np.uint8)

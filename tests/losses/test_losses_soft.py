@@ -62,6 +62,7 @@ def softmax(logits):
     return e / e.sum(-1, keepdims=True)
 
 
+@pytest.mark.optimized
 @every_loss
 @settings(max_examples=12)
 @given(
@@ -291,6 +292,7 @@ def test_labels_rounded_beyond_their_range_are_clipped():
         np.testing.assert_array_equal(loss(logits, rounded), loss(logits, exact))
 
 
+@pytest.mark.optimized
 def test_a_mask_adds_to_the_ignored_label():
     logits, labels = draw()
     mask = np.random.default_rng(1).random(labels.shape) < 0.6

@@ -52,7 +52,8 @@ def commands(tmp_path, monkeypatch):
     monkeypatch.setattr(
         study, "costs", lambda *_: {"parameters": 3, "multiply_adds": 4_000_000, "field": 5}
     )
-    return replace(PRESETS["tiny"], out=tmp_path), trained, evaluated
+    arms = ("stride 32", "stride 8", "fcn8s")
+    return replace(PRESETS["tiny"], out=tmp_path, arms=arms), trained, evaluated
 
 
 def test_a_run_is_read_from_what_the_commands_leave(commands, capsys):

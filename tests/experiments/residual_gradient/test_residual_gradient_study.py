@@ -73,6 +73,7 @@ def test_lost_logarithms_are_measured_again(calls, tmp_path):
     assert calls == ["widths"]
 
 
+@pytest.mark.optimized
 @pytest.mark.parametrize(("seeds", "nets_at_once"), [(2, 1), (5, 1), (70, 1), (9, 4), (3, 64)])
 def test_nets_are_measured_one_by_one_whatever_is_measured_together(seeds, nets_at_once):
     def measure(key):
