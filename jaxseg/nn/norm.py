@@ -1,6 +1,7 @@
 """Normalizations of the channels of the last axis, all called as `norm(x, train=...)`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ from flax import nnx
 from jax import lax
 
 from jaxseg.nn.conv import add_bias
+from jaxseg.ops import standardize
 from jaxseg.ops.check import to_float32
 
 NormFactory = Callable[[int], nnx.Module]
@@ -61,15 +63,18 @@ class BatchNorm(nnx.Module):
 
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Map (batch, *space, features) to the same shape; with `train`, update the statistics."""
-        y, features = to_float32(x), x.shape[-1]
+        wide, features = to_float32(x), x.shape[-1]
+        scale, bias = _affine(self, wide.dtype)
         if train and x.size not in (0, features):
-            y, mean, variance = _standardize(y, tuple(range(x.ndim - 1)))
+            axes = range(x.ndim - 1)
+            y, mean, variance = standardize(wide, scale, bias, axes=axes, epsilon=self.epsilon)
             self._update(self.mean, mean.reshape(features))
             self._update(self.var, variance.reshape(features))
         else:
-            mean, variance = (s[...].astype(y.dtype) for s in (self.mean, self.var))
-            y, variance = add_bias(y, -mean), variance.reshape((1,) * (x.ndim - 1) + (features,))
-        return _scale_and_shift(y, variance + self.epsilon, self.scale, self.bias).astype(x.dtype)
+            mean, variance = (s[...].astype(wide.dtype) for s in (self.mean, self.var))
+            factor = lax.rsqrt(variance + self.epsilon) * scale
+            y = add_bias(add_bias(wide, -mean) * factor.reshape((1,) * (x.ndim - 1) + (-1,)), bias)
+        return y.astype(x.dtype)
 
     def _update(self, running: nnx.BatchStat, current: jax.Array) -> None:
         current = lax.stop_gradient(current).astype(running[...].dtype)
@@ -119,12 +124,14 @@ class GroupNorm(nnx.Module):
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Map (batch, *space, features) to the same shape; `train` makes no difference."""
         del train
-        split = (*x.shape[:-1], self.groups, x.shape[-1] // self.groups)
-        axes = (*range(1, x.ndim - 1), x.ndim)
-        y, _, variance = _standardize(to_float32(x).reshape(split), axes)
-        variance = jnp.broadcast_to(variance, (*variance.shape[:-1], split[-1]))
-        variance = variance.reshape(*variance.shape[:-2], x.shape[-1])
-        y = _scale_and_shift(y.reshape(x.shape), variance + self.epsilon, self.scale, self.bias)
+        wide = to_float32(x)
+        y, _, _ = standardize(
+            wide,
+            *_affine(self, wide.dtype),
+            axes=range(1, x.ndim - 1),
+            groups=self.groups,
+            epsilon=self.epsilon,
+        )
         return y.astype(x.dtype)
 
 
@@ -147,27 +154,7 @@ class Bias(nnx.Module):
         return add_bias(x, self.bias[...].astype(x.dtype))
 
 
-def _standardize(x: jax.Array, axes: Sequence[int]) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Subtract the mean over some axes, and compute the mean and the variance, keeping the axes.
-
-    A float32 mean of many values far from zero is off by more than their spread. Its error is the
-    mean of what is left after subtracting it, which is small and therefore exact enough.
-    """
-    # Axis by axis, which adds up fewer terms at a time. A constant to autodiff: the difference that
-    # it makes is subtracted again.
-    shift = lax.stop_gradient(x)
-    for axis in sorted(axes, reverse=True):
-        shift = jnp.mean(shift, axis, keepdims=True)
-    x = x - shift
-    rest = jnp.mean(x, axes, keepdims=True)
-    x = x - rest
-    return x, shift + rest, jnp.mean(jnp.square(x), axes, keepdims=True)
-
-
-def _scale_and_shift(
-    x: jax.Array, variance: jax.Array, scale: nnx.Param | None, bias: nnx.Param
-) -> jax.Array:
-    factor = lax.rsqrt(variance)
-    if scale is not None:
-        factor = factor * scale[...].astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
-    return add_bias(x * factor, bias[...].astype(x.dtype))
+def _affine(norm: BatchNorm | GroupNorm, dtype: Any) -> tuple[jax.Array, jax.Array]:
+    """Return the factor and the shift of each channel in a dtype."""
+    bias = norm.bias[...].astype(dtype)
+    return jnp.ones_like(bias) if norm.scale is None else norm.scale[...].astype(dtype), bias

@@ -3,6 +3,7 @@
 from jaxseg.ops._conv import conv
 from jaxseg.ops._lowering import lowering
 from jaxseg.ops._resize import resize
+from jaxseg.ops._standardize import standardize
 from jaxseg.ops._upconv import upconv
 from jaxseg.ops.geometry import conv_output_size, upconv_output_size
 from jaxseg.ops.mirror import mirror_pad
@@ -19,6 +20,7 @@ __all__ = [
     "pixel_shuffle",
     "pixel_unshuffle",
     "resize",
+    "standardize",
     "upconv",
     "upconv_output_size",
 ]

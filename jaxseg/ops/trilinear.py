@@ -21,12 +21,12 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from jaxseg.ops import dispatch
 from jaxseg.ops._lowering import form_of_equation
+from jaxseg.ops._varying import match_varying
 from jaxseg.ops.canonical import transposed_kernel
 from jaxseg.ops.geometry import Geometry
 
@@ -47,22 +47,8 @@ def upconvolution(y: jax.Array, kernel: jax.Array, *, geometry: Geometry) -> jax
 
 def _bind(mode: Mode, lhs: jax.Array, rhs: jax.Array, geometry: Geometry) -> jax.Array:
     """Apply one mode to operands without the ensemble axis."""
-    lhs, rhs = _match_varying(lhs, rhs)
+    lhs, rhs = match_varying(lhs, rhs)
     return trilinear_p.bind(lhs[None], rhs[None], mode=mode, geometry=geometry)[0]
-
-
-def _match_varying(*operands: jax.Array) -> list[jax.Array]:
-    """Mark every operand as varying over the mesh axes that any of them varies on (`shard_map`).
-
-    The transpose of that mark is the sum over devices that the gradient of a shared kernel needs.
-    """
-    # Undocumented as yet, though public by name; tests/ops/test_sharding.py guards it.
-    axes = [jax.typeof(a).manual_axis_type.varying for a in operands]
-    union = frozenset().union(*axes)
-    return [
-        lax.pcast(a, tuple(union - varying), to="varying") if union - varying else a
-        for a, varying in zip(operands, axes, strict=True)
-    ]
 
 
 # --- shapes ------------------------------------------------------------------------------------

@@ -38,6 +38,36 @@ def _reduction(graph, params, operands, results):
     return [graph.node(results[0].shape, [(x, links)])]
 
 
+@rule("jaxseg_sums")
+def _sums(graph, params, operands, results):
+    """Each sum depends on all positions of its array along the summed axes, which it keeps."""
+    return [
+        graph.node(aval.shape, [(x, _whole_or_same(x.shape, params["axes"]))])
+        for x, aval in zip(operands, results, strict=True)
+    ]
+
+
+@rule("jaxseg_standardize_tangent")
+def _standardize_tangent(graph, params, operands, results):
+    """Each position depends on all positions along the axes of the mean, and on its group."""
+    channel = len(results[0].shape) - 1
+    mixed = () if params["groups"] == results[0].shape[channel] else (channel,)
+    nodes = []
+    for aval, axes in zip(results, ("axes", "sum_axes", "sum_axes"), strict=True):
+        whole = (*params[axes], *mixed)
+        nodes.append(
+            graph.node(aval.shape, [(x, _whole_or_same(x.shape, whole)) for x in operands])
+        )
+    return nodes
+
+
+def _whole_or_same(shape, whole):
+    """Link to all positions of the given axes and of axes of length 1, and the same of others."""
+    return [
+        WHOLE if axis in whole or length == 1 else same(axis) for axis, length in enumerate(shape)
+    ]
+
+
 @rule("sort")
 def _sort(graph, params, operands, results):
     """Each position of the sorted axis may come from any other, by any of the keys."""
