@@ -118,7 +118,7 @@ sliders(
 # is the gradient at the inputs. The theory (dashed, nothing fitted) includes the small loss at the
 # zero padding of each convolution.
 #
-# Batch norm *without* shortcuts is the surprise. It makes the gradient explode towards the image:
+# Batch norm *without* shortcuts is the surprise. It makes the gradient explode toward the image:
 # the squared gradient grows by $\pi/(\pi - 1)$ per layer (Yang et al. 2019). With shortcuts it
 # grows only like a power of the depth.
 #

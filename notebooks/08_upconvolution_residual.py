@@ -223,7 +223,7 @@ axes.spines[["top", "right"]].set_visible(False)
 figure
 
 # %% [markdown]
-# Without skips the gradient grows towards the image, as it does in plain nets with a norm
+# Without skips the gradient grows toward the image, as it does in plain nets with a norm
 # ([Residual connections – gradient](07_residual_gradient.ipynb)). With long skips the curve has a
 # *valley* at the lowest level: through the first skip, both ends of the net are close to the
 # output, and the lowest level is farthest from it. No gradient vanishes here, with or without

@@ -101,7 +101,7 @@ def _shortcuts(config: Config, rows: Sequence[Row]) -> list[Verdict]:
             verdict=judge(largest == 0),
         ),
         _within(
-            "Branches scaled by 1/sqrt(L): the squared gradient grows by (1 + 1/L)^L, towards e",
+            "Branches scaled by 1/sqrt(L): the squared gradient grows by (1 + 1/L)^L, toward e",
             HE,
             points(rows, "depths", "residual_scaled", "log_gradient").exp(2),
             0.05,

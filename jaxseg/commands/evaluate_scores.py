@@ -108,20 +108,20 @@ def boundary_f_scores(
         ignore_index: Label of the pixels that do not count.
 
     Returns:
-        (classes,); 0 where a border is only labelled or only predicted, NaN where it is neither.
+        (classes,); 0 where a border is only labeled or only predicted, NaN where it is neither.
     """
     valid = labels != ignore_index
-    labelled, predicted = (_borders(array, valid, classes) for array in (labels, predictions))
+    labeled, predicted = (_borders(array, valid, classes) for array in (labels, predictions))
     counts = [
         [_near(p, t, tolerance), len(p), _near(t, p, tolerance), len(t)]
-        for p, t in zip(predicted, labelled, strict=True)
+        for p, t in zip(predicted, labeled, strict=True)
     ]
-    matched_predictions, predicted, matched_labels, labelled = np.array(counts, np.float64).T
+    matched_predictions, predicted, matched_labels, labeled = np.array(counts, np.float64).T
     precision = matched_predictions / np.maximum(predicted, 1)
-    recall = matched_labels / np.maximum(labelled, 1)
+    recall = matched_labels / np.maximum(labeled, 1)
     total = precision + recall
     scores = 2 * precision * recall / np.where(total > 0, total, 1)
-    return np.where(predicted + labelled > 0, scores, np.nan)
+    return np.where(predicted + labeled > 0, scores, np.nan)
 
 
 def _borders(array: np.ndarray, valid: np.ndarray, classes: int) -> list[np.ndarray]:

@@ -11,7 +11,14 @@ from PIL import Image, UnidentifiedImageError
 
 from jaxseg.data._colormaps import restore_palette
 from jaxseg.data._pillow_images import unreadable
-from jaxseg.data.mask_formats import bits_per_sample, check_format, check_tiff, is_signed, read_head
+from jaxseg.data.mask_formats import (
+    bits_per_sample,
+    check_format,
+    check_tiff,
+    is_signed,
+    read_head,
+    several_bands,
+)
 from jaxseg.data.mask_values import distinct_values, pack_color
 
 NO_COLOR = -1
@@ -232,7 +239,10 @@ def _from_array(array: np.ndarray, path: Path, file_format: str) -> StoredMask:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
     if array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8:
+        _check_no_bands(array, path)
         return StoredMask(pack_color(array), "color", None, 8, file_format)
+    if array.ndim == 3 and array.dtype.kind in "biuf":
+        raise several_bands(path, min(array.shape))
     if array.ndim != 2 or array.dtype.kind not in "biuf":
         raise _not_numbers(path, f"has the shape {array.shape} and the type {array.dtype}")
     bits = 1 if array.dtype == bool else 8 * array.dtype.itemsize
@@ -255,6 +265,12 @@ def _from_palette(image: Image.Image, file_format: str) -> StoredMask:
     return StoredMask(values, "palette", palette, 8, file_format)
 
 
+def _check_no_bands(colors: np.ndarray, path: Path) -> None:
+    """Refuses three bands of 0 and 1, which are no colors; where all are equal, it is a gray."""
+    if colors.max(initial=0) == 1 and (colors != colors[..., :1]).any():
+        raise several_bands(path, 3)
+
+
 def _whole(values: np.ndarray, path: Path) -> np.ndarray:
     """The values as integers of the machine's byte order."""
     if values.dtype == bool:
@@ -275,6 +291,7 @@ def _read_colors(image: Image.Image, path: Path) -> Int[np.ndarray, "height widt
             f"{str(path)!r} has transparent pixels, expected a mask without: flatten it, so that "
             "every pixel has the value of one class"
         )
+    _check_no_bands(pixels[..., :3], path)
     return pack_color(pixels[..., :3])
 
 

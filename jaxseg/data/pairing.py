@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from jaxseg.data.image_files import FilePair
@@ -21,6 +21,15 @@ _ENDING = re.compile(
     re.IGNORECASE,
 )
 _IMAGE_ENDING = re.compile(r"[_\-. ](images?|imgs?|sat|rgb)$", re.IGNORECASE)
+# Also before a digit without a separator, as in mask01 beside img01.
+_BEGINNING = re.compile(
+    r"(?:^|(?<=/))(masks?|labels?|gts?|segs?|segmentations?|annotations?|ground[_\- ]?truth|targets?)"
+    r"([_\-. ]+(?=[^/])|(?=\d[^/]*$))(?=[^/]*$)",
+    re.IGNORECASE,
+)
+_IMAGE_BEGINNING = re.compile(
+    r"(?:^|(?<=/))(images?|imgs?|sat|rgb)([_\-. ]+(?=[^/])|(?=\d[^/]*$))(?=[^/]*$)", re.IGNORECASE
+)
 
 
 def list_files(
@@ -124,6 +133,7 @@ def pair_files(
     image_of, mask_of = _by_key(images, image_key), _by_key(masks, mask_key)
     for key, path in image_of.items():
         if key not in mask_of:
+            _check_one_mask(path, key, {k: mask_of[k] for k in mask_of if k not in image_of})
             folder = next(iter(mask_of.values())).parent if mask_of else path.parent
             raise ValueError(
                 f"the mask of the image {str(path)!r} is missing, expected one of the same stem "
@@ -131,12 +141,37 @@ def pair_files(
             )
     for key, path in mask_of.items():
         if key not in image_of:
+            if len(image_of) == 1:
+                _check_one_mask(next(iter(image_of.values())), "", mask_of)
             folder = next(iter(image_of.values())).parent
             raise ValueError(
                 f"the image of the mask {str(path)!r} is missing, expected one of the same stem "
                 f"{key!r} in {str(folder)!r}: add it, or remove the mask"
             )
     return [FilePair(path, mask_of[key]) for key, path in image_of.items()]
+
+
+def _check_one_mask(image: Path, key: str, masks: Mapping[str, Path]) -> None:
+    """Refuses an image that several masks seem to belong to, by their names.
+
+    Args:
+        image: The image.
+        key: Its key, or nothing if it is the only one.
+        masks: The masks without an image, by their keys.
+    """
+    name = key.rpartition("/")[2]
+    several = [
+        path
+        for other, path in masks.items()
+        if not key or other.rpartition("/")[2] == name or re.match(rf"{re.escape(key)}\W|{re.escape(key)}_", other)
+    ]
+    if len(several) > 1:
+        raise ValueError(
+            f"the image {str(image)!r} seems to have {len(several)} masks, such as "
+            f"{str(several[0])!r} and {str(several[1])!r}, expected one mask an image: where each "
+            "shows one class or one object, write them into one file, with the number of the class "
+            "at its pixels"
+        )
 
 
 def hold_out(
@@ -181,6 +216,16 @@ def without_suffix(stem: str) -> str:
 def without_image_suffix(stem: str) -> str:
     """An image's stem without an ending such as _image, _rgb or _sat."""
     return _IMAGE_ENDING.sub("", stem)
+
+
+def without_prefix(stem: str) -> str:
+    """A mask's stem without a beginning such as mask_, label_ or gt_."""
+    return _BEGINNING.sub("", stem)
+
+
+def without_image_prefix(stem: str) -> str:
+    """An image's stem without a beginning such as img_, image_ or rgb_."""
+    return _IMAGE_BEGINNING.sub("", stem)
 
 
 def _is_hidden(path: Path, folder: Path) -> bool:

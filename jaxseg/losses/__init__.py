@@ -23,7 +23,26 @@ Labels are of three kinds:
             regions, labels, multilabel=True
         )
 
-All of them keep one contract. A pixel labelled `ignore_index` changes no value and no gradient,
+A net of several labels a pixel is trained on arrays of one's own, since the commands read one label
+a pixel, and evaluated with `metrics.multilabel_confusion_matrix`:
+
+    >>> import jax, jax.numpy as jnp
+    >>> from jaxseg import losses, metrics
+    >>> labels = jnp.stack([jnp.eye(8), jnp.tri(8)], -1)[None].astype(jnp.int32)  # two overlap
+    >>> images = labels.sum(-1, keepdims=True).astype(jnp.float32)
+    >>> def net(params, images):  # or `nn.functional` of a model
+    ...     return images * params["weights"] + params["biases"]
+    >>> def objective(params):
+    ...     return losses.mean_sigmoid_cross_entropy(net(params, images), labels)
+    >>> params = {"weights": jnp.zeros(2), "biases": jnp.zeros(2)}
+    >>> for _ in range(200):
+    ...     grads = jax.grad(objective)(params)
+    ...     params = jax.tree.map(lambda p, g: p - 4 * g, params, grads)
+    >>> counts = metrics.multilabel_confusion_matrix(labels, jax.nn.sigmoid(net(params, images)))
+    >>> metrics.intersection_over_union(counts)[..., 1].tolist()  # of each class
+    [1.0, 1.0]
+
+All of them keep one contract. A pixel labeled `ignore_index` changes no value and no gradient,
 whatever its logits; of several labels a pixel, each is ignored by itself. Floats have no such
 label. For them there is a `mask`, True where a label counts; what it leaves out may be anything,
 also NaN. Losses that take floats also take a mask with integers, in addition to `ignore_index`. A

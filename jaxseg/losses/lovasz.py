@@ -57,29 +57,29 @@ def lovasz_softmax(
     regions = flatten_regions("lovasz_softmax", logits, labels, ignore_index)
     if not regions.predicted.shape[1]:
         return jnp.zeros((logits.shape[0], logits.shape[-1]), regions.predicted.dtype)
-    labelled = regions.labelled > 0.5
-    errors = jnp.abs(regions.labelled - regions.predicted)
+    labeled = regions.labeled > 0.5
+    errors = jnp.abs(regions.labeled - regions.predicted)
     # Ignored pixels come last, behind the valid ones with an error of 0.
     ranked = jax.lax.stop_gradient(jnp.where(regions.valid, errors, jnp.full_like(errors, -1)))
     order = jnp.argsort(-ranked, axis=1)
-    errors, labelled = (jnp.take_along_axis(a, order, 1) for a in (errors, labelled))
-    steps = _jaccard_steps(labelled, errors.dtype)
+    errors, labeled = (jnp.take_along_axis(a, order, 1) for a in (errors, labeled))
+    steps = _jaccard_steps(labeled, errors.dtype)
     return regions.zero_or_nan + jnp.sum(errors * steps, 1)
 
 
-def _jaccard_steps(labelled: Array, dtype: jnp.dtype) -> Float[Array, "batch pixels classes"]:
+def _jaccard_steps(labeled: Array, dtype: jnp.dtype) -> Float[Array, "batch pixels classes"]:
     """Compute what each wrong pixel adds to one minus the intersection over union, in this order.
 
-    The steps come from exact counts, not from differences of nearly equal losses. A labelled pixel
+    The steps come from exact counts, not from differences of nearly equal losses. A labeled pixel
     takes one from the intersection I and leaves the union U, which adds 1/U. Any other pixel adds
     one to the union, which adds I/(U-1) - I/U.
     """
-    total = jnp.sum(labelled, 1, dtype=jnp.int32, keepdims=True)
-    lost = jnp.cumsum(labelled, 1, dtype=jnp.int32)
-    added = jnp.cumsum(~labelled, 1, dtype=jnp.int32)
+    total = jnp.sum(labeled, 1, dtype=jnp.int32, keepdims=True)
+    lost = jnp.cumsum(labeled, 1, dtype=jnp.int32)
+    added = jnp.cumsum(~labeled, 1, dtype=jnp.int32)
     intersection = (total - lost).astype(dtype)
     union = jnp.maximum(total + added, 1).astype(dtype)
     union_before = jnp.maximum(union - 1, 1)
     # Where there is no label, the first pixel adds the whole loss.
     first = (total == 0) & (added == 1)
-    return jnp.where(labelled | first, 1 / union, intersection / union / union_before)
+    return jnp.where(labeled | first, 1 / union, intersection / union / union_before)

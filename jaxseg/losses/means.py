@@ -107,7 +107,7 @@ def mean_over_classes(
     Args:
         losses: Loss of every image and class, 0 in an image of ignored pixels alone.
         labels: Labels of these losses.
-        present_only: Leave out, in every image, the classes that none of its pixels is labelled
+        present_only: Leave out, in every image, the classes that none of its pixels is labeled
             with; with soft labels, those of probability 0 everywhere. Otherwise they count. An
             image, or a class, of ignored labels alone never counts.
         multilabel: Labels have one entry for each pixel and class.

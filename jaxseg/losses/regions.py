@@ -1,4 +1,4 @@
-"""Losses of regions: how far the predicted and the labelled area of a class differ."""
+"""Losses of regions: how far the predicted and the labeled area of a class differ."""
 
 import math
 from typing import NamedTuple
@@ -34,7 +34,7 @@ def tversky_loss(
 
     with the softmax :math:`p` of the logits and the one-hot labels :math:`g`, summed over the
     pixels of an image that are not ignored. The smoothing :math:`s` is in pixels. With it, the loss
-    of a class that is neither labelled nor predicted is 0, and that of a class without labels is
+    of a class that is neither labeled nor predicted is 0, and that of a class without labels is
     below 1 as long as few pixels are predicted as it. Without it, the latter is 1 and has no
     gradient, and 0/0 counts as a loss of 0.
 
@@ -183,7 +183,7 @@ class Regions(NamedTuple):
 
     Attributes:
         predicted: Probabilities; 0 where the pixel does not count.
-        labelled: One-hot or soft labels as floats; 0 where the pixel does not count.
+        labeled: One-hot or soft labels as floats; 0 where the pixel does not count.
         valid: True where the pixel counts.
         zero_or_nan: 0, or NaN for an image one of whose labels is unknown. It is added to the
             image's losses.
@@ -191,7 +191,7 @@ class Regions(NamedTuple):
     """
 
     predicted: Float[Array, "batch pixels classes"]
-    labelled: Float[Array, "batch pixels classes"]
+    labeled: Float[Array, "batch pixels classes"]
     valid: Bool[Array, "batch pixels classes"]
     zero_or_nan: Float[Array, "batch classes"]
     is_soft: bool
@@ -220,13 +220,13 @@ def flatten_regions(
         ValueError: The shapes do not fit each other, or a dtype is wrong.
     """
     pixels = prepare(name, logits, labels, ignore_index, mask=mask, soft=soft, min_axes=2)
-    labelled = pixels.labels
+    labeled = pixels.labels
     if not pixels.is_soft:
-        labelled = one_hot(pixels.labels, pixels.valid, logits.shape[-1])
+        labeled = one_hot(pixels.labels, pixels.valid, logits.shape[-1])
     valid, known = (
         jnp.broadcast_to(a[..., None], logits.shape) for a in (pixels.valid, pixels.known)
     )
-    entries = Pixels(jax.nn.softmax(pixels.logits), labelled, valid, known)
+    entries = Pixels(jax.nn.softmax(pixels.logits), labeled, valid, known)
     return flatten_entries(entries, is_soft=pixels.is_soft)
 
 
@@ -239,11 +239,11 @@ def flatten_entries(entries: Pixels, *, is_soft: bool) -> Regions:
         is_soft: The labels are probabilities.
     """
     batch, *space, classes = entries.logits.shape
-    p, labelled, valid, known = (a.reshape(batch, math.prod(space), classes) for a in entries)
+    p, labeled, valid, known = (a.reshape(batch, math.prod(space), classes) for a in entries)
     unknown = jnp.any(~known, 1)
     return Regions(
         jnp.where(valid, p, jnp.zeros_like(p)),
-        labelled.astype(p.dtype),
+        labeled.astype(p.dtype),
         valid,
         jnp.where(unknown, jnp.asarray(jnp.nan, p.dtype), jnp.zeros((), p.dtype)),
         is_soft,
@@ -269,7 +269,7 @@ def tversky(
     for option, value in (("alpha", alpha), ("beta", beta), ("smoothing", smoothing)):
         if value < 0:
             raise ValueError(f"{name}: {option}={value!r} is negative: give 0 or more.")
-    p, g = regions.predicted, regions.labelled
+    p, g = regions.predicted, regions.labeled
     if regions.is_soft:
         true_positive, false_positive = jnp.minimum(p, g), jax.nn.relu(p - g)
         false_negative = jax.nn.relu(g - p)

@@ -2,7 +2,7 @@
 
 `Confusion` counts a whole data set exactly, inside `jit`. Its `counts()`, or the
 `confusion_matrix` of one batch, are the argument of the ratios. Pixel accuracy is high where one
-class dominates, so `per_class_table` shows the overlap of every class beside it. Pixels labelled
+class dominates, so `per_class_table` shows the overlap of every class beside it. Pixels labeled
 `ignore_index` are not counted.
 """
 

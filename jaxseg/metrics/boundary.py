@@ -1,4 +1,4 @@
-"""Agreement of predicted and labelled borders."""
+"""Agreement of predicted and labeled borders."""
 
 import math
 from typing import NamedTuple
@@ -14,16 +14,16 @@ class BoundaryCounts(NamedTuple):
     """Numbers of border pixels, int32. Those of several batches or images can be added.
 
     Attributes:
-        matched_predictions: Predicted border pixels with a labelled one within the tolerance.
+        matched_predictions: Predicted border pixels with a labeled one within the tolerance.
         predicted: All predicted border pixels.
-        matched_labels: Labelled border pixels with a predicted one within the tolerance.
-        labelled: All labelled border pixels.
+        matched_labels: Labeled border pixels with a predicted one within the tolerance.
+        labeled: All labeled border pixels.
     """
 
     matched_predictions: Int[Array, "*n classes"]
     predicted: Int[Array, "*n classes"]
     matched_labels: Int[Array, "*n classes"]
-    labelled: Int[Array, "*n classes"]
+    labeled: Int[Array, "*n classes"]
 
 
 def boundary_counts(
@@ -78,7 +78,7 @@ def boundary_counts(
     valid = labels != ignore_index
     # The square of a rounded root may lie just below the integer that was meant.
     squared_tolerance = math.floor(tolerance * tolerance + 1e-6)
-    predicted, labelled = (_borders(a, valid, classes) for a in (predictions, labels))
+    predicted, labeled = (_borders(a, valid, classes) for a in (predictions, labels))
 
     def count(borders):
         return jnp.sum(borders, tuple(range(2, borders.ndim)), dtype=jnp.int32)
@@ -88,10 +88,10 @@ def boundary_counts(
         return squared_distance(masks).reshape(borders.shape) <= squared_tolerance
 
     return BoundaryCounts(
-        count(predicted & near(labelled)),
+        count(predicted & near(labeled)),
         count(predicted),
-        count(labelled & near(predicted)),
-        count(labelled),
+        count(labeled & near(predicted)),
+        count(labeled),
     )
 
 
@@ -100,9 +100,9 @@ def boundary_f_score(counts: BoundaryCounts) -> Float[Array, "*n classes"]:
 
     .. math:: F = \frac{2 P R}{P + R}, \qquad
               P = \frac{\mathrm{matched\ predictions}}{\mathrm{predicted}}, \quad
-              R = \frac{\mathrm{matched\ labels}}{\mathrm{labelled}}
+              R = \frac{\mathrm{matched\ labels}}{\mathrm{labeled}}
 
-    It is 0 where a border is only predicted or only labelled, and NaN where there is neither. The
+    It is 0 where a border is only predicted or only labeled, and NaN where there is neither. The
     paper's measure is `jnp.nanmean`, over the images, of each image's score. A score of counts that
     are summed over the images gives long borders more weight.
 
@@ -123,14 +123,14 @@ def boundary_f_score(counts: BoundaryCounts) -> Float[Array, "*n classes"]:
         >>> print(metrics.boundary_f_score(counts))  # precision 3/4, recall 1/2
         [0.6]
     """
-    matched_predictions, predicted, matched_labels, labelled = (
+    matched_predictions, predicted, matched_labels, labeled = (
         count.astype(jnp.float32) for count in counts
     )
     precision = matched_predictions / jnp.maximum(predicted, 1)
-    recall = matched_labels / jnp.maximum(labelled, 1)
+    recall = matched_labels / jnp.maximum(labeled, 1)
     total = precision + recall
     score = 2 * precision * recall / jnp.where(total > 0, total, 1)
-    return jnp.where(predicted + labelled > 0, score, jnp.full_like(score, jnp.nan))
+    return jnp.where(predicted + labeled > 0, score, jnp.full_like(score, jnp.nan))
 
 
 def _borders(

@@ -23,7 +23,7 @@ def confusion_matrix(
 ) -> Int[Array, "classes classes"]:
     """Count pixels by label (row) and prediction (column), as exact int32.
 
-    Matrices of several batches can be added. Pixels labelled `ignore_index` are not counted, and
+    Matrices of several batches can be added. Pixels labeled `ignore_index` are not counted, and
     neither are pixels whose label or prediction is not a class. Counts have no NaN that could
     point to the latter; `data.check_labels` finds such labels.
 

@@ -38,8 +38,8 @@ def pixel_accuracy(confusion: Matrix) -> Float[Any, "*n"]:
         >>> print(metrics.pixel_accuracy(np.array([[3, 1], [2, 4]])))
         0.7
     """
-    correct, labelled, _ = _sums(confusion)
-    return _ratio(correct.sum(-1), labelled.sum(-1))
+    correct, labeled, _ = _sums(confusion)
+    return _ratio(correct.sum(-1), labeled.sum(-1))
 
 
 def class_accuracy(confusion: Matrix) -> Float[Any, "*n classes"]:
@@ -48,8 +48,8 @@ def class_accuracy(confusion: Matrix) -> Float[Any, "*n classes"]:
     Args:
         confusion: Number of pixels by label (row) and prediction (column).
     """
-    correct, labelled, _ = _sums(confusion)
-    return _ratio(correct, labelled)
+    correct, labeled, _ = _sums(confusion)
+    return _ratio(correct, labeled)
 
 
 def precision(confusion: Matrix) -> Float[Any, "*n classes"]:
@@ -65,7 +65,7 @@ def precision(confusion: Matrix) -> Float[Any, "*n classes"]:
 def intersection_over_union(confusion: Matrix) -> Float[Any, "*n classes"]:
     r"""Compute the intersection over union of each class, :math:`TP / (TP + FP + FN)`.
 
-    It is NaN for a class that is neither labelled nor predicted.
+    It is NaN for a class that is neither labeled nor predicted.
 
     Args:
         confusion: Number of pixels by label (row) and prediction (column).
@@ -76,24 +76,24 @@ def intersection_over_union(confusion: Matrix) -> Float[Any, "*n classes"]:
         >>> print(metrics.intersection_over_union(np.array([[3, 1, 0], [2, 4, 0], [0, 0, 0]])))
         [0.5        0.57142857        nan]
     """
-    correct, labelled, predicted = _sums(confusion)
-    return _ratio(correct, labelled + predicted - correct)
+    correct, labeled, predicted = _sums(confusion)
+    return _ratio(correct, labeled + predicted - correct)
 
 
 def dice(confusion: Matrix) -> Float[Any, "*n classes"]:
     r"""Compute the Dice coefficient of each class, :math:`2 TP / (2 TP + FP + FN)`.
 
-    It is NaN for a class that is neither labelled nor predicted.
+    It is NaN for a class that is neither labeled nor predicted.
 
     Args:
         confusion: Number of pixels by label (row) and prediction (column).
     """
-    correct, labelled, predicted = _sums(confusion)
-    return _ratio(2 * correct, labelled + predicted)
+    correct, labeled, predicted = _sums(confusion)
+    return _ratio(2 * correct, labeled + predicted)
 
 
 def mean_class_accuracy(confusion: Matrix) -> Float[Any, "*n"]:
-    """Average the `class_accuracy` over the classes that are labelled.
+    """Average the `class_accuracy` over the classes that are labeled.
 
     Args:
         confusion: Number of pixels by label (row) and prediction (column).
@@ -111,9 +111,9 @@ def mean_precision(confusion: Matrix) -> Float[Any, "*n"]:
 
 
 def mean_iou(confusion: Matrix) -> Float[Any, "*n"]:
-    """Average the `intersection_over_union` over the classes that are labelled or predicted.
+    """Average the `intersection_over_union` over the classes that are labeled or predicted.
 
-    A class that is predicted but never labelled counts, with 0. One that is neither is left out.
+    A class that is predicted but never labeled counts, with 0. One that is neither is left out.
 
     Args:
         confusion: Number of pixels by label (row) and prediction (column).
@@ -128,7 +128,7 @@ def mean_iou(confusion: Matrix) -> Float[Any, "*n"]:
 
 
 def mean_dice(confusion: Matrix) -> Float[Any, "*n"]:
-    """Average the `dice` coefficient over the classes that are labelled or predicted.
+    """Average the `dice` coefficient over the classes that are labeled or predicted.
 
     Args:
         confusion: Number of pixels by label (row) and prediction (column).
@@ -137,18 +137,18 @@ def mean_dice(confusion: Matrix) -> Float[Any, "*n"]:
 
 
 def frequency_weighted_iou(confusion: Matrix) -> Float[Any, "*n"]:
-    r"""Average the `intersection_over_union`, weighted by the labelled pixels of each class.
+    r"""Average the `intersection_over_union`, weighted by the labeled pixels of each class.
 
     .. math:: \sum_c (TP_c + FN_c)\, IoU_c \Big/ \sum_c (TP_c + FN_c)
 
     Args:
         confusion: Number of pixels by label (row) and prediction (column).
     """
-    correct, labelled, predicted = _sums(confusion)
-    overlap = _ratio(correct, labelled + predicted - correct)
-    xp = _namespace(labelled)
-    weighted = xp.where(labelled > 0, labelled * overlap, xp.zeros_like(labelled))
-    return _ratio(weighted.sum(-1), labelled.sum(-1))
+    correct, labeled, predicted = _sums(confusion)
+    overlap = _ratio(correct, labeled + predicted - correct)
+    xp = _namespace(labeled)
+    weighted = xp.where(labeled > 0, labeled * overlap, xp.zeros_like(labeled))
+    return _ratio(weighted.sum(-1), labeled.sum(-1))
 
 
 def average_precision(confusion: Shaped[Any, "*n thresholds classes 2 2"]) -> Float[Any, "..."]:
@@ -193,7 +193,7 @@ def average_precision(confusion: Shaped[Any, "*n thresholds classes 2 2"]) -> Fl
 
 
 def _sums(confusion: Any) -> tuple[Any, Any, Any]:
-    """Sum the correct, labelled and predicted pixels of every class, as floats.
+    """Sum the correct, labeled and predicted pixels of every class, as floats.
 
     Sums of int32 could overflow.
     """

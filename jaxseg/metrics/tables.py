@@ -8,7 +8,7 @@ import numpy as np
 from jaxseg.metrics import ratios
 
 COLUMNS = ("class", "pixels", "accuracy", "iou", "dice", "precision")
-HEADINGS = ("class", "labelled pixels", "accuracy", "IoU", "Dice", "precision")
+HEADINGS = ("class", "labeled pixels", "accuracy", "IoU", "Dice", "precision")
 
 
 def per_class_rows(confusion: Any, names: Sequence[str]) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ class BatchNorm(nnx.Module):
     """Normalize each channel over batch and space.
 
     In training the statistics of the batch are used, and the running ones move a tenth of the way
-    towards them by default (PyTorch's momentum of 0.1); in evaluation the running ones are used.
+    toward them by default (PyTorch's momentum of 0.1); in evaluation the running ones are used.
     The running variance is that of the n values themselves, where PyTorch's is n / (n - 1) times
     it. Where a channel has no more than one value, an empty batch or one pixel of one example,
     there is no spread: there the running statistics are used and kept, in training too (PyTorch

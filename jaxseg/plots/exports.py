@@ -49,7 +49,7 @@ def export_parity(logits: np.ndarray, exported: Mapping[str, np.ndarray]) -> Fig
     left.set(xlabel="the net's logit", ylabel="absolute difference", yscale="log")
     right.set(xlabel="absolute difference", ylabel="share of logits", xscale="log")
     right.yaxis.set_major_formatter(PercentFormatter(1))
-    left.axhline(least, color="grey", linewidth=0.8)
-    right.axvline(least, color="grey", linewidth=0.8, label="float32 at the largest logit")
+    left.axhline(least, color="gray", linewidth=0.8)
+    right.axvline(least, color="gray", linewidth=0.8, label="float32 at the largest logit")
     right.legend(fontsize=7, frameon=False)
     return figure

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from jaxseg.studies.findings import Findings, Table
-from jaxseg.studies.verdicts import Judgement, Verdict
+from jaxseg.studies.verdicts import Judgment, Verdict
 
 MEANING = (
     "<p><em>agrees</em>: theory and measurement meet within the stated tolerance. "
@@ -39,7 +39,7 @@ def render(
     """
     verdicts = [verdict for study in findings.values() for verdict in study.verdicts]
     counts = Counter(verdict.verdict for verdict in verdicts)
-    total = ", ".join(f"{word}: {counts[word]}" for word in get_args(Judgement) if counts[word])
+    total = ", ".join(f"{word}: {counts[word]}" for word in get_args(Judgment) if counts[word])
     commands = "; ".join(f"<code>{html.escape(command)}</code>" for command in missing)
     sections = "".join(_section(folder, study) for folder, study in findings.items())
     body = (

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxseg.studies.arms import spread
 
-Judgement = Literal["agrees", "disagrees", "not shown"]
+Judgment = Literal["agrees", "disagrees", "not shown"]
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ class Verdict:
     theory: str
     measured: str
     seeds: int
-    verdict: Judgement
+    verdict: Judgment
     exploratory: bool = False
 
     def __post_init__(self):
         """Refuse a word that no page would count."""
-        if self.verdict not in get_args(Judgement):
+        if self.verdict not in get_args(Judgment):
             raise ValueError(
-                f"verdict={self.verdict!r} must be one of {', '.join(get_args(Judgement))}."
+                f"verdict={self.verdict!r} must be one of {', '.join(get_args(Judgment))}."
             )
 
     def unless(self, reason: str) -> "Verdict":
@@ -55,7 +55,7 @@ class Verdict:
         return replace(self, verdict="not shown", measured=f"{self.measured}; {reason}")
 
 
-def judge(agrees: bool | None) -> Judgement:
+def judge(agrees: bool | None) -> Judgment:
     """Return the word for True, for False, and for None, where it cannot be told.
 
     >>> judge(True), judge(False), judge(None)
@@ -66,7 +66,7 @@ def judge(agrees: bool | None) -> Judgement:
 
 def judge_within(
     measured: Any, expected: Any, tolerance: Any, error: Any, *, able: bool = True
-) -> Judgement:
+) -> Judgment:
     """Judge whether measurements lie within a tolerance of what is expected.
 
     "disagrees" where any is outside by more than three standard errors. "not shown" where one is

@@ -38,7 +38,7 @@ def chain(rates, axes=1, residual=False):
 
 
 def random_net(rates, width, *, residual=False):
-    """ReLU nets at He initialisation, a pixel-wise layer first: (init, fn)."""
+    """ReLU nets at He initialization, a pixel-wise layer first: (init, fn)."""
     he = nn.initializers.he_normal()
 
     def init(key):

@@ -260,7 +260,7 @@ def nets():
     return measure_wide_nets(0)
 
 
-def test_scaled_branches_let_the_gradient_grow_towards_e(nets):
+def test_scaled_branches_let_the_gradient_grow_toward_e(nets):
     """He et al. 2016, eq. 5: (1 + 1 / L)**L."""
     squared = nets["scaled"]["squared"]
     ratio = np.exp(np.mean(squared[:, 0] - squared[:, -1]))

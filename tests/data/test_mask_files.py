@@ -236,9 +236,22 @@ def test_bands_are_refused(tmp_path):
         tifffile.imwrite(tmp_path / "m.tif", values, photometric="minisblack")
         with pytest.raises(ValueError, match=r"m\.tif' has"):
             mask_files.read_values(tmp_path / "m.tif")
-    np.save(tmp_path / "m.npy", values[..., :2])
-    with pytest.raises(ValueError, match=r"m\.npy' has the shape \(4, 4, 2\)"):
-        mask_files.read_values(tmp_path / "m.npy")
+    for bands in (values[..., :2], values.astype(bool), values[..., :3] % 2 * [0, 1, 1]):
+        np.save(tmp_path / "m.npy", bands.astype(values.dtype if bands.max() > 1 else np.uint8))
+        with pytest.raises(ValueError, match=rf"m\.npy' has {bands.shape[2]} bands.*`both = 3`"):
+            mask_files.read_values(tmp_path / "m.npy")
+
+
+def test_three_bands_of_0_and_1_are_no_colors(tmp_path):
+    bands = np.zeros((4, 4, 3), np.uint8)
+    bands[:2, :, 0] = bands[1:3, :, 2] = 1
+    Image.fromarray(bands).save(tmp_path / "m.png")
+    np.save(tmp_path / "m.npy", bands)
+    for name in ("m.png", "m.npy"):
+        with pytest.raises(ValueError, match=rf"{name}' has 3 bands, .*jaxseg\.losses"):
+            mask_files.read_values(tmp_path / name, colored=True)
+    Image.fromarray(np.repeat(bands[..., :1], 3, -1)).save(tmp_path / "m.png")  # a gray
+    np.testing.assert_array_equal(mask_files.read_values(tmp_path / "m.png"), bands[..., 0])
 
 
 def palette_image(values, *colors):

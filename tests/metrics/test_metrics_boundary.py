@@ -35,16 +35,16 @@ def brute(labels, predictions, tolerance):
     counts = np.zeros((4, len(labels), CLASSES), int)
     for n, c in itertools.product(range(len(labels)), range(CLASSES)):
         valid = labels[n] != 255
-        predicted, labelled = (borders(a[n], valid, c) for a in (predictions, labels))
+        predicted, labeled = (borders(a[n], valid, c) for a in (predictions, labels))
 
         def near(some, others):
             return sum(any(math.dist(a, b) <= tolerance + 1e-9 for b in others) for a in some)
 
         counts[:, n, c] = (
-            near(predicted, labelled),
+            near(predicted, labeled),
             len(predicted),
-            near(labelled, predicted),
-            len(labelled),
+            near(labeled, predicted),
+            len(labeled),
         )
     return counts
 

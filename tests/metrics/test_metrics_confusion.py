@@ -56,7 +56,7 @@ def test_refusals():
         metrics.confusion_matrix(labels, predictions, 0)
 
 
-# Class 2 is neither labelled nor predicted.
+# Class 2 is neither labeled nor predicted.
 HAND = np.array([[3, 1, 0], [2, 4, 0], [0, 0, 0]])
 
 
@@ -66,7 +66,7 @@ def test_ratios_by_hand():
     iou = metrics.intersection_over_union(counts)
     np.testing.assert_allclose(iou, [3 / 6, 4 / 7, np.nan], rtol=1e-6)
     assert float(metrics.mean_iou(counts)) == pytest.approx((3 / 6 + 4 / 7) / 2)
-    # Predicted where it is not labelled, a class counts with an overlap of 0.
+    # Predicted where it is not labeled, a class counts with an overlap of 0.
     wrong = jnp.array(HAND + np.array([[0, 0, 1], [0, 0, 0], [0, 0, 0]]))
     assert float(metrics.mean_iou(wrong)) == pytest.approx((3 / 7 + 4 / 7 + 0) / 3)
 

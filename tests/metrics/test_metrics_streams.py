@@ -93,7 +93,7 @@ def test_two_devices_sum_their_counts():
     np.testing.assert_array_equal(computed, metrics.confusion_matrix(labels, predictions, CLASSES))
 
 
-# Class 2 is neither labelled nor predicted; class 3 is only predicted.
+# Class 2 is neither labeled nor predicted; class 3 is only predicted.
 HAND = np.array([[3, 1, 0, 0], [2, 4, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]])
 NAN = np.nan
 EXPECTED = {
@@ -146,7 +146,7 @@ def test_scikit_learn_agrees():
 def test_the_table():
     names = ("sky", "a|b", "car", "cow")
     assert metrics.per_class_table(HAND, names) == (
-        "| class | labelled pixels | accuracy | IoU | Dice | precision |\n"
+        "| class | labeled pixels | accuracy | IoU | Dice | precision |\n"
         "|---|---:|---:|---:|---:|---:|\n"
         "| sky | 4 | 0.750 | 0.500 | 0.667 | 0.600 |\n"
         "| a\\|b | 7 | 0.571 | 0.500 | 0.667 | 0.800 |\n"

@@ -58,7 +58,7 @@ def test_delta_orthogonal_is_uniform_over_rotations_and_reflections():
 
 
 def test_delta_orthogonal_asks_nothing_of_lapack():
-    """Two devices that factorise batches at once wait for each other forever on jaxlib 0.10."""
+    """Two devices that factor batches at once wait for each other forever on jaxlib 0.10."""
     draw = jax.vmap(lambda key: initializers.delta_orthogonal()(key, (3, 3, 4, 6)))
     text = jax.jit(draw).lower(jax.random.split(KEY, 4)).as_text()
     assert "custom_call" not in text
@@ -116,6 +116,6 @@ def test_icnr_starts_as_nearest_upsampling(stride):
         (initializers.icnr(2, initializers.zeros()), (3, 3, 2, 6), "6 features do not divide .* 4"),
     ],
 )
-def test_initialisers_refuse(init, shape, message):
+def test_initializers_refuse(init, shape, message):
     with pytest.raises(ValueError, match=message):
         init(KEY, shape)

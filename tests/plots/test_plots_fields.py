@@ -33,7 +33,7 @@ WINDOWS = [((4, 6), (5, 9)), ((-2, 12), (0, 14)), ((-2, 12), (0, 14))]
 @pytest.mark.parametrize(
     "image",
     [(10, 12), (1, 1), np.zeros((10, 12)), np.ones((10, 12, 3)), 2 * np.ones((10, 12, 1)) - 0.5],
-    ids=["size", "pixel", "grey", "color", "channel"],
+    ids=["size", "pixel", "gray", "color", "channel"],
 )
 def test_windows_frame_their_pixels_inside_the_axes(image, tmp_path):
     (axes,) = save(plots.windows(image, WINDOWS, ["a", "b", "c"], title="t"), tmp_path).axes

@@ -113,7 +113,7 @@ def test_the_gradient_is_clipped_by_its_norm_whatever_its_size(clip, norm, size)
         ({"accumulate": 0}, "accumulate=0 must be at least 1"),
     ],
 )
-def test_numbers_that_make_no_optimiser_are_refused(fields, message):
+def test_numbers_that_make_no_optimizer_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         OptimizerConfig(**fields)
 

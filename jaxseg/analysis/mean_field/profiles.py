@@ -33,7 +33,7 @@ def he_relu_gradient_norms(
 
     One convolution keeps the squared gradient except for what the border takes, q -> A q. A plain
     block is q -> A A q. A residual one is q -> q + branch_scale**2 A A q, which without the border
-    is the factor 1 + branch_scale**2: in all 2**L for branch_scale = 1, and towards e for
+    is the factor 1 + branch_scale**2: in all 2**L for branch_scale = 1, and toward e for
     1 / sqrt(L).
 
     Args:
@@ -71,7 +71,7 @@ def he_relu_gradient_norms(
 def batch_norm_plain_gradient_norms(blocks: int) -> np.ndarray:
     """Gradient norms in ReLU nets with batch norm and without shortcuts: they explode.
 
-    Towards the input the squared norm grows by pi / (pi - 1) a layer, its root by 1.2112, whatever
+    Toward the input the squared norm grows by pi / (pi - 1) a layer, its root by 1.2112, whatever
     the variance of the kernels.
 
     Args:
