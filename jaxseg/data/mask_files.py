@@ -242,7 +242,7 @@ def _from_array(array: np.ndarray, path: Path, file_format: str) -> StoredMask:
         _check_no_bands(array, path)
         return StoredMask(pack_color(array), "color", None, 8, file_format)
     if array.ndim == 3 and array.dtype.kind in "biuf":
-        raise several_bands(path, min(array.shape))
+        raise several_bands(path, f"has the shape {array.shape}")
     if array.ndim != 2 or array.dtype.kind not in "biuf":
         raise _not_numbers(path, f"has the shape {array.shape} and the type {array.dtype}")
     bits = 1 if array.dtype == bool else 8 * array.dtype.itemsize
@@ -268,7 +268,7 @@ def _from_palette(image: Image.Image, file_format: str) -> StoredMask:
 def _check_no_bands(colors: np.ndarray, path: Path) -> None:
     """Refuses three bands of 0 and 1, which are no colors; where all are equal, it is a gray."""
     if colors.max(initial=0) == 1 and (colors != colors[..., :1]).any():
-        raise several_bands(path, 3)
+        raise several_bands(path, "has 3 bands of 0 and 1")
 
 
 def _whole(values: np.ndarray, path: Path) -> np.ndarray:

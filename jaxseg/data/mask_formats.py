@@ -112,18 +112,18 @@ def _check_tiff(image: Image.Image, path: Path) -> None:
         raise _deep_colors(name, max(bits))
     has_alpha = tags.get(_EXTRA, ()) in ((1,), (2,))
     if samples not in (1, 3) and not (samples in (2, 4) and has_alpha):
-        raise several_bands(path, samples)
+        raise several_bands(path, f"has {samples} bands")
 
 
-def several_bands(path: Path, bands: int) -> ValueError:
+def several_bands(path: Path, found: str) -> ValueError:
     """The error for a mask of several numbers a pixel, such as one band a class.
 
     Args:
         path: The file.
-        bands: Number of its bands.
+        found: What is wrong, such as "has 4 bands".
     """
     return ValueError(
-        f"{str(path)!r} has {bands} bands, expected a mask of one number or one color a pixel: "
+        f"{str(path)!r} {found}, expected a mask of one number or one color a pixel: "
         f"{_REMEDY}; where classes overlap, give each combination of them a number and a line of "
         "classes.txt (`cell = 1`, `nucleus = 2`, `both = 3`); nets with several labels a pixel are "
         "trained from Python, as the documentation of jaxseg.losses shows"

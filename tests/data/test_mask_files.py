@@ -1,5 +1,6 @@
 """Mask files as people have them: the numbers that are stored, or a refusal by name."""
 
+import re
 import struct
 import zlib
 
@@ -236,9 +237,10 @@ def test_bands_are_refused(tmp_path):
         tifffile.imwrite(tmp_path / "m.tif", values, photometric="minisblack")
         with pytest.raises(ValueError, match=r"m\.tif' has"):
             mask_files.read_values(tmp_path / "m.tif")
-    for bands in (values[..., :2], values.astype(bool), values[..., :3] % 2 * [0, 1, 1]):
-        np.save(tmp_path / "m.npy", bands.astype(values.dtype if bands.max() > 1 else np.uint8))
-        with pytest.raises(ValueError, match=rf"m\.npy' has {bands.shape[2]} bands.*`both = 3`"):
+    for array in (values[..., :2], values > 1):
+        np.save(tmp_path / "m.npy", array)
+        shape = re.escape(str(array.shape))
+        with pytest.raises(ValueError, match=rf"m\.npy' has the shape {shape}.*`both = 3`"):
             mask_files.read_values(tmp_path / "m.npy")
 
 
@@ -248,7 +250,7 @@ def test_three_bands_of_0_and_1_are_no_colors(tmp_path):
     Image.fromarray(bands).save(tmp_path / "m.png")
     np.save(tmp_path / "m.npy", bands)
     for name in ("m.png", "m.npy"):
-        with pytest.raises(ValueError, match=rf"{name}' has 3 bands, .*jaxseg\.losses"):
+        with pytest.raises(ValueError, match=rf"{name}' has 3 bands of 0 and 1, .*jaxseg\.losses"):
             mask_files.read_values(tmp_path / name, colored=True)
     Image.fromarray(np.repeat(bands[..., :1], 3, -1)).save(tmp_path / "m.png")  # a gray
     np.testing.assert_array_equal(mask_files.read_values(tmp_path / "m.png"), bands[..., 0])
