@@ -1,14 +1,85 @@
-"""Signs of life: what a long step without output is doing, refreshed every second."""
+"""Signs of life: what a long step without output is doing, refreshed every second.
 
+On a terminal these are bars, which are removed at the end; in a file or a pipe they are plain lines
+of text, at most one in nearly two seconds.
+"""
+
+import re
+import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TextIO, TypeVar
 
 from tqdm import tqdm
 
 _PERIOD = 1.0  # seconds
+_LINE_PERIOD = 1.8  # seconds between lines where there is no terminal
+_LINE_FORM = "{desc}: {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+_CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\r\n]")  # cursor movements of nested bars
 T = TypeVar("T")
+
+
+class _PlainLines:
+    """A stream that makes of the drawings of a bar lines of text, a few seconds apart.
+
+    Args:
+        stream: The stream that the lines are written to.
+    """
+
+    def __init__(self, stream: TextIO):
+        self._stream, self._written = stream, -_LINE_PERIOD
+
+    def write(self, drawing: str) -> None:
+        """Writes a drawing as a line, unless it is empty or the last line is too fresh."""
+        text, now = _CONTROL.sub("", drawing).strip(), time.monotonic()
+        if text and now - self._written >= _LINE_PERIOD:
+            self._written = now
+            self._stream.write(f"{text}\n")
+
+    def flush(self) -> None:
+        """Flushes the stream."""
+        self._stream.flush()
+
+
+def progress_bar(
+    iterable: Iterable[Any] | None = None,
+    *,
+    desc: str,
+    total: int | None = None,
+    initial: int = 0,
+    unit: str = "it",
+    bar_format: str | None = None,
+    disable: bool = False,
+) -> tqdm:
+    """Makes a bar on standard error, or what writes plain lines where that is no terminal.
+
+    Args:
+        iterable: The bar counts its elements while it is iterated over; None if `update` does.
+        desc: What is being done.
+        total: Number of elements; None is the length of `iterable`.
+        initial: Number of those that are done already.
+        unit: What the elements are.
+        bar_format: The form of the bar and of the lines, as tqdm has it; None is that of all.
+        disable: Show nothing.
+
+    Returns:
+        The bar, which is removed from a terminal at its end.
+    """
+    is_terminal = sys.stderr.isatty()
+    lines: Any = None if is_terminal else _PlainLines(sys.stderr)
+    return tqdm(
+        iterable,
+        desc=desc,
+        total=total,
+        initial=initial,
+        unit=unit,
+        leave=False,
+        file=lines,
+        bar_format=bar_format or (None if is_terminal else _LINE_FORM),
+        disable=disable,
+    )
 
 
 def in_background(work: Callable[[], T]) -> T:
@@ -47,12 +118,12 @@ def busy(text: str) -> Iterator[None]:
     """Show `text` and the seconds that have passed, until the block ends.
 
     For work that reports nothing by itself, such as an import or a compilation. The line is
-    written to standard error and removed at the end.
+    written to standard error, and removed from a terminal at the end.
 
     Args:
         text: What is being done, such as "compiling".
     """
-    with tqdm(desc=text, bar_format="{desc}, {elapsed}", leave=False) as bar, alive(bar):
+    with progress_bar(desc=text, bar_format="{desc}, {elapsed}") as bar, alive(bar):
         yield
 
 
@@ -94,6 +165,6 @@ def counting(total: int, text: str, unit: str) -> Iterator[tqdm]:
         The bar, whose `update()` counts one more.
     """
     form = "{desc}: {n_fmt} of {total_fmt}{unit}, {rate_noinv_fmt}, {remaining} left"
-    bar = tqdm(total=total, desc=text, unit=f" {unit}", bar_format=form, leave=False)
+    bar = progress_bar(desc=text, total=total, unit=f" {unit}", bar_format=form)
     with bar, alive(bar):
         yield bar

@@ -19,7 +19,7 @@ ALLOWED = {
     "user_cache": set(),
     "compile_cache": {"files", "user_cache"},
     "startup": {"compile_cache", "progress"},
-    "data": {"files"},
+    "data": {"files", "progress"},
     "training": {"files", "losses", "metrics", "numerics", "ops", "progress", "startup"},
     "studies": {
         "cli",

@@ -26,7 +26,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from experiments.benchmarks.timing import BenchmarkConfig, Rows, run_folder, write_results
 from jaxseg import ops
@@ -75,7 +74,7 @@ def main(config: Config) -> None:
     """
     with run_folder(config):
         rows: Rows = []
-        with tqdm(total=config.cases, desc="cases") as bar, alive(bar):
+        with progress_bar(desc="cases", total=config.cases) as bar, alive(bar):
             for number in range(config.cases):
                 raise_if_stopped()
                 rows.append(compare(number, np.random.default_rng((config.seed, number))))

@@ -14,7 +14,6 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 from jaxseg import files
 from jaxseg.startup import raise_if_stopped
@@ -135,7 +134,7 @@ def in_turns(
             call would disturb it.
     """
     times: dict[str, list[float]] = {way: [] for way in ways}
-    with tqdm(total=repeats, desc=title, leave=False) as bar:
+    with progress_bar(desc=title, total=repeats) as bar:
         for turn in range(repeats):
             for way, run in ways.items():
                 raise_if_stopped()

@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 from experiments.residual_gradient import probes
 from experiments.residual_gradient.claims import correlation_table, verdicts, widest_depth
@@ -103,7 +102,7 @@ def measure_seeds(
         compiler_options=COMPILER_OPTIONS,
     )
     chunks = []
-    with tqdm(total=seeds, desc=part, unit=" nets", leave=False) as bar, alive(bar):
+    with progress_bar(desc=part, total=seeds, unit=" nets") as bar, alive(bar):
         for start in range(0, seeds, chunk):
             raise_if_stopped()
             chunks.append(jax.device_get(run(keys[start : start + chunk])))

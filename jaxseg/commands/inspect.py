@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from jaxseg import cli, data, plots
 from jaxseg.commands import inspect_folder
 from jaxseg.commands.data import DataConfig, load
 from jaxseg.commands.outputs import Outputs
+from jaxseg.progress import progress_bar
 from jaxseg.training import records
 
 COLUMNS = ("split", "class", "name", "pixels", "pixel_share", "images", "image_share")
@@ -154,7 +154,7 @@ def count(dataset: data.Dataset, split: str) -> Counts:
     classes, ignored = dataset.info.classes, 0
     pixels, images = np.zeros(classes, int), np.zeros(classes, int)
     source = dataset.source(split)
-    for place in tqdm(range(len(source)), desc=f"counting {split}", leave=False):
+    for place in progress_bar(range(len(source)), desc=f"counting {split}"):
         label = source[place]["label"]
         counts = np.bincount(label.ravel(), minlength=256)[:classes]
         pixels = pixels + counts

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from jaxseg import data
 from jaxseg.data.class_lists import FILE, find_list, read_classes
@@ -45,7 +44,7 @@ def other_mask_labels(
         )
     survey = MaskSurvey()
     masks = [pair.mask for listed_pairs in pairs.values() for pair in listed_pairs]
-    for mask in tqdm(masks, desc="looking at all masks", leave=False):
+    for mask in progress_bar(masks, desc="looking at all masks"):
         survey.add(read_mask(mask), str(mask))
     if listed is not None:
         classes = assign_labels(survey, listed)

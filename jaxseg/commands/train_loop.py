@@ -9,7 +9,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 from jaxseg import data, metrics
 from jaxseg.commands.model import functions, load_pretrained
@@ -19,7 +18,7 @@ from jaxseg.commands.train_config import Config
 from jaxseg.commands.train_data import crop_options, open_splits
 from jaxseg.commands.train_report import RunLog
 from jaxseg.commands.train_steps import class_weights, evaluate_step, train_step
-from jaxseg.progress import alive, busy, in_background
+from jaxseg.progress import alive, busy, in_background, progress_bar
 from jaxseg.startup import Stopped
 from jaxseg.training import Diverged, TrainState, fit, make_schedule
 from jaxseg.training.checkpoint import Checkpoints
@@ -143,7 +142,7 @@ class Training:
         steps = -(-len(self.validation) // size)
         shown = jax.process_index() == 0
         with (
-            tqdm(total=steps, desc="evaluating", leave=False, disable=not shown) as bar,
+            progress_bar(desc="evaluating", total=steps, disable=not shown) as bar,
             alive(bar),
         ):
             for batch in data.padded_batches(self.validation, batch_size=size):

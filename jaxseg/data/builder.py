@@ -16,10 +16,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 from tensorflow_datasets.core.utils import tqdm_utils
-from tqdm import tqdm
 
 from jaxseg.data.encoding import fits_png, pack
 from jaxseg.data.recipe import Recipe
+from jaxseg.progress import progress_bar
 
 
 def write_dataset(recipe: Recipe, folder: Path) -> Path:
@@ -107,11 +107,10 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
         recipe = self._recipe
-        progress = tqdm(
+        progress = progress_bar(
             recipe.examples(split),
             desc=f"preparing {recipe.info.name}, {split}",
             total=recipe.splits[split],
-            leave=False,
         )
         for index, (image, label) in enumerate(progress):
             yield index, {"image": _encodable(image), "label": Image.fromarray(label)}

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm import tqdm
 
 from jaxseg import files
 from jaxseg.data.dataset import Dataset
 from jaxseg.data.image_files import FilePair
+from jaxseg.progress import progress_bar
 
 
 class ListedPair(NamedTuple):
@@ -193,7 +193,7 @@ def name_some(paths: Sequence[Path] | Sequence[str], shown: int = 3) -> str:
 
 
 def _progress(paths: Sequence[Path]) -> Iterator[Path]:
-    return iter(tqdm(paths, desc="hashing files", leave=False, unit="file"))
+    return iter(progress_bar(paths, desc="hashing files", unit="file"))
 
 
 def _relative(path: Path, root: Path) -> str:

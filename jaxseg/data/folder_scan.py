@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from jaxseg.data.image_files import FilePair, read_image, read_orientation
 from jaxseg.data.image_pairs import read_stored_pair
@@ -15,8 +14,9 @@ from jaxseg.data.layouts import MASK_FOLDERS
 from jaxseg.data.mask_files import StoredMask, read_mask
 from jaxseg.data.mask_survey import MaskSurvey
 from jaxseg.data.orientation import MaskOrientation
-from jaxseg.data.pairing import IMAGE_SUFFIXES, walk_files, without_suffix
+from jaxseg.data.pairing import IMAGE_SUFFIXES, walk_files, without_prefix, without_suffix
 from jaxseg.data.repeated_pictures import RepeatedPictures
+from jaxseg.progress import progress_bar
 
 
 @dataclasses.dataclass
@@ -62,7 +62,7 @@ def scan_pairs(
     """
     scan = FolderScan()
     flat = [(split, pair) for split, listed in pairs.items() for pair in listed]
-    for split, pair in tqdm(flat, desc="looking at all files", leave=False):
+    for split, pair in progress_bar(flat, desc="looking at all files"):
         image, mask = _read(scan, pair, mask_orientation)
         name = pair.image.relative_to(root).as_posix()
         if image is not None:
@@ -81,7 +81,7 @@ def scan_masks(root: Path, files: Sequence[Path]) -> FolderScan:
         files: The files.
     """
     scan = FolderScan()
-    for path in tqdm(files, desc="looking at all masks", leave=False):
+    for path in progress_bar(files, desc="looking at all masks"):
         try:
             _add_mask(scan, read_mask(path), path.relative_to(root).as_posix())
         except ValueError as error:
@@ -100,7 +100,7 @@ def find_masks(root: Path) -> list[Path]:
         for path in _visible_files(root)
         if path.suffix.lower() in IMAGE_SUFFIXES
         and (
-            without_suffix(path.stem) != path.stem
+            without_suffix(without_prefix(path.stem)) != path.stem
             or any(part.lower() in MASK_FOLDERS for part in path.relative_to(root).parts[:-1])
         )
     ]

@@ -12,7 +12,9 @@ from jaxseg.data.pairing import (
     list_files,
     normal_form,
     pair_files,
+    without_image_prefix,
     without_image_suffix,
+    without_prefix,
     without_suffix,
 )
 
@@ -23,8 +25,9 @@ LAYOUT = """one of
   train/images/ and train/masks/, the same in validation/, and in test/ if you have one
   images/train/ and masks/train/, the same for validation and test
   train/ and train_masks/, the same for validation and test
-with a mask of the same stem for every image (a mask may end in _mask, _label, _gt or _seg), in the
-same subfolder if there are any. masks/ may be labels/, annotations/ or gt/; validation/ may be
+with a mask of the same stem for every image (a mask may end in _mask, _label, _gt or _seg, or begin
+with mask_, label_, gt_ or seg_, as mask_01.png beside img_01.png), in the same subfolder if there
+are any. masks/ may be labels/, annotations/ or gt/; validation/ may be
 val/, and without it a share of the training images is drawn. Masks are lossless files of class
 numbers, 255 where a pixel is to be ignored; or of 0 and 255; or of colors that classes.txt lists.
 Name the classes in classes.txt, one a line."""
@@ -41,6 +44,9 @@ _SPLITS = {
     "validation": ("validation", "val", "valid"),
     "test": ("test", "testing"),
 }
+
+_MASK_STRIPS = (without_suffix, without_prefix)
+_IMAGE_STRIPS = (without_image_suffix, without_image_prefix)
 
 _Pairs = dict[str, list[FilePair]]
 
@@ -130,9 +136,9 @@ def _pair(images: Path, masks: Path) -> list[FilePair]:
     image_files = list_files(images, IMAGE_SUFFIXES, hint, pattern="**/*")
     mask_files = list_files(masks, IMAGE_SUFFIXES, hint, pattern="**/*")
     stems = {_key(images)(path) for path in image_files}  # these may end in _mask or the like
-    mask_key = _with_ending(_key(masks), stems, without_suffix)
+    mask_key = _reduced(_key(masks), stems, _MASK_STRIPS, _image_bases(stems))
     bases = {mask_key(path) for path in mask_files}
-    image_key = _with_ending(_key(images), bases, without_image_suffix)
+    image_key = _reduced(_key(images), bases, _IMAGE_STRIPS, bases)
     return pair_files(image_files, mask_files, image_key=image_key, mask_key=mask_key)
 
 
@@ -147,25 +153,25 @@ def _pair_in_subfolders(root: Path) -> list[FilePair]:
 
 
 def _pair_in_one_folder(folder: Path) -> list[FilePair]:
-    """Pairs each file with the one of the same folder that ends in _mask or the like.
+    """Pairs each file with the one of the same folder that ends in _mask or begins with mask_.
 
     Empty where no file has such a partner.
     """
     key = _key(folder)
     files = list_files(folder, IMAGE_SUFFIXES, "", pattern="**/*", may_be_empty=True)
-    keys = {key(path) for path in files}
-    bare = keys | {without_image_suffix(stem) for stem in keys}
-    masks = [path for path in files if without_suffix(key(path)) in bare - {key(path)}]
+    bases = _image_bases({key(path) for path in files})
+    masks = [
+        path
+        for path in files
+        if any(strip(key(path)) in bases - {key(path)} for strip in _MASK_STRIPS)
+    ]
     images = [path for path in files if path not in set(masks)]
     if not masks:
         return []
-    bases = {without_suffix(key(path)) for path in masks}
-    return pair_files(
-        images,
-        masks,
-        image_key=_with_ending(key, bases, without_image_suffix),
-        mask_key=lambda path: without_suffix(key(path)),
-    )
+    mask_key = _reduced(key, (), _MASK_STRIPS, _image_bases({key(path) for path in images}))
+    bases = {mask_key(path) for path in masks}
+    image_key = _reduced(key, bases, _IMAGE_STRIPS, bases)
+    return pair_files(images, masks, image_key=image_key, mask_key=mask_key)
 
 
 def _key(folder: Path) -> Callable[[Path], str]:
@@ -173,11 +179,34 @@ def _key(folder: Path) -> Callable[[Path], str]:
     return lambda path: normal_form(path.relative_to(folder).with_suffix("").as_posix())
 
 
-def _with_ending(
-    key: Callable[[Path], str], known: Collection[str], strip: Callable[[str], str]
+def _image_bases(stems: Collection[str]) -> set[str]:
+    """The stems of images, as they are and without an ending or a beginning such as img_."""
+    return {*stems, *(strip(stem) for stem in stems for strip in _IMAGE_STRIPS)}
+
+
+def _reduced(
+    key: Callable[[Path], str],
+    complete: Collection[str],
+    strips: Sequence[Callable[[str], str]],
+    bases: Collection[str],
 ) -> Callable[[Path], str]:
-    """A key from which an ending is stripped, unless it is among the known ones as it is."""
-    return lambda path: key(path) if key(path) in known else strip(key(path))
+    """A key without the ending or the beginning that keeps a file from its partner.
+
+    Args:
+        key: The key with them.
+        complete: Keys that stay as they are.
+        strips: Functions that take an ending or a beginning away.
+        bases: Keys that the partners may have: the first strip that gives one of them counts, or
+            else the first of all.
+    """
+
+    def reduced(path: Path) -> str:
+        stem = key(path)
+        if stem in complete:
+            return stem
+        return next((s for s in (strip(stem) for strip in strips) if s in bases), strips[0](stem))
+
+    return reduced
 
 
 def _draw(pairs: list[FilePair], images: Path, *, held_out: float, seed: int) -> _Pairs:

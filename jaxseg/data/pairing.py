@@ -16,20 +16,14 @@ IMAGE_SUFFIXES = (
 """Endings of the files that are taken for images and masks, in lower case."""
 
 
-_ENDING = re.compile(
-    r"[_\-. ](masks?|labels?|gts?|segs?|segmentations?|annotations?|ground[_\- ]?truth|targets?)$",
-    re.IGNORECASE,
-)
-_IMAGE_ENDING = re.compile(r"[_\-. ](images?|imgs?|sat|rgb)$", re.IGNORECASE)
-# Also before a digit without a separator, as in mask01 beside img01.
-_BEGINNING = re.compile(
-    r"(?:^|(?<=/))(masks?|labels?|gts?|segs?|segmentations?|annotations?|ground[_\- ]?truth|targets?)"
-    r"([_\-. ]+(?=[^/])|(?=\d[^/]*$))(?=[^/]*$)",
-    re.IGNORECASE,
-)
-_IMAGE_BEGINNING = re.compile(
-    r"(?:^|(?<=/))(images?|imgs?|sat|rgb)([_\-. ]+(?=[^/])|(?=\d[^/]*$))(?=[^/]*$)", re.IGNORECASE
-)
+_MASK = r"(masks?|labels?|gts?|segs?|segmentations?|annotations?|ground[_\- ]?truth|targets?)"
+_IMAGE = r"(images?|imgs?|sat|rgb)"
+# Before a digit a beginning needs no separator, as in mask01 beside img01.
+_FIRST, _THEN = r"(?:^|(?<=/))", r"([_\-. ]+(?=[^/]+$)|(?=\d[^/]*$))"
+_ENDING = re.compile(rf"[_\-. ]{_MASK}$", re.IGNORECASE)
+_IMAGE_ENDING = re.compile(rf"[_\-. ]{_IMAGE}$", re.IGNORECASE)
+_BEGINNING = re.compile(_FIRST + _MASK + _THEN, re.IGNORECASE)
+_IMAGE_BEGINNING = re.compile(_FIRST + _IMAGE + _THEN, re.IGNORECASE)
 
 
 def list_files(
@@ -131,9 +125,9 @@ def pair_files(
         ValueError: A file is without its partner, or a second one has the same key.
     """
     image_of, mask_of = _by_key(images, image_key), _by_key(masks, mask_key)
+    _check_one_mask_each(image_of, mask_of)
     for key, path in image_of.items():
         if key not in mask_of:
-            _check_one_mask(path, key, {k: mask_of[k] for k in mask_of if k not in image_of})
             folder = next(iter(mask_of.values())).parent if mask_of else path.parent
             raise ValueError(
                 f"the mask of the image {str(path)!r} is missing, expected one of the same stem "
@@ -141,8 +135,6 @@ def pair_files(
             )
     for key, path in mask_of.items():
         if key not in image_of:
-            if len(image_of) == 1:
-                _check_one_mask(next(iter(image_of.values())), "", mask_of)
             folder = next(iter(image_of.values())).parent
             raise ValueError(
                 f"the image of the mask {str(path)!r} is missing, expected one of the same stem "
@@ -151,26 +143,26 @@ def pair_files(
     return [FilePair(path, mask_of[key]) for key, path in image_of.items()]
 
 
-def _check_one_mask(image: Path, key: str, masks: Mapping[str, Path]) -> None:
-    """Refuses an image that several masks seem to belong to, by their names.
+def _check_one_mask_each(image_of: Mapping[str, Path], mask_of: Mapping[str, Path]) -> None:
+    """Refuses an image without a mask to which several masks seem to belong, by their names.
 
-    Args:
-        image: The image.
-        key: Its key, or nothing if it is the only one.
-        masks: The masks without an image, by their keys.
+    These have its name in several folders, as those of single classes have, or more behind it; or
+    it is the only image.
     """
-    name = key.rpartition("/")[2]
-    several = [
-        path
-        for other, path in masks.items()
-        if not key or other.rpartition("/")[2] == name or re.match(rf"{re.escape(key)}\W|{re.escape(key)}_", other)
-    ]
-    if len(several) > 1:
+    key, image = next(((k, path) for k, path in image_of.items() if k not in mask_of), ("", None))
+    if image is None:
+        return
+    others = [mask for mask in mask_of if mask not in image_of]
+    if len(image_of) > 1:
+        longer = re.compile(rf"{re.escape(key)}[_\W]")
+        name = Path(key).name
+        others = [mask for mask in others if Path(mask).name == name or longer.match(mask)]
+    if len(others) > 1:
+        shown = " and ".join(repr(str(mask_of[mask])) for mask in others[:2])
         raise ValueError(
-            f"the image {str(image)!r} seems to have {len(several)} masks, such as "
-            f"{str(several[0])!r} and {str(several[1])!r}, expected one mask an image: where each "
-            "shows one class or one object, write them into one file, with the number of the class "
-            "at its pixels"
+            f"the image {str(image)!r} seems to have {len(others)} masks, such as {shown}, "
+            "expected one mask an image: where each shows one class or one object, write them into "
+            "one file, with the number of the class at its pixels"
         )
 
 

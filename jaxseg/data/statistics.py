@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from jaxseg.data._prepare import data_root, prepared_root, write_cached
 from jaxseg.data.file_pairs import fingerprint
@@ -24,6 +23,7 @@ from jaxseg.data.mask_survey import MaskSurvey
 from jaxseg.data.orientation import MaskOrientation
 from jaxseg.data.recipe import digest
 from jaxseg.data.repeated_pictures import RepeatedPictures
+from jaxseg.progress import progress_bar
 
 _VERSION = 4  # raise it when the same files give other statistics
 
@@ -105,7 +105,7 @@ def _read_all(
         ChannelStatistics(channels, dtype),
     )
     flat = [(split, pair) for split, listed in pairs.items() for pair in listed]
-    for split, pair in tqdm(flat, desc="looking at all files", leave=False):
+    for split, pair in progress_bar(flat, desc="looking at all files"):
         image, mask = read_stored_pair(
             pair, channels=channels, dtype=dtype, mask_orientation=mask_orientation
         )

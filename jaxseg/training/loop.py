@@ -5,9 +5,8 @@ from typing import Any
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
-from jaxseg.progress import alive
+from jaxseg.progress import alive, progress_bar
 from jaxseg.startup import raise_if_stopped
 from jaxseg.training.state import Batch, Metrics, TrainState
 
@@ -77,7 +76,7 @@ def fit(
     history: list[Metrics] = []
     checked = start
     with (
-        tqdm(total=steps, initial=start, desc=name, leave=False, disable=not progress) as bar,
+        progress_bar(desc=name, total=steps, initial=start, disable=not progress) as bar,
         alive(bar),
     ):
         for count in range(start + 1, steps + 1):

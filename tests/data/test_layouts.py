@@ -54,6 +54,16 @@ def numbered(pattern, count=6):
         ("site {}/images/a.png", "site {}/masks/a.png"),
         ("JPEGImages/{}.jpg", "SegmentationClass/{}.png"),
         ("img_dir/{}.jpg", "ann_dir/{}.png"),
+        ("img_{}.png", "mask_{}.png"),
+        ("image_{}.jpg", "mask_{}.png"),
+        ("img0{}.png", "mask0{}.png"),
+        ("{}.png", "gt_{}.png"),
+        ("a{}.b.png", "Mask-a{}.b.tif"),
+        ("site/{}.png", "site/label {}.png"),
+        ("images/img_{}.png", "masks/mask_{}.png"),
+        ("images/{}.png", "masks/mask_{}.png"),
+        ("images/mask_{}.png", "masks/mask_{}.png"),
+        ("images/x/img_{}.png", "masks/x/mask_{}.png"),
     ],
 )
 def test_folders_without_splits(tmp_path, image, mask):
@@ -121,6 +131,29 @@ def test_a_partner_that_is_missing_is_named_in_every_layout(tmp_path):
     test = write(tmp_path / "c", "train/1.png", "train/1_mask.png", "test/images/1.png")
     with pytest.raises(ValueError, match=r"the folder '.*test/masks' is missing"):
         pairs_of(test)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["1.png", "gt_1.png", "1_mask.png"], r"gt_1\.png' is a second file of the stem '1'"),
+        (["img_1.png", "1.jpg", "mask_1.png"], r"img_1\.png' is a second file of the stem '1'"),
+        (
+            ["images/1.png", "masks/gt_1.png", "masks/mask_1.png"],
+            r"mask_1\.png' is a second file of the stem '1'",
+        ),
+        (["images/1.png", "masks/cat/1.png", "masks/dog/1.png"], r"1\.png' seems to have 2 masks"),
+        (
+            ["images/1.png", "images/2.png", "masks/1_cat.png", "masks/1_dog.png", "masks/2.png"],
+            r"1\.png' seems to have 2 masks, such as '.*1_cat.png' and '.*1_dog.png'",
+        ),
+        (["a/images/1.png", "a/masks/x.png", "a/masks/y.png"], r"1\.png' seems to have 2 masks"),
+    ],
+)
+def test_several_masks_or_images_of_one_name_are_refused(tmp_path, files, message):
+    write(tmp_path, *files)
+    with pytest.raises(ValueError, match=message):
+        pairs_of(tmp_path)
 
 
 NAMES = [f"Übersicht {n} é ṩ.png" for n in range(20)]

@@ -108,7 +108,7 @@ class Bar:
 
 
 def test_going_on_takes_the_steps_that_are_left_and_shows_them_all(monkeypatch):
-    monkeypatch.setattr(loop, "tqdm", Bar)
+    monkeypatch.setattr(loop, "progress_bar", Bar)
     optimizer, seen = optax.sgd(0.5), []
 
     def watch(count, state, metrics):
