@@ -30,7 +30,7 @@ import numpy as np
 from experiments.benchmarks.timing import BenchmarkConfig, Rows, run_folder, write_results
 from jaxseg import ops
 from jaxseg.ops.geometry import Geometry, conv_geometry, upconv_geometry
-from jaxseg.progress import alive
+from jaxseg.progress import alive, progress_bar
 from jaxseg.startup import raise_if_stopped
 from jaxseg.training import records
 

@@ -16,6 +16,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from matplotlib.figure import Figure
 
 from jaxseg import files
+from jaxseg.progress import progress_bar
 from jaxseg.startup import raise_if_stopped
 from jaxseg.training import records, use_all_cores
 

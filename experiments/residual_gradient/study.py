@@ -14,7 +14,7 @@ from experiments.residual_gradient.config import Config
 from experiments.residual_gradient.figures import CAPTIONS, draw
 from jaxseg.analysis import finite_width, over_seeds
 from jaxseg.analysis.mean_field import BATCH_NORM_GAIN, batch_norm_identity_gain
-from jaxseg.progress import alive
+from jaxseg.progress import alive, progress_bar
 from jaxseg.startup import raise_if_stopped
 from jaxseg.studies import Findings, Results, Row
 from jaxseg.training import member_mesh

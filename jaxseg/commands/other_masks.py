@@ -13,6 +13,7 @@ from jaxseg.data.mask_files import read_mask
 from jaxseg.data.mask_labels import assign_labels
 from jaxseg.data.mask_survey import MaskSurvey
 from jaxseg.data.mask_values import IGNORE_INDEX, list_values, pack_color, show_value
+from jaxseg.progress import progress_bar
 
 
 def other_mask_labels(
@@ -52,6 +53,14 @@ def other_mask_labels(
             print(f"{root.name}: {classes.remark}")
         return classes.labels, classes.colored
     labels, colored = mask_labels(info)
+    for entry, tally in survey.no_data.items():
+        value = entry.color if colored else entry.number
+        if value is not None and labels.setdefault(value, IGNORE_INDEX) != IGNORE_INDEX:
+            raise _doubtful(
+                f"{tally.file!r} has the value {show_value(value, colored=colored)}, which its tag "
+                "GDAL_NODATA declares to be no data, but which is a class by the training masks",
+                root,
+            )
     _check_known(survey, root, labels, colored=colored)
     if not colored:
         _check_numbers(survey, info, root, labels)

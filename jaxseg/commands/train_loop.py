@@ -141,10 +141,7 @@ class Training:
         size, alone = self.config.batch_size, jax.process_count() == 1
         steps = -(-len(self.validation) // size)
         shown = jax.process_index() == 0
-        with (
-            progress_bar(desc="evaluating", total=steps, disable=not shown) as bar,
-            alive(bar),
-        ):
+        with progress_bar(desc="evaluating", total=steps, disable=not shown) as bar, alive(bar):
             for batch in data.padded_batches(self.validation, batch_size=size):
                 if alone and self.stop:
                     return None

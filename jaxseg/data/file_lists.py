@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-
 from jaxseg import files
 from jaxseg.data.dataset import Dataset
 from jaxseg.data.image_files import FilePair

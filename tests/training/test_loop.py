@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 
+from jaxseg import progress
 from jaxseg.training import Diverged, fit, init_state, loop, make_train_step
 
 CLASSES, SHAPE = 3, (2, 4, 4, 2)
@@ -168,7 +169,8 @@ def test_the_device_runs_ahead_by_one_step():
     assert taken == [0, 0, 1, 2, 3]
 
 
-def test_the_bar_shows_images_a_second(capsys):
+def test_the_bar_shows_images_a_second(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "_LINE_PERIOD", 0.0)
     optimizer = optax.sgd(0.5)
     step = jax.jit(make_train_step(apply, optimizer))
     options = {"name": "run", "check_every": 1, "batch_size": 2}
