@@ -109,14 +109,12 @@ def disk_is_full(error: BaseException) -> bool:
     Args:
         error: The error.
     """
-    chain: BaseException | None = error
-    while chain is not None:
-        if isinstance(chain, OSError) and chain.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        if any(text in str(chain) for text in ("No space left on device", "Disk quota exceeded")):
-            return True
-        chain = chain.__cause__ or chain.__context__
-    return False
+    texts = ("No space left on device", "Disk quota exceeded")
+    return any(
+        (isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT))
+        or any(text in str(each) for text in texts)
+        for each in _chain(error)
+    )
 
 
 @contextmanager
@@ -129,9 +127,10 @@ def interruptible() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    report, report_thread = sys.unraisablehook, threading.excepthook
-    sys.unraisablehook = partial(_report_all_but_stopped, report)
-    threading.excepthook = partial(_report_all_but_full, report_thread)
+    hooks = sys.excepthook, sys.unraisablehook, threading.excepthook
+    sys.excepthook = partial(_report_uncaught, hooks[0])
+    sys.unraisablehook = partial(_report_all_but_stopped, hooks[1])
+    threading.excepthook = partial(_report_of_thread, hooks[2])
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
@@ -139,7 +138,7 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     finally:
-        sys.unraisablehook, threading.excepthook = report, report_thread
+        sys.excepthook, sys.unraisablehook, threading.excepthook = hooks
         _received.clear()
         for number, handler in before.items():
             # None is a handler that was not installed from Python: it cannot be put back.
@@ -151,14 +150,35 @@ def _report_all_but_stopped(report: Callable[[Any], object], unraisable: Any) ->
 
     `raise_if_stopped` raises it again.
     """
-    if unraisable.exc_type is not Stopped:
+    if unraisable.exc_type is not Stopped and not _comes_of_stop(unraisable.exc_value):
         report(unraisable)
 
 
-def _report_all_but_full(report: Callable[[Any], object], raised: Any) -> None:
-    """Say nothing of a full disk that a library's thread has met: it is raised where one waits."""
-    if raised.exc_value is None or not disk_is_full(raised.exc_value):
+def _report_uncaught(
+    report: Callable[..., object], kind: Any, error: BaseException, traceback: Any
+) -> None:
+    """Say nothing of a `Stopped` that a library in C prints where it meets it."""
+    if not _comes_of_stop(error):
+        report(kind, error, traceback)
+
+
+def _report_of_thread(report: Callable[[Any], object], raised: Any) -> None:
+    """Say nothing of a stop or a full disk that a thread has met: it is raised where one waits."""
+    error = raised.exc_value
+    if error is None or not (_comes_of_stop(error) or disk_is_full(error)):
         report(raised)
+
+
+def _comes_of_stop(error: BaseException | None) -> bool:
+    """Tell whether an error is a `Stopped`, or was raised from one."""
+    return any(isinstance(each, Stopped) for each in _chain(error))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, and those that it was raised from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def raise_if_stopped() -> None:

@@ -2,17 +2,19 @@
 
 import errno
 import importlib
+import io
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from tqdm import tqdm
 
-from jaxseg.progress import alive, busy
+from jaxseg.progress import alive, busy, progress_bar
 from jaxseg.startup import SIGNALS, Stopped, interruptible, launch, raise_if_stopped
 
 
@@ -171,6 +173,24 @@ def test_a_full_disk_met_in_a_thread_is_left_to_the_one_who_waits(monkeypatch):
     assert [error.errno for error in reported] == [errno.EIO]
 
 
+def test_a_stop_that_a_library_prints_where_it_meets_it_is_not_reported(monkeypatch):
+    reported = []
+    monkeypatch.setattr(sys, "excepthook", lambda kind, error, traceback: reported.append(error))
+    for owner, name in ((sys, "unraisablehook"), (threading, "excepthook")):
+        monkeypatch.setattr(owner, name, lambda raised: reported.append(raised.exc_value))
+    before = sys.excepthook, sys.unraisablehook, threading.excepthook
+    wrapped, fault = RuntimeError("call_soon_threadsafe"), KeyError("a fault of ours")
+    wrapped.__cause__ = Stopped(signal.SIGTERM)
+    with interruptible():
+        for error in (Stopped(signal.SIGTERM), wrapped, fault):
+            sys.excepthook(type(error), error, None)
+            raised = SimpleNamespace(exc_type=type(error), exc_value=error)
+            sys.unraisablehook(raised)
+            threading.excepthook(raised)
+    assert reported == [fault] * 3
+    assert before == (sys.excepthook, sys.unraisablehook, threading.excepthook)
+
+
 def test_after_a_command_nothing_is_remembered():
     raise_if_stopped()
 
@@ -210,8 +230,34 @@ def test_nothing_heavy_is_imported():
 def test_a_long_step_gives_signs_of_life(capsys):
     with busy("compiling"):
         time.sleep(2.5)
-    shown = [line for line in capsys.readouterr().err.split("\r") if "compiling" in line]
-    assert len({*shown}) >= 3  # the clock moves
+    lines = capsys.readouterr().err.splitlines()
+    assert len({*lines}) == len(lines) >= 2  # the clock moves
+    assert all(line.startswith("compiling, 00:0") for line in lines)
+
+
+def test_a_long_step_moves_the_clock_of_a_terminal(monkeypatch):
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with busy("compiling"):
+        time.sleep(2.5)
+    shown = [line for line in terminal.getvalue().split("\r") if "compiling" in line]
+    assert len({*shown}) >= 3
+
+
+def test_nested_bars_are_plain_lines_where_there_is_no_terminal(capsys):
+    with progress_bar(desc="training", total=4) as outer, alive(outer):
+        for _ in range(2):
+            for _ in progress_bar(range(3), desc="evaluating"):
+                time.sleep(0.7)
+            outer.update()
+    shown = capsys.readouterr().err
+    assert "\x1b" not in shown
+    assert "\r" not in shown
+    lines = shown.splitlines()
+    assert {line.split(":")[0] for line in lines} == {"training", "evaluating"}
+    assert [line for line in lines if line.startswith("training: 1/4 [00:0")]
+    assert not [line for line in lines if "|" in line or not line.strip()]
 
 
 def test_a_disabled_bar_is_left_alone(capsys):
