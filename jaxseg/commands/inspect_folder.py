@@ -10,7 +10,8 @@ from jaxseg.data.class_lists import ClassList
 from jaxseg.data.folder_scan import FolderScan, find_masks, list_contents, scan_masks, scan_pairs
 from jaxseg.data.image_files import FilePair
 from jaxseg.data.layouts import find_pairs
-from jaxseg.data.mask_labels import Classes, assign_labels
+from jaxseg.data.mask_classes import Classes
+from jaxseg.data.mask_labels import assign_labels
 from jaxseg.data.mask_survey import Entry, MaskSurvey, Tally
 from jaxseg.data.mask_values import IGNORE_INDEX, show_value
 from jaxseg.data.orientation import MaskOrientation

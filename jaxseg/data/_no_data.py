@@ -6,7 +6,20 @@ import numpy as np
 
 from jaxseg.data._pillow_images import FileError
 
-_NO_DATA = 42113  # GDAL's tag: the number of pixels without a measurement, as text
+NO_DATA = 42113
+"""GDAL's tag: the number of pixels without a measurement, as text."""
+
+
+def parse_no_data(text: object) -> float | None:
+    """Returns the number that a tag holds as text, or None where there is no tag or no number.
+
+    Args:
+        text: The value of the tag, or None.
+    """
+    try:
+        return float(str(text).strip().strip("\0"))
+    except ValueError:
+        return None
 
 
 def check_no_data(path: Path, array: np.ndarray, page) -> None:
@@ -20,10 +33,8 @@ def check_no_data(path: Path, array: np.ndarray, page) -> None:
     Raises:
         ValueError: A pixel has that number.
     """
-    text = page.tags.valueof(_NO_DATA, default=None)
-    try:
-        number = float(str(text).strip().strip("\0"))
-    except ValueError:  # there is no tag, or none that is a number
+    number = parse_no_data(page.tags.valueof(NO_DATA, default=None))
+    if number is None:
         return
     with np.errstate(over="ignore"):
         stored = array.dtype.type(number) if array.dtype.kind == "f" else number

@@ -68,6 +68,10 @@ def _colors(survey: MaskSurvey) -> Iterator[str]:
 def _numbers(survey: MaskSurvey, classes: ClassList | None) -> Iterator[str]:
     tallies = survey.by_number()
     present = list(tallies)
+    if mask_doubts.are_objects(survey):
+        yield "# every mask numbers its objects from 1, and here all of them are one class"
+        yield from ("background = 0", f"object = 1-{_MOST_16_BITS}")
+        return
     if len(present) > _MOST_LINES or _is_continuous(survey, tallies, present):
         yield from _halves(tallies, present)
         return

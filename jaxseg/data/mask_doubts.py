@@ -9,6 +9,10 @@ REMEDY = (
     "say in classes.txt what each value is, in lines of `name = value` and `ignored = value` "
     "(jaxseg inspect --write-classes drafts them)"
 )
+OBJECTS = (
+    "take all objects for one class by the lines `background = 0` and `object = 1-65535` in "
+    "classes.txt (jaxseg inspect --write-classes drafts them)"
+)
 GRAY_LEVELS = 64
 """Class numbers seldom go so far; levels of gray do."""
 _CLASS_NUMBERS = 34  # VOC goes to 20, Cityscapes to 33; the grays of colors begin at 38
@@ -16,6 +20,8 @@ _MOST_16_BITS = 65535
 _RARE_SHARE = 1e-3  # a stray value has fewer of all pixels, and ...
 _RARE_PIXELS = 16  # ... in the masks that have it fewer than so many on average, ...
 _RARE_MASK_SHARE = 1e-4  # ... or than such a share of a mask where that is more
+_OBJECTS = 5  # so many numbers, and ...
+_DIFFERENT_RUNS = 3  # ... so different ones from mask to mask, count objects rather than classes
 _NEAR = 4  # compression moves values by so much
 _NEAR_SHARE = 0.05
 
@@ -157,6 +163,35 @@ def check_unlisted(survey: MaskSurvey, present: Sequence[int]) -> None:
             f"no mask has more than two values, and they differ: {tallies[values[1]].file!r} has "
             f"{values[1]}, {tallies[values[-1]].file!r} has {values[-1]} ({counts}), so they may "
             f"be one class or several: {REMEDY}"
+        )
+
+
+def are_objects(survey: MaskSurvey) -> bool:
+    """Returns whether the numbers seem to count the objects of each mask: 1..n with its own n.
+
+    Args:
+        survey: What all masks hold.
+    """
+    runs = [run for run in survey.runs if run]
+    return not survey.has_gaps and len(runs) >= _DIFFERENT_RUNS and runs[-1] >= _OBJECTS
+
+
+def check_objects(survey: MaskSurvey) -> None:
+    """Checks that the numbers do not seem to count objects, since these are no classes.
+
+    Args:
+        survey: What all masks hold.
+
+    Raises:
+        ValueError: They do.
+    """
+    if are_objects(survey):
+        runs = [run for run in survey.runs if run]
+        file = survey.by_number()[runs[-1]].file
+        raise ValueError(
+            f"every mask holds 1, 2, 3 and so on without a gap, some to {runs[0]} and others to "
+            f"{runs[-1]}, such as {file!r}, as masks do that number their objects, expected "
+            f"classes: {OBJECTS}; or, if they are classes, list them in lines of `name = value`"
         )
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Int
 from PIL import Image, UnidentifiedImageError
 
 from jaxseg.data._colormaps import restore_palette
+from jaxseg.data._no_data import NO_DATA, parse_no_data
 from jaxseg.data._pillow_images import unreadable
 from jaxseg.data.mask_formats import (
     bits_per_sample,
@@ -42,6 +43,8 @@ class StoredMask(NamedTuple):
         bits: Bits of each number.
         format: Name of the file format, such as `"PNG"`.
         orientation: Value of the orientation tag, 1 to 8; 1 where there is none.
+        no_data: Value of the pixels that the file declares to be of no class, by the tag
+            GDAL_NODATA of a TIFF; None where there is none.
     """
 
     values: Int[np.ndarray, "height width"]
@@ -50,6 +53,7 @@ class StoredMask(NamedTuple):
     bits: int
     format: str
     orientation: int = 1
+    no_data: int | None = None
 
     def color_of(self, value: int) -> int | None:
         """Returns the packed color that a value is shown in, or None where that is unknown."""
@@ -96,7 +100,18 @@ def read_mask(path: Path) -> StoredMask:
         mask = StoredMask(_whole(numbers, path), "gray", None, bits, file_format)
     else:
         raise _not_numbers(path, f"has the mode {image.mode!r}")
-    return mask._replace(orientation=orientation)
+    return _with_no_data(mask, getattr(image, "tag_v2", {}).get(NO_DATA))._replace(
+        orientation=orientation
+    )
+
+
+def _with_no_data(mask: StoredMask, text: object) -> StoredMask:
+    """The mask with the value that a tag's text declares to be no data, if it is whole."""
+    number = parse_no_data(text)
+    if number is None or not number.is_integer():
+        return mask
+    value = int(number) * (0x010101 if mask.kind == "color" else 1)
+    return mask._replace(no_data=value)
 
 
 def read_values(path: Path, *, colored: bool = False) -> Int[np.ndarray, "height width"]:
@@ -216,6 +231,7 @@ def _read_tiff(path: Path) -> StoredMask:
             orientation = int(page.tags[_ORIENTATION].value) if _ORIENTATION in page.tags else 1
             compression, photometric = int(page.compression), int(page.photometric)
             pages, bits, values = len(file.pages), int(page.bitspersample), page.asarray()
+            no_data = page.tags.valueof(NO_DATA, default=None)
     except (struct.error, KeyError, *_UNREADABLE) as error:
         raise unreadable(path, error) from error
     check_tiff(path, compression, photometric, pages)
@@ -224,7 +240,7 @@ def _read_tiff(path: Path) -> StoredMask:
             f"{str(path)!r} is a TIFF of the photometric interpretation {photometric} with an "
             "orientation tag, expected numbers or colors, or no tag: export the mask as .png"
         )
-    mask = _from_array(values, path, "TIFF")
+    mask = _with_no_data(_from_array(values, path, "TIFF"), no_data)
     return mask._replace(bits=bits, orientation=orientation)
 
 

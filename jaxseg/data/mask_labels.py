@@ -1,56 +1,28 @@
 """Decides what the values of masks mean, from all masks and the user's list of classes."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from jaxseg.data import palettes
 from jaxseg.data.class_lists import FILE, ClassList
 from jaxseg.data.info import Color
-from jaxseg.data.mask_doubts import REMEDY, check_255, check_palettes, check_rare, check_unlisted
+from jaxseg.data.mask_classes import Classes, shown_colors, with_no_data
+from jaxseg.data.mask_doubts import (
+    OBJECTS,
+    REMEDY,
+    are_objects,
+    check_255,
+    check_objects,
+    check_palettes,
+    check_rare,
+    check_unlisted,
+)
 from jaxseg.data.mask_survey import Entry, MaskSurvey, Tally
 from jaxseg.data.mask_values import IGNORE_INDEX, list_values, pack_color, show_value, unpack_color
 
 _MOST_VALUES = 64
 _MOST_16_BITS = 65535
-
-
-class Classes(NamedTuple):
-    """The meaning of the values of masks.
-
-    Attributes:
-        labels: The label of every value; where masks are colors, of every packed color.
-        names: Names of the classes, in the order of the labels.
-        palette: Colors of the classes, likewise.
-        remark: What was concluded from the values, for the user to check; may be empty.
-        colored: The values are packed colors.
-    """
-
-    labels: dict[int, int]
-    names: tuple[str, ...]
-    palette: tuple[Color, ...]
-    remark: str = ""
-    colored: bool = False
-
-    @property
-    def mask_values(self) -> tuple[int | Color, ...]:
-        """A value of each class in the masks, or nothing where that is its label."""
-        first: dict[int, int] = {}
-        for value, label in self.labels.items():
-            first.setdefault(label, value)
-        values = [first.get(label, label) for label in range(len(self.names))]
-        if self.colored:
-            return tuple(unpack_color(value) for value in values)
-        return () if values == list(range(len(values))) else tuple(values)
-
-    @property
-    def ignored_value(self) -> int | Color | None:
-        """A value of ignored pixels in the masks, or None where that is 255 or there is none."""
-        values = [value for value, label in self.labels.items() if label == IGNORE_INDEX]
-        if not values or (not self.colored and IGNORE_INDEX in values):
-            return None
-        return unpack_color(values[0]) if self.colored else values[0]
 
 
 def assign_labels(survey: MaskSurvey, classes: ClassList | None) -> Classes:
@@ -65,9 +37,18 @@ def assign_labels(survey: MaskSurvey, classes: ClassList | None) -> Classes:
         survey: What all masks hold.
         classes: The user's list, or None.
 
+    Values that a file declares to be no data (GDAL_NODATA) are ignored.
+
     Raises:
         ValueError: The values do not fit the list, or they leave open what they mean.
     """
+    assigned = with_no_data(survey, lambda rest: _assign(rest, classes))
+    if classes is not None and classes.palette is not None:
+        return assigned
+    return assigned._replace(palette=shown_colors(survey, assigned))
+
+
+def _assign(survey: MaskSurvey, classes: ClassList | None) -> Classes:
     if classes is not None and classes.values is not None:
         return _by_listed_values(survey, classes)
     if classes is not None and classes.palette is not None:
@@ -195,6 +176,8 @@ def _by_numbers(survey: MaskSurvey, classes: ClassList | None) -> Classes:
                 f"{tallies[wrong].file!r} has the value {wrong}, expected 0..{count - 1} for the "
                 f"{count} classes listed, or 255 for ignored pixels; all masks together have "
                 f"{_counts(tallies)}: correct the mask or the list, or {REMEDY}"
+                + f"; if the numbers count objects, {OBJECTS}"
+                * are_objects(survey)
             )
         check_rare(survey, order)
         numbering = {value: label for label, value in enumerate(order)}
@@ -219,14 +202,15 @@ def _unlisted(survey: MaskSurvey, present: Sequence[int]) -> Classes:
             "check that they are class numbers, and that the background has one; masks without "
             f"any object are fine beside others, or where {FILE} names the classes"
         )
+    check_objects(survey)
     tallies = survey.by_number()
     if len(values) > _MOST_VALUES:
         file = tallies[values[_MOST_VALUES]].file
         raise ValueError(
             f"with {file!r} the masks have {len(values)} values, expected at most {_MOST_VALUES} "
             "classes: a smoothed mask, or one that was a JPEG, has such in-between values, so "
-            "export it without; numbers of single objects are no classes; or, if they are, "
-            f"{REMEDY}"
+            f"export it without; numbers of single objects are no classes, so {OBJECTS}; or, if "
+            f"they are classes, {REMEDY}"
         )
     check_unlisted(survey, present)
     names = tuple(f"class {value}" for value in values)
@@ -259,7 +243,7 @@ def _binary(
 def _palette(classes: ClassList | None, names: tuple[str, ...]) -> tuple[Color, ...]:
     if classes is not None and classes.palette is not None:
         return classes.palette
-    return (palettes.BACKGROUND, *palettes.distinct(len(names) - 1))
+    return palettes.with_background(len(names))
 
 
 def _found(tallies: Mapping[int, Tally]) -> str:

@@ -61,6 +61,9 @@ class MaskSurvey:
             first of them.
         binary_255: Masks of nothing but 0 and 255 that have 255.
         mixed_255: Masks that have 255 beside another value than 0.
+        runs: The different n for which a mask holds all of 1..n and nothing else but 0 and 255.
+        has_gaps: Whether there is a mask for which that is not so.
+        no_data: The tally of the values that their files declare to be no data.
     """
 
     entries: dict[Entry, Tally] = dataclasses.field(default_factory=dict)
@@ -70,6 +73,9 @@ class MaskSurvey:
     formats: dict[str, tuple[int, str]] = dataclasses.field(default_factory=dict)
     binary_255: Tally = dataclasses.field(default_factory=lambda: Tally(""))
     mixed_255: Tally = dataclasses.field(default_factory=lambda: Tally(""))
+    runs: list[int] = dataclasses.field(default_factory=list)
+    has_gaps: bool = False
+    no_data: dict[Entry, Tally] = dataclasses.field(default_factory=dict)
 
     def add(self, mask: StoredMask, file: str) -> None:
         """Counts a further mask.
@@ -96,7 +102,10 @@ class MaskSurvey:
             entry = Entry(mask.kind, number, mask.color_of(value))
             tally = Tally("", 1, count, ramps.get(value, 0))
             self.entries[entry] = self.entries.get(entry, Tally(file)) + tally
+            if value == mask.no_data:
+                self.no_data[entry] = self.no_data.get(entry, Tally(file)) + tally
         self._count_255(set(numbers), file)
+        self._look_for_runs(set(numbers))
         if len(self.entries) > _MOST_ENTRIES:
             raise ValueError(
                 f"with {file!r} the masks have more than {_MOST_ENTRIES} different values, "
@@ -110,6 +119,11 @@ class MaskSurvey:
             tally = getattr(self, name)
             setattr(self, name, Tally(tally.file or file, tally.masks + 1))
 
+    def _look_for_runs(self, numbers: set[int | None]) -> None:
+        numbers = numbers - {0, IGNORE_INDEX}
+        self.has_gaps |= numbers != set(range(1, len(numbers) + 1))
+        self.runs = sorted({*self.runs, len(numbers)})
+
     def by_number(self) -> dict[int, Tally]:
         """Returns the tallies of all numbers, in ascending order; colors are left out."""
         return _merge((entry.number, tally) for entry, tally in self.entries.items())
@@ -121,7 +135,10 @@ class MaskSurvey:
     def to_json(self) -> dict[str, Any]:
         """Returns the survey as values that JSON can hold."""
         fields = dataclasses.asdict(self)
-        return fields | {"entries": [[*entry, *tally] for entry, tally in self.entries.items()]}
+        for name in ("entries", "no_data"):
+            rows: dict[Entry, Tally] = getattr(self, name)
+            fields[name] = [[*entry, *tally] for entry, tally in rows.items()]
+        return fields
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "MaskSurvey":
@@ -131,7 +148,10 @@ class MaskSurvey:
             fields: What `to_json` returned, through JSON.
         """
         changed = {
-            "entries": {Entry(*row[:3]): Tally(*row[3:]) for row in fields["entries"]},
+            **{
+                name: {Entry(*row[:3]): Tally(*row[3:]) for row in fields[name]}
+                for name in ("entries", "no_data")
+            },
             "formats": {kind: (number, file) for kind, (number, file) in fields["formats"].items()},
             "binary_255": Tally(*fields["binary_255"]),
             "mixed_255": Tally(*fields["mixed_255"]),

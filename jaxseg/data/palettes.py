@@ -29,6 +29,15 @@ def distinct(classes: int) -> tuple[Color, ...]:
     return (*_FIRST[:classes], *further)
 
 
+def with_background(classes: int) -> tuple[Color, ...]:
+    """Colors for some classes, all different, of which the first is dark.
+
+    Args:
+        classes: Number of colors, the dark one included.
+    """
+    return (BACKGROUND, *distinct(classes - 1))
+
+
 def voc_colormap(classes: int) -> tuple[Color, ...]:
     """Colors of the PASCAL VOC devkit.
 

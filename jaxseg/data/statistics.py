@@ -25,7 +25,7 @@ from jaxseg.data.recipe import digest
 from jaxseg.data.repeated_pictures import RepeatedPictures
 from jaxseg.progress import progress_bar
 
-_VERSION = 4  # raise it when the same files give other statistics
+_VERSION = 5  # raise it when the same files give other statistics
 
 
 @dataclasses.dataclass(frozen=True)

@@ -52,6 +52,10 @@ CASES = {
     ),
     "16 bits": ([mask(0, 1, 65535)], "class 0 = 0, class 1 = 1, ignored = 65535"),
     "negative": ([mask(-1, 0, 300)], "class 0 = 0, class 300 = 300, ignored = -1"),
+    "objects": (
+        [mask(0, 1), mask(0, 1, 2, 3), mask(*range(8))],
+        "background = 0, object = 1-65535",
+    ),
     "smooth": ([smooth()], "background = 0-127, foreground = 128-255"),
     "many": ([mask(*range(80))], "background = 0-39, foreground = 40-79"),
     "palette": ([mask(0, 1, palette=[RED, GREEN])], "class 0 200 0 0 = 0, class 1 0 200 0 = 1"),

@@ -256,6 +256,25 @@ def test_three_bands_of_0_and_1_are_no_colors(tmp_path):
     np.testing.assert_array_equal(mask_files.read_values(tmp_path / "m.png"), bands[..., 0])
 
 
+@pytest.mark.parametrize("orientation", [None, 3])  # tifffile reads those with a tag
+@pytest.mark.parametrize(
+    ("text", "value"), [("254", 254), ("0.0\0", 0), ("nan", None), ("-9999", -9999), ("none", None)]
+)
+def test_the_value_of_no_data_is_known(tmp_path, text, value, orientation):
+    tags = [(42113, "s", 0, text, True)]
+    tags += [(274, "H", 1, orientation, True)] * (orientation is not None)
+    tifffile.imwrite(tmp_path / "m.tif", VALUES, photometric="minisblack", extratags=tags)
+    assert mask_files.read_mask(tmp_path / "m.tif").no_data == value
+
+
+def test_no_data_of_colors_is_a_gray(tmp_path):
+    colors = np.zeros((4, 4, 3), np.uint8)
+    tifffile.imwrite(
+        tmp_path / "m.tif", colors, photometric="rgb", extratags=[(42113, "s", 0, "255", True)]
+    )
+    assert mask_files.read_mask(tmp_path / "m.tif").no_data == 0xFFFFFF
+
+
 def palette_image(values, *colors):
     image = Image.fromarray(np.asarray(values, np.uint8)).convert("P")
     image.putpalette([part for color in colors for part in color])

@@ -313,3 +313,89 @@ def test_every_list_of_values_is_a_list_of_classes(tmp_path):
         1: 1,
         255: 1,
     }
+
+
+def objects(*counts, bits=8):
+    return [gray(*range(n + 1), bits=bits, shape=(4 * (n + 1), 32)) for n in counts]
+
+
+def test_numbers_that_count_objects_are_no_classes():
+    with pytest.raises(
+        ValueError, match=r"some to 2 and others to 9, such as 'm1\.png', .*`object = 1-65535`"
+    ):
+        assign(objects(2, 9, 5))
+    with pytest.raises(ValueError, match=r"some to 1 and others to 70, .*number their objects"):
+        assign(objects(1, 2, 70, bits=16))
+    with pytest.raises(ValueError, match=r"numbers of single objects are no classes, .*1-65535"):
+        assign([*objects(1, 2), gray(0, *range(70, 140), shape=(71, 32))])
+    with pytest.raises(ValueError, match=r"expected 0\.\.1 .*if the numbers count objects, take"):
+        assign(objects(2, 9, 5), listed("background", "cell"))
+
+
+def test_numbers_that_may_be_classes_are_not_taken_for_objects():
+    for masks in (
+        objects(5, 5, 5),  # every mask has all classes
+        objects(2, 5, 5),
+        objects(1, 2, 3),  # few classes
+        [*objects(2, 9, 5), gray(0, 3, 4)],  # a gap
+    ):
+        assert assign(masks).names[:3] == ("class 0", "class 1", "class 2")
+
+
+def test_objects_are_one_class_by_two_lines(tmp_path):
+    path = tmp_path / "classes.txt"
+    path.write_text("background = 0\nobject = 1-65535\n")
+    found = assign(objects(2, 9, 5), class_lists.read_classes(path))
+    assert (found.labels[0], found.labels[1], found.labels[65535]) == (0, 1, 1)
+    assert found.mask_values == ()
+
+
+def no_data(value, *values):
+    return gray(*values)._replace(no_data=value)
+
+
+@pytest.mark.parametrize(
+    ("masks", "names", "labels"),
+    [
+        ([no_data(9, 0, 1, 9), gray(0, 1)], (), {0: 0, 1: 1, 9: 255, 255: 255}),
+        ([no_data(0, 0, 1, 2)], (), {0: 255, 1: 0, 2: 1, 255: 255}),
+        ([no_data(9, 0, 255, 9)], ("sky", "tree"), {0: 0, 255: 1, 9: 255}),
+        ([no_data(-1, -1, 0, 1)], ("sky", "tree"), {-1: 255, 0: 0, 1: 1, 255: 255}),
+        ([no_data(7, 0, 1)], (), {0: 0, 1: 1, 255: 255}),  # no pixel has it
+    ],
+)
+def test_no_data_is_ignored(masks, names, labels):
+    found = assign(masks, listed(*names) if names else None)
+    assert found.labels == labels
+    value = masks[0].no_data
+    said = rf"the value {value} is ignored, since the tag GDAL_NODATA of 1 masks such as 'm0.png'"
+    assert (said in found.remark) == (value != 7)
+
+
+def test_no_data_that_is_a_class_is_refused():
+    masks = [gray(0, 1), no_data(0, 0, 1)]
+    twice = r"'m1\.png' has the value 0, .* no data, but which is the class 'sky'.*`ignored = 0`"
+    with pytest.raises(ValueError, match=twice):
+        assign(masks, listed("sky", "tree", values=((0,), (1,))))
+    with pytest.raises(
+        ValueError, match=r"1 of the 2 classes listed occur.*the value 0 is ignored"
+    ):
+        assign(masks, listed("sky", "tree"))
+    with pytest.raises(ValueError, match=r"only value is 1, .*the value 0 is ignored.*unsetnodata"):
+        assign([no_data(0, 0, 1)])
+    kept = listed("sky", "tree", values=((2,), (1,)), ignored_values=(0,))
+    assert assign([no_data(0, 0, 1)], kept).labels == {2: 0, 1: 1, 0: 255}
+
+
+def test_palettes_of_masks_are_those_of_the_classes():
+    found = assign([indexed([RED, GREEN, BLUE], 0, 1), indexed([RED, GREEN, BLUE], 0, 2)])
+    assert found.palette == (RED, GREEN, BLUE)
+    found = assign([indexed([RED, GREEN, BLUE], 0, 2)], listed("a", "b", "c"))
+    assert (found.palette[0], found.palette[2]) == (RED, BLUE)
+    assert len(set(found.palette)) == 3
+    by_values = listed("c", "a", values=((2,), (0,)))
+    assert assign([indexed([RED, GREEN, BLUE], 0, 2)], by_values).palette == (BLUE, RED)
+    own = listed("a", "b", palette=(GREEN, BLUE), values=((0,), (1,)))
+    assert assign([indexed([RED, GREEN], 0, 1)], own).palette == (GREEN, BLUE)
+    alike = indexed([RED, RED], 0, 1)
+    assert assign([alike], listed("a", "b", values=((0,), (1,)))).palette[0] != RED

@@ -88,7 +88,7 @@ def file_pairs(directory: Path, held_out: float) -> FilePairs:
         pairs={"train": train, "validation": validation, "test": _listed(directory, "test.txt")},
         labels=_LABELS,
         class_names=CLASSES,
-        palette=(palettes.BACKGROUND, *palettes.distinct(1)),
+        palette=palettes.with_background(2),
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
     )
