@@ -54,6 +54,21 @@ class DataConfig:
             raise ValueError(f"seed={self.seed} must not be negative: correct --data.seed.")
 
 
+def describe_size(info: data.DatasetInfo) -> str:
+    """Say in words of what size the images are, or the crops that are taken of them.
+
+    Args:
+        info: The data set.
+
+    Example:
+        >>> info = data.DatasetInfo("x", (48, 64), (), (), (), (), crops=True)
+        >>> describe_size(info)
+        'crops of 48x64 pixels'
+    """
+    height, width = info.size
+    return f"crops of {height}x{width} pixels" if info.crops else f"{height}x{width} pixels"
+
+
 def load(
     config: DataConfig, *, pairs: Mapping[str, Sequence[FilePair]] | None = None
 ) -> data.Dataset:

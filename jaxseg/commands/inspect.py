@@ -26,7 +26,7 @@ import numpy as np
 
 from jaxseg import cli, data, plots
 from jaxseg.commands import inspect_folder
-from jaxseg.commands.data import DataConfig, load
+from jaxseg.commands.data import DataConfig, describe_size, load
 from jaxseg.commands.outputs import Outputs
 from jaxseg.progress import progress_bar
 from jaxseg.training import records
@@ -121,8 +121,7 @@ def main(config: Config) -> dict[str, Counts]:
     print(summary(dataset, counted))
     with outputs.path("classes.csv") as path:
         records.write_csv(path, COLUMNS, rows(dataset, counted))
-    height, width = dataset.info.size
-    title = f"{dataset.info.name}, {height} x {width} pixels"
+    title = f"{dataset.info.name}, {describe_size(dataset.info)}"
     places = spread(len(chosen), config.images)
     examples = [chosen[place] for place in places]
     sheet = plots.contact_sheet(
@@ -186,10 +185,12 @@ def rows(dataset: data.Dataset, counted: dict[str, Counts]) -> list[dict]:
 
 def summary(dataset: data.Dataset, counted: dict[str, Counts]) -> str:
     """Write the printed table: a line a split, a line a class, and remarks."""
-    height, width = dataset.info.size
+    size = describe_size(dataset.info)
+    if dataset.info.crops:
+        size = f"images of their own sizes, for {size}"
     mean, std = (", ".join(f"{x:.3f}" for x in v) for v in (dataset.info.mean, dataset.info.std))
     lines = [
-        f"{dataset.info.name}: {height} x {width} pixels, {_channels(dataset.info)}, "
+        f"{dataset.info.name}: {size}, {_channels(dataset.info)}, "
         f"{dataset.info.classes} classes; mean {mean}; std {std}",
         f"prepared in {dataset.directory}",
         "",

@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxseg.commands.run import Run
 from jaxseg.data import geometry
+from jaxseg.progress import busy
 from jaxseg.training.inference import InferenceConfig, Strip, probabilities, probability_strips
 
 _SAMPLE = 1 << 20
@@ -28,11 +29,13 @@ class Segmenter:
         self.info, self._logits, self._inference = run.info, run.logits, inference
         net = jax.jit(lambda image: probabilities(run.logits, image[None], inference)[0])
         self._probabilities = net
+        self._windows: set[tuple[int, int]] = set()  # those that the net is compiled for
 
     def compile(self) -> None:
         """Compile the net, which takes a while; the first image would do it otherwise.
 
-        That of a net that is trained on crops depends on the size of the image.
+        A net that is trained on crops is compiled at the first image of each size, which `strips`
+        shows.
         """
         if self.info.crops:
             return
@@ -53,9 +56,7 @@ class Segmenter:
             image as it is, in windows if it is large; another one sees it at the size of training.
         """
         if self.info.crops:
-            yield from probability_strips(
-                self._logits, image, self._inference, classes=self.info.classes
-            )
+            yield from self._unscaled(image)
             return
         size, keep_aspect = image.shape[:2], self.info.keep_aspect
         fitted = geometry.fit_image(
@@ -65,6 +66,18 @@ class Segmenter:
         for rows in geometry.strips(size, self.info.classes):
             part = geometry.restore(scores, size, keep_aspect=keep_aspect, rows=rows)
             yield Strip(rows, slice(0, size[1]), part)
+
+    def _unscaled(self, image: np.ndarray) -> Iterator[Strip]:
+        """The strips of an image at native resolution, with a word where the net is compiled."""
+        classes = self.info.classes
+        strips = probability_strips(self._logits, image, self._inference, classes=classes)
+        window = self._inference.window_of((image.shape[0], image.shape[1]), classes)
+        if window not in self._windows:
+            self._windows.add(window)
+            with busy(f"compiling for {window[0]}x{window[1]} pixels"):
+                first = next(strips)
+            yield first
+        yield from strips
 
     def __call__(
         self, image: np.ndarray, *, on_strip: Callable[[Strip], None] | None = None

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from jaxseg import data, metrics
+from jaxseg.commands.data import describe_size
 from jaxseg.commands.model import functions, load_pretrained
 from jaxseg.commands.run import METRIC, evaluated, fine_tune, start
 from jaxseg.commands.run_folder import RunFolder
@@ -227,7 +228,7 @@ class Training:
 
     def _beginning(self, state: TrainState, done: int) -> str:
         """Say what is about to happen, which the user reads while the step compiles."""
-        config, (height, width) = self.config, self.info.size
+        config = self.config
         head = f"Going on from step {done}: " if done else ""
         if config.resume and not done:
             head = f"There is no checkpoint in {config.out}, so this begins at step 0: "
@@ -241,8 +242,8 @@ class Training:
             )
         return (
             f"{head}{config.model.name}, {count:,} parameters, {config.steps} steps of "
-            f"{config.batch_size} of the {self.dataset.splits['train']} training images of "
-            f"{height}x{width} pixels.{tail}"
+            f"{config.batch_size} of the {self.dataset.splits['train']} training images"
+            f"{', in ' if self.info.crops else ' of '}{describe_size(self.info)}.{tail}"
         )
 
     def _compile(self, state: TrainState) -> Iterator[Any]:

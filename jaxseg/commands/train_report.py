@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from jaxseg import data, files, metrics, plots
+from jaxseg.commands.data import describe_size
 from jaxseg.commands.run import evaluated
 from jaxseg.commands.train_config import Config
 from jaxseg.training import TrainState, records
@@ -85,9 +86,9 @@ def report(
     records.write_csv(out / "results.csv", metrics.COLUMNS, rows)
     count = sum(a.size for a in jax.tree.leaves(state.params))
     about = (
-        f"{config.model.name}, {count:,} parameters, on {info.name} at "
-        f"{info.size[0]}x{info.size[1]} pixels: step {int(state.step)} of "
-        f"{config.steps}, {config.batch_size} images a step"
+        f"{config.model.name}, {count:,} parameters, on {info.name}, "
+        f"{describe_size(info)}: step {int(state.step)} of {config.steps}, "
+        f"{config.batch_size} images a step"
     )
     table = metrics.per_class_table(confusion, info.class_names)
     text = f"# Validation\n\n{about}.\n\n{table}\n"

@@ -45,7 +45,7 @@ def test_a_folder_of_ones_own(tmp_path, capsys):
     assert float(rows[2]["pixel_share"]) == pytest.approx(16 / 256)
     said = capsys.readouterr().out
     assert "mine: the masks' values 0, 2 are the labels 0..1; pixels of 255 are ignored" in said
-    assert "folder: 16 x 16 pixels, 3 channels, 2 classes" in said
+    assert "folder: 16x16 pixels, 3 channels, 2 classes" in said
     assert "! validation has 2 images only" in said
 
 

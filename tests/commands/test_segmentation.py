@@ -1,13 +1,17 @@
 """Labels and entropies of strips, and images of any kind made visible."""
 
+import contextlib
+
 import jax
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pixel_net import info, run
 
-from jaxseg.commands.segmentation import to_rgb
-from jaxseg.training.inference import Strip, entropy
+from jaxseg.commands import segmentation
+from jaxseg.commands.segmentation import Segmenter, to_rgb
+from jaxseg.training.inference import InferenceConfig, Strip, entropy
 
 
 @given(st.integers(1, 6), st.integers(0, 99))
@@ -43,3 +47,17 @@ def test_others_are_stretched_channel_by_channel(dtype, channels):
 
 def test_an_even_image_is_black_without_a_warning():
     assert not to_rgb(np.full((4, 4, 1), 900, np.uint16)).any()
+
+
+def test_a_net_of_crops_says_that_it_compiles_once_for_each_size_of_windows(monkeypatch):
+    messages = []
+
+    def busy(text):
+        messages.append(text)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(segmentation, "busy", busy)
+    segmenter = Segmenter(run(info((16, 24), crops=True)), InferenceConfig(window=(16, 24)))
+    for shape in ((40, 50), (16, 90), (9, 24), (40, 50)):
+        assert segmenter(np.zeros((*shape, 3), np.uint8)).shape == shape
+    assert messages == ["compiling for 16x24 pixels", "compiling for 9x24 pixels"]

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from jaxseg import data
-from jaxseg.commands import train
+from jaxseg.commands import inspect, train
 from jaxseg.commands.data import DataConfig, load
 from jaxseg.commands.model import ModelConfig
 from jaxseg.commands.run import start
@@ -71,6 +71,13 @@ def parameters(config):
     with Checkpoints(config.out / "checkpoints", read_only=True) as checkpoints:
         state = checkpoints.restore(like, 6).state
     return b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state.params))
+
+
+def test_the_size_is_said_to_be_that_of_crops(finished, tmp_path, capsys):
+    inspect.main(inspect.Config(data=finished.data, out=tmp_path / "out"))
+    printed = capsys.readouterr().out
+    assert "folder: images of their own sizes, for crops of 16x24 pixels, 3 channels" in printed
+    assert "on folder, crops of 16x24 pixels" in (finished.out / "summary.md").read_text()
 
 
 def test_validation_counts_every_pixel_once(finished):
