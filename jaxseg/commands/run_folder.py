@@ -5,6 +5,7 @@ listed is the user's and is never replaced. A run that is started again is set a
 `.previous`, until the first checkpoint of the new one is whole.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -12,6 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from jaxseg import files
+from jaxseg.commands.outputs import MANIFEST as RESULTS
+from jaxseg.commands.outputs import is_listed, read_manifest
 from jaxseg.training.checkpoint.folders import complete_steps, folder_name, sweep
 
 MANIFEST = ".jaxseg"
@@ -109,12 +112,21 @@ class RunFolder:
             print(f"{self.folder} holds the run again that was about to be overwritten.")
 
     def set_aside(self) -> None:
-        """Move the run's files into `.previous`; where there is no run, nothing is done."""
-        if not self._present(self.folder):
+        """Move the run's files into `.previous`; where there is no run, nothing is done.
+
+        Evaluations and predictions in folders of the run go with it, as far as jaxseg wrote them
+        and nobody edited them.
+        """
+        present = self._present(self.folder)
+        if not present:
             return
         (self._previous / _CHECKPOINTS).mkdir(parents=True)
-        for name in self._present(self.folder):
-            (self.folder / name).rename(self._previous / name)
+        results = _results(self.folder)
+        for name in (*present, *results):
+            _move(name, self.folder, self._previous)
+        for parent in {(self.folder / name).parent for name in results}:
+            with contextlib.suppress(OSError):  # somebody else's files are in it, too
+                parent.rmdir()
         self._write_state(aside=True)
 
     def put_back(self) -> None:
@@ -130,8 +142,8 @@ class RunFolder:
                 sweep(self.folder / _CHECKPOINTS)
             self._write_state(aside=False)  # from here on, what is in the folder is the earlier run
         (self.folder / _CHECKPOINTS).mkdir(exist_ok=True)
-        for name in self._present(self._previous):
-            (self._previous / name).rename(self.folder / name)
+        for name in (*self._present(self._previous), *_all_results(self._previous)):
+            _move(name, self._previous, self.folder)
         self.discard()
 
     def discard(self) -> None:
@@ -157,3 +169,28 @@ class RunFolder:
 
     def _write_state(self, *, aside: bool) -> None:
         files.write_text(self._previous / _STATE, json.dumps({"aside": aside}))
+
+
+def _results(folder: Path) -> list[str]:
+    """What evaluations and predictions have left in the folders of a run, the lists of it last."""
+    names: list[str] = []
+    for manifest in sorted(folder.glob(f"*/{RESULTS}")):
+        digests, parent = read_manifest(manifest.parent), manifest.parent
+        if parent.name.startswith("."):
+            continue
+        ours = [name for name in sorted(digests) if is_listed(parent / name, digests)]
+        names += [f"{parent.name}/{name}" for name in (*ours, RESULTS)]
+    return names
+
+
+def _all_results(previous: Path) -> list[str]:
+    """The results that have been set aside, whether or not all of them have."""
+    paths = sorted(path for path in previous.glob("*/*") if path.parent.name != _CHECKPOINTS)
+    # The lists first: until all is back, what is listed can be told from the user's files.
+    paths.sort(key=lambda path: path.name != RESULTS)
+    return [path.relative_to(previous).as_posix() for path in paths if path.is_file()]
+
+
+def _move(name: str, source: Path, target: Path) -> None:
+    (target / name).parent.mkdir(exist_ok=True)
+    (source / name).rename(target / name)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from jaxseg.commands import run_folder
+from jaxseg.commands.outputs import Outputs
 from jaxseg.commands.run_folder import RunFolder, check_free, claim, written_files
 
 NAMES = ("config.json", "metrics.jsonl")
@@ -29,12 +30,21 @@ def write_run(folder, text, step=STEP):
         (folder / step / name).write_text(text)
 
 
+def write_results(folder, text):
+    """An evaluation and a prediction, with a file of the user's beside each of them."""
+    for name in ("test/results.csv", "test/edited.csv", "predictions/a_mask.png"):
+        Outputs((folder / name).parent).write(Path(name).name, text.encode())
+    for name in ("test/edited.csv", "predictions/notes.txt", "mine/results.csv"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("mine")
+
+
 def contents(folder):
     """Every file but the list of files."""
     return {
         path.relative_to(folder).as_posix(): path.read_text()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != run_folder.MANIFEST
+        if path.is_file() and path.name not in (run_folder.MANIFEST, run_folder.RESULTS)
     }
 
 
@@ -104,6 +114,35 @@ def test_an_earlier_run_goes_once_the_new_one_has_a_checkpoint(tmp_path):
     assert set(after.values()) == {"new"}
 
 
+def test_results_go_and_come_back_with_the_run_and_what_is_the_users_stays(tmp_path):
+    write_run(tmp_path, "old")
+    write_results(tmp_path, "old")
+    before = contents(tmp_path)
+    folder = RunFolder(tmp_path, NAMES)
+    folder.set_aside()
+    left = {name: text for name, text in contents(tmp_path).items() if ".previous" not in name}
+    assert left == dict.fromkeys(
+        ("test/edited.csv", "predictions/notes.txt", "mine/results.csv"), "mine"
+    )
+    folder.recover()
+    assert contents(tmp_path) == before
+    folder.set_aside()
+    write_run(tmp_path, "new", "checkpoints/step-00000002")
+    folder.recover()
+    left = contents(tmp_path)
+    assert set(left.values()) == {"new", "mine"}
+    assert "test/results.csv" not in left
+    Outputs(tmp_path / "test").check(["results.csv"])
+
+
+def test_a_folder_of_results_alone_goes(tmp_path):
+    write_run(tmp_path, "old")
+    Outputs(tmp_path / "test").write("results.csv", b"old")
+    folder = RunFolder(tmp_path, NAMES)
+    folder.set_aside()
+    assert not (tmp_path / "test").exists()
+
+
 def interruptions(monkeypatch, count):
     """Kill the process at its `count`-th change of the file system."""
     left = [count]
@@ -123,12 +162,14 @@ def interruptions(monkeypatch, count):
     monkeypatch.setattr(shutil, "rmtree", wrap(shutil.rmtree))
 
 
-@pytest.mark.parametrize("count", range(12))
+@pytest.mark.parametrize("count", range(24))
 @pytest.mark.parametrize("has_checkpoint", [False, True])
 def test_a_kill_at_any_moment_leaves_one_whole_run(tmp_path, count, has_checkpoint):
     write_run(tmp_path, "old")
+    new = dict.fromkeys(contents(tmp_path), "new")
+    Outputs(tmp_path / "test").write("results.csv", b"old")
+    Outputs(tmp_path / "test").write("images.csv", b"old")
     old = contents(tmp_path)
-    new = dict.fromkeys(old, "new")
     folder = RunFolder(tmp_path, NAMES)
     with pytest.MonkeyPatch.context() as patch:
         interruptions(patch, count)
