@@ -57,6 +57,8 @@ def _colors(survey: MaskSurvey) -> Iterator[str]:
     for place, (color, tally) in enumerate(kept):
         parts = " ".join(map(str, unpack_color(color)))
         name = "background" if color == 0 else f"color {place + 1}"
+        if any(entry.color == color for entry in survey.no_data):
+            name = "ignored"
         yield from (_comment(tally), f"{name} {parts}")
     if len(kept) < len(tallies):
         yield (
@@ -75,7 +77,10 @@ def _numbers(survey: MaskSurvey, classes: ClassList | None) -> Iterator[str]:
     if len(present) > _MOST_LINES or _is_continuous(survey, tallies, present):
         yield from _halves(tallies, present)
         return
-    ignored = _ignored(survey, tallies, present)
+    declared = {entry.number for entry in survey.no_data}
+    undeclared = [value for value in present if value not in declared]
+    found = _ignored(survey, tallies, undeclared)
+    ignored = [value for value in present if value in declared or value in found]
     values = [value for value in present if value not in ignored]
     groups: list[tuple[int, ...]] = [(value,) for value in values]
     if IGNORE_INDEX in values and values[:2] == [0, 1] and len(values) == 3:

@@ -21,6 +21,7 @@ _RARE_SHARE = 1e-3  # a stray value has fewer of all pixels, and ...
 _RARE_PIXELS = 16  # ... in the masks that have it fewer than so many on average, ...
 _RARE_MASK_SHARE = 1e-4  # ... or than such a share of a mask where that is more
 _OBJECTS = 5  # so many numbers, and ...
+_MANY_OBJECTS = 12  # likewise, where there are gaps between them
 _DIFFERENT_RUNS = 3  # ... so different ones from mask to mask, count objects rather than classes
 _NEAR = 4  # compression moves values by so much
 _NEAR_SHARE = 0.05
@@ -167,13 +168,18 @@ def check_unlisted(survey: MaskSurvey, present: Sequence[int]) -> None:
 
 
 def are_objects(survey: MaskSurvey) -> bool:
-    """Returns whether the numbers seem to count the objects of each mask: 1..n with its own n.
+    """Returns whether the numbers seem to count the objects of each mask.
+
+    They are 1..n with an n of its own in each mask; or there are many of them, of which no mask has
+    one in two places.
 
     Args:
         survey: What all masks hold.
     """
     runs = [run for run in survey.runs if run]
-    return not survey.has_gaps and len(runs) >= _DIFFERENT_RUNS and runs[-1] >= _OBJECTS
+    if len(runs) < _DIFFERENT_RUNS or runs[-1] < _OBJECTS:
+        return False
+    return not survey.has_gaps or (not survey.has_parts and len(survey.by_number()) > _MANY_OBJECTS)
 
 
 def check_objects(survey: MaskSurvey) -> None:
@@ -185,14 +191,20 @@ def check_objects(survey: MaskSurvey) -> None:
     Raises:
         ValueError: They do.
     """
-    if are_objects(survey):
-        runs = [run for run in survey.runs if run]
-        file = survey.by_number()[runs[-1]].file
-        raise ValueError(
-            f"every mask holds 1, 2, 3 and so on without a gap, some to {runs[0]} and others to "
-            f"{runs[-1]}, such as {file!r}, as masks do that number their objects, expected "
-            f"classes: {OBJECTS}; or, if they are classes, list them in lines of `name = value`"
-        )
+    if not are_objects(survey):
+        return
+    runs, tallies = [run for run in survey.runs if run], survey.by_number()
+    found = (
+        f"no mask has one of the {len(tallies)} numbers in two places, and some have {runs[0]} of "
+        f"them and others {runs[-1]}"
+        if survey.has_gaps
+        else f"every mask holds 1, 2, 3 and so on without a gap, some to {runs[0]} and others to "
+        f"{runs[-1]}, such as {tallies[runs[-1]].file!r}"
+    )
+    raise ValueError(
+        f"{found}, as in masks that number their objects, expected classes: {OBJECTS}; or, if they "
+        "are classes, list them in lines of `name = value`"
+    )
 
 
 def check_rare(survey: MaskSurvey, present: Sequence[int]) -> None:

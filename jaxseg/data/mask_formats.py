@@ -166,7 +166,8 @@ def _check_ppm(image: Image.Image, path: Path) -> None:
 def _several(name: str, frames: int) -> ValueError:
     return ValueError(
         f"{name} has {frames} frames or pages, expected one mask a file: export the one that "
-        "belongs to the image"
+        "belongs to the image; where each is one class, write all into one mask, with the number "
+        "of the class at its pixels"
     )
 
 

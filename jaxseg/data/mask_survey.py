@@ -63,6 +63,8 @@ class MaskSurvey:
         mixed_255: Masks that have 255 beside another value than 0.
         runs: The different n for which a mask holds all of 1..n and nothing else but 0 and 255.
         has_gaps: Whether there is a mask for which that is not so.
+        has_parts: Whether there is a mask with a number, other than 0 and 255, whose pixels are not
+            all connected.
         no_data: The tally of the values that their files declare to be no data.
     """
 
@@ -75,6 +77,7 @@ class MaskSurvey:
     mixed_255: Tally = dataclasses.field(default_factory=lambda: Tally(""))
     runs: list[int] = dataclasses.field(default_factory=list)
     has_gaps: bool = False
+    has_parts: bool = False
     no_data: dict[Entry, Tally] = dataclasses.field(default_factory=dict)
 
     def add(self, mask: StoredMask, file: str) -> None:
@@ -105,7 +108,7 @@ class MaskSurvey:
             if value == mask.no_data:
                 self.no_data[entry] = self.no_data.get(entry, Tally(file)) + tally
         self._count_255(set(numbers), file)
-        self._look_for_runs(set(numbers))
+        self._look_for_objects(set(numbers), mask.values)
         if len(self.entries) > _MOST_ENTRIES:
             raise ValueError(
                 f"with {file!r} the masks have more than {_MOST_ENTRIES} different values, "
@@ -119,10 +122,16 @@ class MaskSurvey:
             tally = getattr(self, name)
             setattr(self, name, Tally(tally.file or file, tally.masks + 1))
 
-    def _look_for_runs(self, numbers: set[int | None]) -> None:
-        numbers = numbers - {0, IGNORE_INDEX}
-        self.has_gaps |= numbers != set(range(1, len(numbers) + 1))
-        self.runs = sorted({*self.runs, len(numbers)})
+    def _look_for_objects(self, numbers: set[int | None], values: np.ndarray) -> None:
+        background = {0, IGNORE_INDEX}
+        objects = numbers - background
+        self.has_gaps |= objects != set(range(1, len(objects) + 1))
+        self.runs = sorted({*self.runs, len(objects)})
+        if self.has_gaps and not self.has_parts and objects:  # rarely asked: classes have parts
+            from skimage.measure import label  # here, since it takes a while to import
+
+            kept = np.where(np.isin(values, list(background)), 0, values)
+            self.has_parts = int(label(kept, background=0).max()) > len(objects)
 
     def by_number(self) -> dict[int, Tally]:
         """Returns the tallies of all numbers, in ascending order; colors are left out."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from jaxseg.commands import inspect, inspect_folder
@@ -148,3 +149,27 @@ def test_images_without_a_pair_are_named(tmp_path, capsys):
     assert "! 1 image file is in no pair and not used: 'alone.png'\n" in text
     (root / "alone.png").unlink()
     assert "in no pair" not in said(root, capsys, tmp_path)
+
+
+def test_no_data_is_told_and_drafted(tmp_path, capsys):
+    root = write(tmp_path / "f", [bands(0, 1, 9)] * 3)
+    for path in sorted((root / "masks").iterdir()):
+        tag = (42113, "s", 0, "9", True)  # GDAL_NODATA
+        tifffile.imwrite(path.with_suffix(".tif"), np.asarray(Image.open(path)), extratags=[tag])
+        path.unlink()
+    text = said(root, capsys, tmp_path, write_classes=True)
+    assert "the value 9 is ignored, since the tag GDAL_NODATA of 3 masks such as 'masks/p" in text
+    assert "9                 (ignored)" in text
+    assert (root / "classes.txt").read_text().splitlines()[-1] == "ignored = 9"
+    (root / "classes.txt").write_text("a = 0\nb = 1\nc = 9\n")
+    text = said(root, capsys, tmp_path)
+    assert "tag GDAL_NODATA declares to be no data, but which is the class 'c' by classes" in text
+
+
+def test_numbers_of_objects_are_told_and_drafted(tmp_path, capsys):
+    root = write(tmp_path / "f", [bands(*range(count)) for count in (2, 3, 6, 8)])
+    text = said(root, capsys, tmp_path, write_classes=True)
+    assert "! every mask holds 1, 2, 3 and so on without a gap, some to 1 and others to 7" in text
+    text = said(root, capsys, tmp_path)
+    assert "1 object" in text
+    assert "!" not in text

@@ -100,3 +100,15 @@ def test_what_may_mean_something_else_is_refused_by_file(tmp_path, trained, mask
 def test_ignored_pixels_beside_classes_are_clear(tmp_path):
     labels, _ = read(tmp_path, NUMBERS, gray(0, 255), gray(0, 1, 255))
     assert labels[255] == 255
+
+
+def test_no_data_of_another_folder_is_ignored_unless_it_is_a_class(tmp_path):
+    def write(value):
+        path = tmp_path / "m.tif"
+        gray(0, 1, value).save(path, tiffinfo={42113: str(value)})
+        return {"test": [FilePair(tmp_path / "i.png", path)]}
+
+    labels, _ = other_mask_labels(NUMBERS, tmp_path, write(50))
+    assert labels == dict(NUMBERS.mask_labels) | {50: 255}
+    with pytest.raises(ValueError, match=r"has the value 2, which its tag GDAL_NODATA .* training"):
+        other_mask_labels(NUMBERS, tmp_path, write(2))

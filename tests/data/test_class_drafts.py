@@ -56,6 +56,14 @@ CASES = {
         [mask(0, 1), mask(0, 1, 2, 3), mask(*range(8))],
         "background = 0, object = 1-65535",
     ),
+    "no data": (
+        [mask(0, 1, 9)._replace(no_data=9), mask(0, 1)],
+        "class 0 = 0, class 1 = 1, ignored = 9",
+    ),
+    "no data of colors": (
+        [mask(colors=[BLACK, RED, WHITE])._replace(no_data=0xFFFFFF)],
+        "background 0 0 0, color 2 200 0 0, ignored 255 255 255",
+    ),
     "smooth": ([smooth()], "background = 0-127, foreground = 128-255"),
     "many": ([mask(*range(80))], "background = 0-39, foreground = 40-79"),
     "palette": ([mask(0, 1, palette=[RED, GREEN])], "class 0 200 0 0 = 0, class 1 0 200 0 = 1"),

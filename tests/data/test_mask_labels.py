@@ -327,9 +327,17 @@ def test_numbers_that_count_objects_are_no_classes():
     with pytest.raises(ValueError, match=r"some to 1 and others to 70, .*number their objects"):
         assign(objects(1, 2, 70, bits=16))
     with pytest.raises(ValueError, match=r"numbers of single objects are no classes, .*1-65535"):
-        assign([*objects(1, 2), gray(0, *range(70, 140), shape=(71, 32))])
+        assign([*objects(1, 2), gray(0, *range(70, 140), 71, shape=(72, 32))])
     with pytest.raises(ValueError, match=r"expected 0\.\.1 .*if the numbers count objects, take"):
         assign(objects(2, 9, 5), listed("background", "cell"))
+
+
+def test_many_numbers_that_are_each_in_one_place_are_no_classes():
+    masks = [gray(0, *range(k, k + 3 + k % 5), shape=(64, 32)) for k in range(1, 20, 2)]
+    with pytest.raises(ValueError, match=r"the 26 numbers in two places, and some have 3 of them"):
+        assign(masks)
+    masks[3].values[-1, -1] = masks[3].values[40, 0]  # as a class may be, it is in two places
+    assert len(assign(masks).names) == 26
 
 
 def test_numbers_that_may_be_classes_are_not_taken_for_objects():

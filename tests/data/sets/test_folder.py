@@ -141,6 +141,19 @@ def test_masks_of_colors_are_read_by_the_list(tmp_path):
         opened(root, tmp_path, class_names=("red", "green"), palette=(RED, GREEN))
 
 
+def test_the_masks_palette_is_that_of_the_classes(tmp_path):
+    root = flat(tmp_path / "f", 0, 2)
+    for path in (root / "masks").iterdir():
+        mask = Image.open(path)
+        mask.putpalette([*VOID, *GREEN, *RED])
+        mask.save(path)
+    info = opened(root, tmp_path).info
+    assert (info.palette, info.mask_values) == ((VOID, RED), (0, 2))
+    (root / "classes.txt").write_text("ground\ngrass\nhouse\n")  # no mask has grass
+    info = opened(root, tmp_path).info
+    assert (info.palette[0], info.palette[2], len(set(info.palette))) == (VOID, RED, 3)
+
+
 def test_palettes_and_colors_are_matched_by_color_in_every_mask(tmp_path):
     root = tmp_path / "f"
     colors = np.array([RED, GREEN, VOID], np.uint8)
