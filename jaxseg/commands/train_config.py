@@ -82,7 +82,7 @@ class Config:
         resume: Go on with the run in `out`, with the options that it was begun with.
         resume_step: The checkpoint to go on from; None is the newest. Later ones are removed.
         overwrite: Start again over the run in `out`, which is kept until the first checkpoint of
-            the new one is whole.
+            the new one is whole; its evaluations and predictions in `out` go with it.
         devices: XLA devices of the CPU; other accelerators are all used.
         space: Devices that share the height of each image.
         coordinator: host:port of process 0 where several processes train one net.

@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 from tensorflow_datasets.core.utils import tqdm_utils
 
-from jaxseg.data.encoding import fits_png, pack
+from jaxseg.data.encoding import encode, fits_png
 from jaxseg.data.recipe import Recipe
 from jaxseg.progress import progress_bar
 
@@ -88,7 +87,8 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _info(self) -> tfds.core.DatasetInfo:
         info = self._recipe.info
-        # TFDS encodes arrays with TensorFlow, but PIL images with PIL: the examples are the latter.
+        # TFDS encodes arrays with TensorFlow, but PIL images with PIL, and takes bytes as they are:
+        # the examples are of the latter two.
         image: Any = tfds.features.Text()  # bytes
         if fits_png(info.dtype, info.channels):
             image = tfds.features.Image(shape=(*info.size, info.channels), encoding_format="png")
@@ -113,15 +113,8 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             total=recipe.splits[split],
         )
         for index, (image, label) in enumerate(progress):
-            yield index, {"image": _encodable(image), "label": Image.fromarray(label)}
-
-
-def _encodable(image: np.ndarray) -> Image.Image | bytes:
-    """What TFDS stores of an image without TensorFlow."""
-    image = image if image.ndim == 3 else image[..., None]
-    if not fits_png(image.dtype.name, image.shape[-1]):
-        return pack(image)
-    return Image.fromarray(image if image.shape[-1] == 3 else image[..., 0])
+            image = image if image.ndim == 3 else image[..., None]
+            yield index, {"image": encode(image), "label": Image.fromarray(label)}
 
 
 @contextlib.contextmanager

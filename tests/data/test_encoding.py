@@ -1,5 +1,7 @@
 """Images of every type and number of channels come back bit by bit from a prepared data set."""
 
+import zlib
+
 import numpy as np
 import pytest
 
@@ -43,3 +45,13 @@ def test_packed_images_are_smaller_than_their_numbers():
     np.testing.assert_array_equal(
         encoding.decode(encoding.pack(image[::2, ::-1])), image[::2, ::-1]
     )
+
+
+def test_images_are_compressed_in_little_time():
+    image = np.random.default_rng(0).integers(0, 9, (64, 64, 3)).astype(np.uint8)
+    encoded = encoding.encode(image)
+    assert encoded == encoding.encode(image.copy())
+    stream = encoded[encoded.index(b"IDAT") + 4 :]
+    assert stream[:2] == zlib.compress(b"", level=1)[:2]  # the head of zlib names the level
+    assert len(encoded) < 0.7 * image.nbytes
+    np.testing.assert_array_equal(encoding.decode(encoded), image)
