@@ -11,11 +11,12 @@ import numpy as np
 from jaxseg.data.image_files import FilePair, read_image, read_orientation
 from jaxseg.data.image_pairs import read_stored_pair
 from jaxseg.data.layouts import MASK_FOLDERS
-from jaxseg.data.mask_files import StoredMask, read_mask
+from jaxseg.data.mask_files import read_mask
 from jaxseg.data.mask_survey import MaskSurvey
 from jaxseg.data.orientation import MaskOrientation
 from jaxseg.data.pairing import IMAGE_SUFFIXES, walk_files, without_prefix, without_suffix
 from jaxseg.data.repeated_pictures import RepeatedPictures
+from jaxseg.data.stored_masks import StoredMask
 from jaxseg.progress import progress_bar
 
 

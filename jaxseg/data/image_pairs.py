@@ -5,8 +5,9 @@ from jaxtyping import Int
 
 from jaxseg.data import orientation
 from jaxseg.data.image_files import FilePair, read_image, read_orientation
-from jaxseg.data.mask_files import StoredMask, read_mask, to_values
+from jaxseg.data.mask_files import read_mask
 from jaxseg.data.orientation import MaskOrientation
+from jaxseg.data.stored_masks import StoredMask, to_values
 
 
 def read_pair(

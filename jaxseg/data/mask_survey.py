@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int
 
-from jaxseg.data.mask_files import StoredMask
 from jaxseg.data.mask_values import IGNORE_INDEX
+from jaxseg.data.stored_masks import StoredMask
 
 _MOST_ENTRIES = 70_000
 
@@ -131,7 +131,8 @@ class MaskSurvey:
             from skimage.measure import label  # here, since it takes a while to import
 
             kept = np.where(np.isin(values, list(background)), 0, values)
-            self.has_parts = int(label(kept, background=0).max()) > len(objects)
+            parts: Any = label(kept, background=0)
+            self.has_parts = int(parts.max()) > len(objects)
 
     def by_number(self) -> dict[int, Tally]:
         """Returns the tallies of all numbers, in ascending order; colors are left out."""

@@ -5,10 +5,10 @@ import pytest
 
 from jaxseg.data import class_lists
 from jaxseg.data.class_drafts import draft_classes
-from jaxseg.data.mask_files import StoredMask
 from jaxseg.data.mask_labels import assign_labels
 from jaxseg.data.mask_survey import MaskSurvey
 from jaxseg.data.mask_values import pack_color
+from jaxseg.data.stored_masks import StoredMask
 
 RED, GREEN, BLACK, GRAY, WHITE = (200, 0, 0), (0, 200, 0), (0, 0, 0), (99,) * 3, (255,) * 3
 

@@ -7,10 +7,10 @@ import pytest
 
 from jaxseg.data import class_lists
 from jaxseg.data.class_lists import ClassList
-from jaxseg.data.mask_files import NO_COLOR, StoredMask
 from jaxseg.data.mask_labels import assign_labels
 from jaxseg.data.mask_survey import MaskSurvey
 from jaxseg.data.mask_values import pack_color
+from jaxseg.data.stored_masks import NO_COLOR, StoredMask
 
 RED, GREEN, BLUE, BLACK, WHITE = (200, 0, 0), (0, 200, 0), (0, 0, 200), (0, 0, 0), (255, 255, 255)
 

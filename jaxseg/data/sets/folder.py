@@ -47,10 +47,11 @@ def folder(
     - `images/train/` and `masks/train/`, the same for validation and test,
     - `train/` and `train_masks/`, the same for validation and test,
 
-    with a mask of the same stem for every image, in the same subfolder if there are any. Without a
-    validation split, one is drawn from the training images. Masks are lossless files (.png, .tif,
-    .bmp, .gif, lossless .webp) of class numbers of any bit depth, 255 where a pixel is to be
-    ignored; or of 0 and 255; or of colors, which `classes.txt` lists.
+    with a mask of the same stem for every image, in the same subfolder if there are any; it may end
+    in `_mask` or begin with `mask_` and the like. Without a validation split, one is drawn from the
+    training images. Masks are lossless files (.png, .tif, .bmp, .gif, lossless .webp) of class
+    numbers of any bit depth, 255 where a pixel is to be ignored; or of 0 and 255; or of colors,
+    which `classes.txt` lists. Pixels of the number that a TIFF's tag GDAL_NODATA gives are ignored.
 
     `classes.txt` in the folder names the classes in the order of the labels, one a line, in UTF-8.
     What follows # and a space does not count, and a line that cannot be understood is refused.
@@ -69,8 +70,10 @@ def folder(
     ignored; masks of nothing but 0 and 255 (or 65535) are background and foreground. What was
     concluded is printed. Masks that leave open what they mean are refused: smooth edges, values of
     a few stray pixels, 255 beside 1 where no mask has both, 255 beside levels of gray, palettes
-    that differ. `jaxseg inspect` shows the counts and drafts a `classes.txt` that settles it.
-    A picture that is in two splits is named, as are images that are in no pair.
+    that differ, numbers that count objects (`background = 0` and `object = 1-65535` make one class
+    of them), masks of several labels a pixel. `jaxseg inspect` shows the counts and drafts a
+    `classes.txt` that settles it. A picture that is in two splits is named, as are images that are
+    in no pair. Where the list has no colors, the classes have those of the masks' palettes.
 
     Images keep their channels and bits, as `image_files.read_image` explains, and all must have the
     same; gray ones among red, green and blue ones are repeated to three channels. The mean and the
