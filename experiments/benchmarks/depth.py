@@ -46,7 +46,7 @@ from experiments.benchmarks.timing import (
 from jaxseg import models, nn, ops
 from jaxseg.losses import mean_cross_entropy
 from jaxseg.progress import busy
-from jaxseg.training import records
+from jaxseg.training import tables
 
 STACK = ("blocks", *TIMES, "ratio")
 DEPTH = ("blocks", "checkpoint_every", "compile_seconds", "step_ms", "memory_mb")
@@ -103,7 +103,7 @@ def main(config: Config) -> None:
             for blocks in config.net_blocks
             for every in (0, math.isqrt(blocks))
         ]
-        records.write_csv(config.out / "depth.csv", DEPTH, nets)
+        tables.write_csv(config.out / "depth.csv", DEPTH, nets)
         summary = summarize(config, rows, nets)
         write_results(config.out, summary, STACK, rows, depth_figure(rows, nets))
 
@@ -186,7 +186,7 @@ def summarize(config: Config, rows: Rows, nets: Rows) -> str:
         f"# Stack of residual blocks, {stack.features} channels, {stack.size}x{stack.size}, "
         f"batch {stack.batch_size}: forward and backward",
         "",
-        *records.markdown_table(
+        *tables.markdown_table(
             "blocks | way | median ms | fastest ms | times PyTorch (or jaxseg)",
             (
                 f"{r['blocks']} | {r['way']} | {r['median_ms']:.1f} | {r['fastest_ms']:.1f} "
@@ -198,7 +198,7 @@ def summarize(config: Config, rows: Rows, nets: Rows) -> str:
         f"# DeepNet, {config.net_features} channels, {config.net_size}x{config.net_size}, "
         f"batch {config.net_batch_size}: gradient on one device",
         "",
-        *records.markdown_table(
+        *tables.markdown_table(
             "blocks | convolutions | checkpoint every | compile s | ms | memory MB",
             (
                 f"{n['blocks']} | {2 * n['blocks'] + 2} | {n['checkpoint_every'] or 'never'} "

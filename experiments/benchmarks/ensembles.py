@@ -45,7 +45,7 @@ from experiments.benchmarks.timing import (
 )
 from jaxseg import analysis, ops
 from jaxseg.progress import busy
-from jaxseg.training import member_mesh, over_members, records, to_members
+from jaxseg.training import member_mesh, over_members, tables, to_members
 
 COLUMNS = ("kind", "count", *TIMES, "ratio", "to_pytorch")
 TOLERANCE = 1e-3
@@ -246,7 +246,7 @@ def summarize(config: Config, rows: Rows) -> str:
         "images. Ratios are to the first row of a kind and count, and to the fastest of PyTorch's "
         "ways.",
         "",
-        *records.markdown_table(
+        *tables.markdown_table(
             "kind | count | way | median ms | fastest ms | times the first | times PyTorch",
             (
                 f"{r['kind']} | {r['count']} | {r['way']} | {r['median_ms']:.2f} "

@@ -32,7 +32,7 @@ from jaxseg import ops
 from jaxseg.ops.geometry import Geometry, conv_geometry, upconv_geometry
 from jaxseg.progress import alive, progress_bar
 from jaxseg.startup import raise_if_stopped
-from jaxseg.training import records
+from jaxseg.training import tables
 
 ERRORS = ("y", "dx", "dk", "vmap_dx", "vmap_dk")
 COLUMNS = ("case", "operation", "dtype", "axes", "groups", "vmap", *ERRORS, "options")
@@ -259,6 +259,6 @@ def summarize(rows: Rows) -> str:
         "",
         "Largest difference from float64 over the largest entry: worst case (median case).",
         "",
-        *records.markdown_table(" | ".join(["dtype", "cases", *ERRORS]), table),
+        *tables.markdown_table(" | ".join(["dtype", "cases", *ERRORS]), table),
     ]
     return "\n".join(lines) + "\n"

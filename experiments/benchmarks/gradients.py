@@ -56,7 +56,7 @@ from experiments.benchmarks.timing import (
 from jaxseg import models, nn
 from jaxseg.analysis import backward_signal, forward_signal, leading_norms, over_seeds
 from jaxseg.progress import busy
-from jaxseg.training import member_mesh, records, to_members
+from jaxseg.training import member_mesh, tables, to_members
 
 COLUMNS = ("net", "seeds", *TIMES, "to_pytorch")
 TOLERANCE = 1e-3
@@ -116,7 +116,7 @@ def main(config: Config) -> None:
         rows: Rows = []
         for name, make_ways in (("dense", dense_ways), ("deep net", deep_net_ways)):
             rows += compare(config, name, make_ways)
-            records.write_csv(config.out / "results.csv", COLUMNS, rows)
+            tables.write_csv(config.out / "results.csv", COLUMNS, rows)
         write_results(config.out, summarize(config, rows), COLUMNS, rows)
 
 
@@ -266,7 +266,7 @@ def summarize(config: Config, rows: Rows) -> str:
         f"images of {config.size}x{config.size}. {os.cpu_count()} cores, jax {jax.__version__}, "
         f"{config.batch_size} seeds at once in a vmap, medians of {config.repeats} turns.",
         "",
-        *records.markdown_table(
+        *tables.markdown_table(
             "net | way | median ms | fastest ms | times PyTorch's fastest",
             (
                 f"{r['net']} | {r['way']} | {r['median_ms']:.1f} | {r['fastest_ms']:.1f} "

@@ -50,7 +50,7 @@ from experiments.benchmarks.timing import (
 )
 from jaxseg import ops
 from jaxseg.progress import busy
-from jaxseg.training import records
+from jaxseg.training import tables
 
 COLUMNS = ("family", "case", *TIMES, "ratio", "peak_share", "error")
 TOLERANCE = 1e-3
@@ -95,7 +95,7 @@ def main(config: Config) -> None:
         for case in TINY if config.small else FULL:
             if case.family in config.families:
                 rows += compare(case, config.repeats, peak)
-                records.write_csv(config.out / "results.csv", COLUMNS, rows)
+                tables.write_csv(config.out / "results.csv", COLUMNS, rows)
         write_results(config.out, summarize(rows, peak), COLUMNS, rows, ratio_figure(rows))
 
 
@@ -243,10 +243,10 @@ def summarize(rows: Rows, peak: float) -> str:
         f"Milliseconds (times {reference}); {os.cpu_count()} cores, fastest matrix product "
         f"{peak:.0f} GFLOP/s, jax {jax.__version__}.",
         "",
-        *records.markdown_table(" | ".join(["case", *ways, "% of peak"]), times),
+        *tables.markdown_table(" | ".join(["case", *ways, "% of peak"]), times),
         "",
         f"Geometric means of the time over that of {reference}; the worst case in brackets:",
         "",
-        *records.markdown_table(" | ".join(["family", "cases", *ways]), means),
+        *tables.markdown_table(" | ".join(["family", "cases", *ways]), means),
     ]
     return "\n".join(lines) + "\n"

@@ -47,7 +47,7 @@ from experiments.benchmarks.timing import (
 )
 from jaxseg import models, nn, ops
 from jaxseg.progress import busy
-from jaxseg.training import init_state, make_train_step, records
+from jaxseg.training import init_state, make_train_step, tables
 
 COLUMNS = ("case", *TIMES, "ratio")
 RATE, MOMENTUM = 0.01, 0.9
@@ -235,7 +235,7 @@ def summarize(config: Config, rows: Rows) -> str:
         f"{os.cpu_count()} cores, jax {jax.__version__}. The stack: {stack.features} channels, "
         f"{stack.size}x{stack.size}, batch {stack.batch_size}, without an update.",
         "",
-        *records.markdown_table(
+        *tables.markdown_table(
             "case | way | median ms | fastest ms | times PyTorch (or jaxseg)",
             (
                 f"{r['case']} | {r['way']} | {r['median_ms']:.0f} | {r['fastest_ms']:.0f} "

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from jaxseg import files
 from jaxseg.progress import progress_bar
 from jaxseg.startup import raise_if_stopped
-from jaxseg.training import records, use_all_cores
+from jaxseg.training import records, tables, use_all_cores
 
 Ways = dict[str, Callable[[], Any]]
 """Name of a way -> what runs it to its end."""
@@ -67,7 +67,7 @@ def write_results(
         rows: Its rows.
         figure: Saved as times.png.
     """
-    records.write_csv(folder / "results.csv", columns, rows)
+    tables.write_csv(folder / "results.csv", columns, rows)
     files.write_text(folder / "summary.md", summary)
     if figure:
         figure.savefig(folder / "times.png", dpi=_DPI)

@@ -19,7 +19,7 @@ from jaxseg.commands.model import ModelConfig, build
 from jaxseg.data import Augmentation
 from jaxseg.startup import raise_if_stopped
 from jaxseg.studies import Findings, Results, Row
-from jaxseg.training import OptimizerConfig, records
+from jaxseg.training import OptimizerConfig, tables
 
 COLUMNS = {
     "arm": str,
@@ -84,9 +84,9 @@ def run_arm(config: Config, arm: str, seed: int) -> tuple[Row, list[Row]]:
         place = evaluate.DataPlace(data_dir=training.data.data_dir)
         # At the size that the arms are trained at: the study compares strides, not resizing.
         evaluate.main(evaluate.Config(run=folder, split=config.split, data=place, prepared=True))
-    table = records.read_csv(folder / config.split / "results.csv", evaluate.RESULTS)
+    table = tables.read_csv(folder / config.split / "results.csv", evaluate.RESULTS)
     by_name = {row["class"]: row for row in table}
-    log = records.keep_jsonl(folder / "metrics.jsonl", lambda record: True)
+    log = tables.keep_jsonl(folder / "metrics.jsonl", lambda record: True)
     speed = np.median([r["images_per_second"] for r in log if "images_per_second" in r])
     row: Row = {
         "arm": arm,

@@ -14,7 +14,8 @@ from PIL import Image
 from experiments.receptive_field import claims, probes
 from experiments.receptive_field.config import NETS, Config
 from jaxseg import plots
-from jaxseg.plots.fields import GAUSSIAN, GROWTH, HOLE
+from jaxseg.plots.effective_fields import GAUSSIAN
+from jaxseg.plots.fields import GROWTH, HOLE
 from jaxseg.studies import Row
 
 CAPTIONS = {

@@ -14,7 +14,7 @@ from jaxseg.commands.outputs import Outputs
 from jaxseg.commands.segmentation import to_rgb
 from jaxseg.data import geometry
 from jaxseg.data.originals import Original
-from jaxseg.training import records
+from jaxseg.training import tables
 
 TABLES = ("results.csv", "images.csv", "confusion.csv", "summary.md")
 FIGURES = ("confusion.png", "panel.png", "worst.png")
@@ -104,14 +104,14 @@ def write_tables(
             for n, line in zip(names, counts.tolist(), strict=True)
         ],
     )
-    boundary = records.markdown_table(
+    boundary = tables.markdown_table(
         "class | boundary F",
         [
             f"{n} | {'-' if np.isnan(s) else f'{s:.3f}'}"
             for n, s in zip(names, mean_boundary(images), strict=True)
         ],
     )
-    lowest = records.markdown_table(
+    lowest = tables.markdown_table(
         "image | mean IoU", [f"{s.image} | {s.mean_iou:.3f}" for s, _ in evaluation.worst]
     )
     table = metrics.per_class_table(counts, names)
@@ -157,7 +157,7 @@ def _write_csv(
     outputs: Outputs, name: str, header: Sequence[str], rows: Sequence[Mapping[str, Any]]
 ) -> None:
     with outputs.path(name) as path:
-        records.write_csv(path, header, rows)
+        tables.write_csv(path, header, rows)
 
 
 def _save(outputs: Outputs, name: str, figure: Figure) -> None:

@@ -25,7 +25,7 @@ import numpy as np
 from jaxseg import cli, interop, plots
 from jaxseg.commands.outputs import Outputs
 from jaxseg.commands.run import Run, load_run
-from jaxseg.training import records
+from jaxseg.training import records, tables
 
 COLUMNS = (
     "way",
@@ -128,14 +128,14 @@ def main(config: Config) -> None:
     batches = noise(channels, config)
     rows = interop.compare(net, exported, batches)
     with outputs.path("export.csv") as path:
-        records.write_csv(path, COLUMNS, rows)
+        tables.write_csv(path, COLUMNS, rows)
     head = "export | images | largest logit | largest difference | same class"
     lines = [
         f"{r['way']} | {r['batch']} x {r['height']} x {r['width']} | {r['largest']:.3g} | "
         f"{r['max_difference']:.1e} | {r['same_class']:.2%}"
         for r in rows
     ]
-    print("\n".join(records.markdown_table(head, lines)))
+    print("\n".join(tables.markdown_table(head, lines)))
     first = batches[0]
     others = {way: np.asarray(call(first)) for way, call in exported.items()}
     with outputs.path("parity.png") as path:

@@ -29,7 +29,7 @@ from jaxseg.commands import inspect_folder
 from jaxseg.commands.data import DataConfig, describe_size, load
 from jaxseg.commands.outputs import Outputs
 from jaxseg.progress import progress_bar
-from jaxseg.training import records
+from jaxseg.training import tables
 
 COLUMNS = ("split", "class", "name", "pixels", "pixel_share", "images", "image_share")
 
@@ -120,7 +120,7 @@ def main(config: Config) -> dict[str, Counts]:
     counted = {split: count(dataset, split) for split in dataset.splits}
     print(summary(dataset, counted))
     with outputs.path("classes.csv") as path:
-        records.write_csv(path, COLUMNS, rows(dataset, counted))
+        tables.write_csv(path, COLUMNS, rows(dataset, counted))
     title = f"{dataset.info.name}, {describe_size(dataset.info)}"
     places = spread(len(chosen), config.images)
     examples = [chosen[place] for place in places]

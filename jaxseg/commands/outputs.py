@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from jaxseg import files
-from jaxseg.training import records
+from jaxseg.training import tables
 
 MANIFEST = ".jaxseg.jsonl"
 """File that lists what was written into its folder: a line of JSON a file, with its SHA-256."""
@@ -87,7 +87,7 @@ class Outputs:
             digest = files.sha256(Path(temporary))
             # Listed first: a kill in between then leaves no file that seems to be another's.
             self._digests.setdefault(name, set()).add(digest)
-            records.append_jsonl(self.folder / MANIFEST, {"file": name, "sha256": digest})
+            tables.append_jsonl(self.folder / MANIFEST, {"file": name, "sha256": digest})
             os.replace(temporary, self.folder / name)
         except BaseException:
             with suppress(OSError):

@@ -1,11 +1,53 @@
 """The splits that a training run reads: whole images of one size, or crops at native resolution."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
+
+import jax
 
 from jaxseg import data
+from jaxseg.commands.train_config import Config
 
+NO_COLORS = (
+    "Images are not of red, green and blue: augmentation.saturation and augmentation.hue are left "
+    "out."
+)
 CACHED = 1 << 30
 """Bytes up to which a split is decoded once and kept; a larger one is decoded as it is read."""
+
+
+def leaves_colors_out(asked: data.Augmentation, made: data.Augmentation) -> bool:
+    """Tell whether changes of colors were asked for that images without colors do not get.
+
+    Args:
+        asked: The changes that were asked for.
+        made: Those that `crop_options` gives.
+    """
+    return (asked.saturation, asked.hue) != (made.saturation, made.hue)
+
+
+def training_batches(
+    config: Config, train: data.Source, crop: tuple[int, int] | None, put: Callable[[Any], Any]
+) -> data.Prefetch[Any, Any]:
+    """Make the endless batches of this process, on the device.
+
+    Args:
+        config: The run.
+        train: The training split.
+        crop: The size of the crops that are read, or None.
+        put: Places a batch on the devices.
+    """
+    batches = data.batches(
+        train,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        with_index=True,
+        crop=crop,
+        process=jax.process_index(),
+        processes=jax.process_count(),
+    )
+    return data.prefetch(batches, put)
 
 
 def open_splits(dataset: data.Dataset) -> tuple[data.Source, data.Source]:

@@ -11,14 +11,20 @@ import jax
 import numpy as np
 
 from jaxseg import data, metrics
-from jaxseg.commands.data import describe_size
-from jaxseg.commands.model import functions, load_pretrained
-from jaxseg.commands.run import METRIC, evaluated, fine_tune, start
+from jaxseg.commands.model import functions
+from jaxseg.commands.run import METRIC, evaluated, start
 from jaxseg.commands.run_folder import RunFolder
 from jaxseg.commands.train_config import Config
-from jaxseg.commands.train_data import crop_options, open_splits
-from jaxseg.commands.train_report import RunLog
-from jaxseg.commands.train_steps import class_weights, evaluate_step, train_step
+from jaxseg.commands.train_data import (
+    NO_COLORS,
+    crop_options,
+    leaves_colors_out,
+    open_splits,
+    training_batches,
+)
+from jaxseg.commands.train_report import RunLog, describe_beginning, describe_ending
+from jaxseg.commands.train_scores import Scores
+from jaxseg.commands.train_steps import class_weights, evaluate_step, load_weights, train_step
 from jaxseg.progress import alive, busy, in_background, progress_bar
 from jaxseg.startup import Stopped
 from jaxseg.training import Diverged, TrainState, fit, make_schedule
@@ -55,32 +61,17 @@ class Training:
         with busy("reading the images"):
             train, self.validation = open_splits(dataset)
         crop, augmentation = crop_options(config.augmentation, self.info)
-        colors = [(each.saturation, each.hue) for each in (config.augmentation, augmentation)]
-        if colors[0] != colors[1] and jax.process_index() == 0:
-            print(
-                "Images are not of red, green and blue: augmentation.saturation and "
-                "augmentation.hue are left out."
-            )
-        self.batches = data.prefetch(
-            data.batches(
-                train,
-                batch_size=config.batch_size,
-                seed=config.seed,
-                with_index=True,
-                crop=crop,
-                process=jax.process_index(),
-                processes=jax.process_count(),
-            ),
-            self.put,
-        )
+        if jax.process_index() == 0 and leaves_colors_out(config.augmentation, augmentation):
+            print(NO_COLORS)
+        self.batches = training_batches(config, train, crop, self.put)
         _, self.apply = functions(config.model, self.info.classes, self.info.channels)
         weights = class_weights(config.loss, train, self.info.classes)
         self.step = train_step(config, self.info, self.apply, weights, augmentation)
         self.evaluate_step = evaluate_step(self.info, self.apply, self.mesh)
         # What a resumed run must know besides its state: the metrics since the last line of the
-        # log, and the evaluations so far as (step, mean IoU).
+        # log, and the evaluations so far.
         self.pending: dict[str, list[float]] = {"loss": [], "gradient_norm": []}
-        self.scores: list[tuple[int, float]] = []
+        self.scores = Scores()
         self.stopped = False
 
     def run(self) -> TrainState:
@@ -107,12 +98,7 @@ class Training:
             )
             raise stop
         if jax.process_index() == 0 and int(state.step) < config.steps:
-            since = self._evaluations_since_best()
-            print(
-                f"Ended at step {int(state.step)}: {since} evaluations in a row without "
-                f"a better mean IoU (--patience {config.patience}). To go on, raise it: jaxseg "
-                f"train --out {config.out} --resume --patience {since + (config.patience or 0)}"
-            )
+            print(describe_ending(config, int(state.step), self.scores.since_best))
         return state
 
     def best(self, state: TrainState) -> TrainState:
@@ -125,12 +111,11 @@ class Training:
         step = self.checkpoints.best()
         if step is None or step == int(state.step):
             return state
-        scores = dict(self.scores)
         if jax.process_index() == 0:
-            shown = [f"{scores[s]:.3f}" if s in scores else "-" for s in (step, int(state.step))]
+            best, last = self.scores.shown(step), self.scores.shown(int(state.step))
             print(
-                f"The best mean IoU is {shown[0]}, at step {step} (the last: {shown[1]}): this "
-                "checkpoint is kept and reported. --checkpoint last takes the last one."
+                f"The best mean IoU is {best}, at step {step} (the last: {last}): this checkpoint "
+                "is kept and reported. --checkpoint last takes the last one."
             )
         return self.checkpoints.restore(state, step, with_iterator_state=False).state
 
@@ -184,20 +169,17 @@ class Training:
             state = start(config.model, config.optimizer, self.info, config.steps, config.seed)
             goes_on = config.resume and self.checkpoints.latest() is not None
             if config.model.weights is not None and not goes_on:
-                if config.model.weights.is_dir():
-                    state = fine_tune(config.model.weights, state)
-                else:
-                    state = load_pretrained(config.model, config.model.weights, self.info, state)
+                state = load_weights(config.model, config.model.weights, self.info, state)
             state, done = replicate(state, self.mesh), 0
             if goes_on:
                 state, done = self._restore(state)
         if jax.process_index() == 0:
-            print(self._beginning(state, done))
+            print(describe_beginning(config, self.dataset, state, done, self.steps_before))
         self.log.begin(done)
-        if done and done % config.evaluate_every == 0 and done not in dict(self.scores):
+        if done and done % config.evaluate_every == 0 and done not in self.scores:
             # The run was stopped, or killed, before this evaluation was over.
             self._validate(done, state)
-            self.checkpoints.record(done, {METRIC: self.scores[-1][1]})
+            self.checkpoints.record(done, {METRIC: self.scores.last})
         return state, done
 
     def _restore(self, state: TrainState) -> tuple[TrainState, int]:
@@ -218,33 +200,16 @@ class Training:
         self.checkpoints.discard_after(done)
         self.batches.set_state(position["batches"])
         self.pending = position["pending"]
-        self.scores = [(step, math.nan if v is None else v) for step, v in position["scores"]]
+        self.scores = Scores(position["scores"])
         return state, done
 
     def _position(self) -> dict[str, Any]:
         """Return what a checkpoint holds besides the state, as JSON values."""
-        scores = [[step, None if math.isnan(value) else value] for step, value in self.scores]
-        return {"batches": self.batches.get_state(), "pending": self.pending, "scores": scores}
-
-    def _beginning(self, state: TrainState, done: int) -> str:
-        """Say what is about to happen, which the user reads while the step compiles."""
-        config = self.config
-        head = f"Going on from step {done}: " if done else ""
-        if config.resume and not done:
-            head = f"There is no checkpoint in {config.out}, so this begins at step 0: "
-        count = sum(a.size for a in jax.tree.leaves(state.params))
-        tail = ""
-        if self.steps_before not in (None, config.steps):
-            rate = float(np.asarray(make_schedule(config.optimizer, config.steps)(done)))
-            tail = (
-                f" The run was to take {self.steps_before} steps: from here on, the learning rate "
-                f"follows the schedule of {config.steps}, and is {rate:.3g} now."
-            )
-        return (
-            f"{head}{config.model.name}, {count:,} parameters, {config.steps} steps of "
-            f"{config.batch_size} of the {self.dataset.splits['train']} training images"
-            f"{', in ' if self.info.crops else ' of '}{describe_size(self.info)}.{tail}"
-        )
+        return {
+            "batches": self.batches.get_state(),
+            "pending": self.pending,
+            "scores": self.scores.to_json(),
+        }
 
     def _compile(self, state: TrainState) -> Iterator[Any]:
         """Compile the step; return the batches, of which the first has been read."""
@@ -275,12 +240,12 @@ class Training:
         stopping = self.stop.anywhere() and not last
         if last or count % config.log_every == 0:
             self._log(count)
-        best_before = max((value for _, value in self.scores), default=-math.inf)
+        best_before = self.scores.best
         validated = False
         if (last or count % config.evaluate_every == 0) and not stopping:
             validated = self._validate(count, state)
             stopping = not validated
-        score = self.scores[-1][1] if validated else math.nan
+        score = self.scores.last if validated else math.nan
         early = validated and not last and self._out_of_patience()
         ending = last or stopping or early
         if ending or count % config.save_every == 0 or score >= best_before:
@@ -320,7 +285,7 @@ class Training:
         if confusion is None:
             return False
         mean_iou = float(metrics.mean_iou(confusion))
-        self.scores.append((count, mean_iou))
+        self.scores.add(count, mean_iou)
         self.log.write(
             {
                 "event": "validation",
@@ -335,12 +300,4 @@ class Training:
     def _out_of_patience(self) -> bool:
         """Tell whether too many evaluations in a row have brought nothing better."""
         patience = self.config.patience
-        return patience is not None and self._evaluations_since_best() >= patience
-
-    def _evaluations_since_best(self) -> int:
-        """Count the evaluations since the one that brought the best mean IoU."""
-        best, since = -math.inf, 0
-        for _, value in self.scores:
-            since = 0 if value > best else since + 1
-            best = max(best, value) if not math.isnan(value) else best
-        return since
+        return patience is not None and self.scores.since_best >= patience

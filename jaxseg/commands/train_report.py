@@ -10,7 +10,7 @@ from jaxseg import data, files, metrics, plots
 from jaxseg.commands.data import describe_size
 from jaxseg.commands.run import evaluated
 from jaxseg.commands.train_config import Config
-from jaxseg.training import TrainState, records
+from jaxseg.training import TrainState, make_schedule, records, tables
 from jaxseg.training.inference import entropy
 
 PANEL = 4
@@ -33,7 +33,7 @@ class RunLog:
         """Drop what a resumed run will write again, and log what it begins with."""
         if self.silent:
             return
-        records.keep_jsonl(self.path, lambda record: record.get("step", step + 1) <= step)
+        tables.keep_jsonl(self.path, lambda record: record.get("step", step + 1) <= step)
         self.write(
             {
                 "event": "start",
@@ -49,7 +49,7 @@ class RunLog:
         """Add a record; its numbers go to TensorBoard too."""
         if self.silent:
             return
-        records.append_jsonl(self.path, record)
+        tables.append_jsonl(self.path, record)
         for name, value in record.items():
             if self.writer is not None and isinstance(value, float):
                 self.writer.add_scalar(name, value, record["step"])
@@ -58,6 +58,52 @@ class RunLog:
         """Finish the event files."""
         if self.writer is not None:
             self.writer.close()
+
+
+def describe_beginning(
+    config: Config, dataset: data.Dataset, state: TrainState, done: int, steps_before: int | None
+) -> str:
+    """Say what is about to happen, which the user reads while the step compiles.
+
+    Args:
+        config: The run.
+        dataset: Its data set.
+        state: The state that it begins with.
+        done: The steps that it has taken.
+        steps_before: The steps that a resumed run was to take.
+    """
+    head = f"Going on from step {done}: " if done else ""
+    if config.resume and not done:
+        head = f"There is no checkpoint in {config.out}, so this begins at step 0: "
+    count = sum(a.size for a in jax.tree.leaves(state.params))
+    tail = ""
+    if steps_before not in (None, config.steps):
+        rate = float(np.asarray(make_schedule(config.optimizer, config.steps)(done)))
+        tail = (
+            f" The run was to take {steps_before} steps: from here on, the learning rate follows "
+            f"the schedule of {config.steps}, and is {rate:.3g} now."
+        )
+    info, images = dataset.info, dataset.splits["train"]
+    size = f"{', in ' if info.crops else ' of '}{describe_size(info)}"
+    return (
+        f"{head}{config.model.name}, {count:,} parameters, {config.steps} steps of "
+        f"{config.batch_size} of the {images} training images{size}.{tail}"
+    )
+
+
+def describe_ending(config: Config, step: int, since_best: int) -> str:
+    """Say why a run ended before its last step, and how it goes on.
+
+    Args:
+        config: The run.
+        step: The steps that it has taken.
+        since_best: The evaluations since the best.
+    """
+    return (
+        f"Ended at step {step}: {since_best} evaluations in a row without a better mean IoU "
+        f"(--patience {config.patience}). To go on, raise it: jaxseg train --out {config.out} "
+        f"--resume --patience {since_best + (config.patience or 0)}"
+    )
 
 
 def report(
@@ -83,7 +129,7 @@ def report(
     """
     out = config.out
     rows = metrics.per_class_rows(confusion, info.class_names)
-    records.write_csv(out / "results.csv", metrics.COLUMNS, rows)
+    tables.write_csv(out / "results.csv", metrics.COLUMNS, rows)
     count = sum(a.size for a in jax.tree.leaves(state.params))
     about = (
         f"{config.model.name}, {count:,} parameters, on {info.name}, "
@@ -93,7 +139,7 @@ def report(
     table = metrics.per_class_table(confusion, info.class_names)
     text = f"# Validation\n\n{about}.\n\n{table}\n"
     files.write_text(out / "summary.md", text)
-    log = records.keep_jsonl(out / "metrics.jsonl", lambda record: True)
+    log = tables.keep_jsonl(out / "metrics.jsonl", lambda record: True)
     plots.run_curves(log, title=about).savefig(out / "curves.png", dpi=120)
     _panel(info, state, validation, apply, about).savefig(out / "panel.png", dpi=120)
     return f"{text}\nFigures: {out / 'curves.png'}, {out / 'panel.png'}"

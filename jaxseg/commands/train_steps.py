@@ -1,6 +1,7 @@
 """The compiled steps of a training run, and what they are made with."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -9,9 +10,11 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxseg import data
 from jaxseg.commands.loss import LossConfig, make_loss
+from jaxseg.commands.model import ModelConfig, load_pretrained
+from jaxseg.commands.run import fine_tune
 from jaxseg.commands.train_config import Config
 from jaxseg.progress import busy
-from jaxseg.training import make_eval_step, make_optimizer, make_train_step
+from jaxseg.training import TrainState, make_eval_step, make_optimizer, make_train_step
 
 
 def train_step(
@@ -89,3 +92,22 @@ def class_weights(config: LossConfig, train: data.Source, classes: int) -> np.nd
     if median:
         return data.median_frequency_weights(frequencies)
     return data.inverse_log_weights(frequencies)
+
+
+def load_weights(
+    config: ModelConfig, weights: Path, info: data.DatasetInfo, state: TrainState
+) -> TrainState:
+    """Replace the parameters of a state by those of another run, or of a file.
+
+    Args:
+        config: The net.
+        weights: The folder of a training run, or a file of torchvision's weights.
+        info: The data set.
+        state: The state.
+
+    Raises:
+        ValueError: They are not of this net.
+    """
+    if weights.is_dir():
+        return fine_tune(weights, state)
+    return load_pretrained(config, weights, info, state)

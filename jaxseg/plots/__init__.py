@@ -1,9 +1,10 @@
 """Arrays to matplotlib figures; nothing is computed here but where to draw it."""
 
 from jaxseg.plots.chains import chain
+from jaxseg.plots.effective_fields import effective_field
 from jaxseg.plots.exports import export_parity
 from jaxseg.plots.field_studies import output_phases, overlaps
-from jaxseg.plots.fields import effective_field, field_growth, path_counts, windows
+from jaxseg.plots.fields import field_growth, path_counts, windows
 from jaxseg.plots.gradients import gradient_profile
 from jaxseg.plots.images import displayable, image_strip, to_rgb
 from jaxseg.plots.overlays import class_bars, contact_sheet, overlay

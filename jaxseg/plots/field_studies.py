@@ -9,7 +9,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from jaxseg.plots.fields import GAUSSIAN
+from jaxseg.plots.effective_fields import GAUSSIAN
 
 
 def output_phases(intervals: np.ndarray, *, title: str = "") -> Figure:

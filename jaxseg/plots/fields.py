@@ -1,4 +1,4 @@
-"""Receptive fields: windows, paths and holes, effective fields, and growth with depth.
+"""Receptive fields: windows, paths and holes, and growth with depth.
 
 A window is ((top, bottom), (left, right)), the first and the last pixel of each axis, both
 included. It may leave the image: what it sees there is padding.
@@ -11,19 +11,14 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm, PowerNorm
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Ellipse, Patch, Rectangle
-from matplotlib.ticker import MaxNLocator
+from matplotlib.patches import Patch, Rectangle
 
 Window = Sequence[Sequence[int]]
 """((top, bottom), (left, right)), inclusive."""
 HOLE = "#e4572e"
 WINDOW = "#2a9d8f"
-GAUSSIAN = "#e76f2c"
-ENERGY = "#6a51a3"
-DASHES = (0, (4, 2))
 PAPER = "#e4e4e4"
 """Background outside of the image."""
 GROWTH = {
@@ -67,11 +62,11 @@ def windows(
             "linestyle": (0, (3, 3)) if again else "-",
         }
         # The white rims lie below all frames, so that none hides the frame next to its own.
-        axes.add_patch(_frame(window, fill=False, edgecolor="white", linewidth=3.2, zorder=0.9))
-        axes.add_patch(_frame(window, **style))
+        axes.add_patch(frame(window, fill=False, edgecolor="white", linewidth=3.2, zorder=0.9))
+        axes.add_patch(frame(window, **style))
         handles.append(Patch(label=rf"{label}: ${height} \times {width}$", **style))
     whole = [*windows, tuple((0, n - 1) for n in size)]
-    _look_at(axes, np.min(whole, axis=0)[:, 0], np.max(whole, axis=0)[:, 1])
+    look_at(axes, np.min(whole, axis=0)[:, 0], np.max(whole, axis=0)[:, 1])
     axes.set(xlabel="column (pixels)", ylabel="row (pixels)")
     axes.set_title(title, fontsize=9)
     axes.legend(
@@ -85,7 +80,7 @@ def _backdrop(axes: Axes, image: Any, size: tuple[int, ...]) -> None:
     axes.set_facecolor(PAPER)
     height, width = size
     if isinstance(image, tuple):
-        axes.add_patch(_frame(((0, height - 1), (0, width - 1)), facecolor="white", zorder=0.5))
+        axes.add_patch(frame(((0, height - 1), (0, width - 1)), facecolor="white", zorder=0.5))
         step = max(1, max(size) // 32)
         grid: dict[str, Any] = {"color": "#dddddd", "linewidth": 0.5, "zorder": 0.6}
         axes.hlines(np.arange(0, height + 1, step) - 0.5, -0.5, width - 0.5, **grid)
@@ -95,14 +90,25 @@ def _backdrop(axes: Axes, image: Any, size: tuple[int, ...]) -> None:
         axes.imshow(np.broadcast_to(pixels, (height, width, 3)), interpolation="nearest")
 
 
-def _frame(window: Window, **style: Any) -> Rectangle:
-    """Frame pixels, whose centers are at integers."""
+def frame(window: Window, **style: Any) -> Rectangle:
+    """Frame pixels, whose centers are at integers.
+
+    Args:
+        window: Their first and last rows and columns.
+        **style: What matplotlib's `Rectangle` takes.
+    """
     (top, bottom), (left, right) = window
     return Rectangle((left - 0.5, top - 0.5), right - left + 1, bottom - top + 1, **style)
 
 
-def _look_at(axes: Axes, low: np.ndarray, high: np.ndarray) -> None:
-    """Show everything from pixel `low` to pixel `high` (row, column), with a margin around it."""
+def look_at(axes: Axes, low: np.ndarray, high: np.ndarray) -> None:
+    """Show everything from pixel `low` to pixel `high`, with a margin around it.
+
+    Args:
+        axes: The axes.
+        low: The first row and column.
+        high: The last ones.
+    """
     margin = 0.5 + 0.03 * np.max(high - low + 1)
     axes.set(
         xlim=(low[1] - margin, high[1] + margin),
@@ -155,115 +161,6 @@ def path_counts(counts: Mapping[str, np.ndarray], *, title: str = "") -> Figure:
     bar.set_ticks(ticks, labels=[f"{t:g}" for t in ticks], fontsize=7)
     bar.ax.minorticks_off()
     return figure
-
-
-def effective_field(
-    energy: Sequence[np.ndarray],
-    windows: Sequence[Window],
-    center: Sequence[np.ndarray],
-    width: Sequence[np.ndarray],
-    *,
-    labels: Sequence[str],
-    title: str = "",
-) -> Figure:
-    """Draw effective fields in their theoretical windows, and below them their sums over rows.
-
-    The Gaussian that was fitted is drawn too: ellipses of one and two standard deviations, and its
-    density along the columns. (A cut along a single row may lie in the holes of a dilated net.)
-
-    Args:
-        energy: (rows, columns) shares of each panel, such as `EffectiveField.energy`.
-        windows: The theoretical field of each panel.
-        center: (row, column) of each fitted Gaussian, in pixels.
-        width: Its standard deviation along rows and columns, in pixels.
-        labels: One name a panel.
-        title: Title of the figure.
-
-    Raises:
-        ValueError: An energy does not have two axes.
-    """
-    figure = Figure(figsize=(0.8 + 2.6 * len(energy), 5.6), layout="constrained")
-    figure.suptitle(title, fontsize=10)
-    upper, lower = figure.subplots(2, len(energy), squeeze=False, height_ratios=(2, 1))
-    for n, (map_, label) in enumerate(zip(energy, labels, strict=True)):
-        map_ = np.nan_to_num(np.asarray(map_, float))
-        if map_.ndim != 2:
-            raise ValueError(
-                f"The energy of {label!r} has shape {map_.shape}, but only (rows, columns) can be "
-                "drawn: sum over the other axes, or take an entry of them."
-            )
-        gaussian = np.asarray(center[n], float), np.asarray(width[n], float)
-        _heat(upper[n], map_, windows[n], *gaussian)
-        _profile(lower[n], map_.sum(axis=0), windows[n], *gaussian)
-        upper[n].set_title(label, fontsize=9)
-        for axis in (upper[n].xaxis, upper[n].yaxis, lower[n].xaxis):
-            axis.set_major_locator(MaxNLocator(5, integer=True))
-            axis.set_tick_params(labelsize=7)
-    upper[0].set_ylabel("row (pixels)", fontsize=8)
-    lower[0].set_ylabel("share of energy", fontsize=8)
-    handles = [
-        Patch(fill=False, edgecolor=WINDOW, linewidth=1.5, label="theoretical field"),
-        Patch(color=ENERGY, alpha=0.6, label="energy of the gradient"),
-        Line2D([], [], color=GAUSSIAN, label=r"Gaussian; above, 1$\sigma$"),
-        Line2D([], [], color=GAUSSIAN, linestyle=DASHES, label=r"2$\sigma$"),
-    ]
-    columns = 4 if len(energy) > 1 else 2
-    figure.legend(
-        handles=handles, fontsize=8, frameon=False, ncols=columns, loc="outside lower center"
-    )
-    return figure
-
-
-def _heat(
-    axes: Axes, map_: np.ndarray, window: Window, center: np.ndarray, width: np.ndarray
-) -> None:
-    """Draw a map of energy, the window, and ellipses of one and two standard deviations."""
-    axes.set_facecolor(PAPER)
-    axes.imshow(map_, cmap="Purples", norm=PowerNorm(0.5, 0, map_.max() or 1))
-    axes.add_patch(_frame(window, fill=False, edgecolor=WINDOW, linewidth=1.5))
-    for deviations, line in ((1, "-"), (2, DASHES)):
-        rows, columns = 2 * deviations * width
-        axes.add_patch(
-            Ellipse(
-                (center[1], center[0]),
-                columns,
-                rows,
-                fill=False,
-                edgecolor=GAUSSIAN,
-                linewidth=1.2,
-                linestyle=line,
-            )
-        )
-    low, high = np.transpose(window)
-    _look_at(axes, low, high)
-
-
-def _profile(
-    axes: Axes, shares: np.ndarray, window: Window, center: np.ndarray, width: np.ndarray
-) -> None:
-    """Draw the map's share of each column, and the Gaussian's."""
-    columns = np.arange(len(shares))
-    axes.fill_between(columns, shares, step="mid", color=ENERGY, alpha=0.35, linewidth=0)
-    axes.step(columns, shares, where="mid", color=ENERGY, linewidth=1)
-    left, right = window[1]
-    if width[1] > 0:
-        along = np.linspace(left - 0.5, right + 0.5, 400)
-        bell = np.exp(-0.5 * ((along - center[1]) / width[1]) ** 2) / width[1] / np.sqrt(2 * np.pi)
-        axes.plot(along, bell, color=GAUSSIAN, linewidth=1.4)
-        axes.text(
-            0.06,
-            0.97,
-            rf"$\sigma$ = {width[1]:.1f} of {right - left + 1} pixels",
-            transform=axes.transAxes,
-            va="top",
-            fontsize=8,
-        )
-    for edge in (left - 0.5, right + 0.5):
-        axes.axvline(edge, color=WINDOW, linewidth=1.5)
-    margin = 0.5 + 0.03 * (right - left + 1)
-    axes.set(xlim=(left - margin, right + margin), yticks=[])
-    axes.set_ylim(0, 1.2 * axes.get_ylim()[1])
-    axes.set_xlabel("column (pixels)", fontsize=8)
 
 
 def field_growth(

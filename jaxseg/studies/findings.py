@@ -13,7 +13,7 @@ from jaxseg import files
 from jaxseg.studies.arms import column, spread
 from jaxseg.studies.results import Row
 from jaxseg.studies.verdicts import Verdict
-from jaxseg.training import records
+from jaxseg.training import tables
 
 STUDY = "study.json"
 _DPI = 150
@@ -168,7 +168,7 @@ def _word(verdict: Verdict) -> str:
 
 def _markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     head = " | ".join(map(_cell, columns))
-    return "\n".join(records.markdown_table(head, (" | ".join(map(_cell, row)) for row in rows)))
+    return "\n".join(tables.markdown_table(head, (" | ".join(map(_cell, row)) for row in rows)))
 
 
 def _cell(text: str) -> str:

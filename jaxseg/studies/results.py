@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxseg.training import records
+from jaxseg.training import tables
 
 Row = Mapping[str, Any]
 
@@ -24,12 +24,12 @@ class Results:
     def __init__(self, path: Path, columns: Mapping[str, type], *, resume: bool):
         self.path, self.columns = path, dict(columns)
         exists = resume and path.exists()
-        self.rows: list[Row] = list(records.read_csv(path, self.columns)) if exists else []
+        self.rows: list[Row] = list(tables.read_csv(path, self.columns)) if exists else []
 
     def add(self, rows: Iterable[Row]) -> None:
         """Append rows and write the file."""
         self.rows += [dict(row) for row in rows]
-        records.write_csv(self.path, list(self.columns), self.rows)
+        tables.write_csv(self.path, list(self.columns), self.rows)
 
     def replace(self, rows: Iterable[Row], **where: Any) -> None:
         """Put rows in the place of those that `where` selects, and write the file.

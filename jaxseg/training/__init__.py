@@ -1,6 +1,6 @@
 """Train states, steps, loops and checkpoints: functions and pytrees, no model."""
 
-from jaxseg.training import records
+from jaxseg.training import records, tables
 from jaxseg.training.checkpoint import Checkpoints, Restored
 from jaxseg.training.devices import batch_mesh, batch_placer, join_processes, replicate
 from jaxseg.training.ensemble import (
@@ -65,6 +65,7 @@ __all__ = [
     "replicate",
     "segment",
     "stop_requests",
+    "tables",
     "to_members",
     "train_members",
     "use_all_cores",

@@ -22,7 +22,7 @@ from jaxseg.commands.run import evaluated, load_run, restore
 from jaxseg.commands.train_config import Config
 from jaxseg.data import Augmentation
 from jaxseg.startup import Stopped
-from jaxseg.training import OptimizerConfig, records
+from jaxseg.training import OptimizerConfig, records, tables
 from jaxseg.training.checkpoint import Checkpoints
 from jaxseg.training.checkpoint.manifest import read_manifest, write_manifest
 
@@ -653,13 +653,13 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, first, monkeypatch)
 def test_a_disk_that_is_full_elsewhere_names_the_file(tmp_path, first, name, monkeypatch):
     """Writes of one file fail as on a full disk."""
     shutil.copytree(first / "mine", tmp_path / "mine", copy_function=shutil.copy2)
-    write_bytes, append = files.write_bytes, records.append_jsonl
+    write_bytes, append = files.write_bytes, tables.append_jsonl
 
     def full(path):
         if path.name == name:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     monkeypatch.setattr(files, "write_bytes", lambda p, c: full(p) or write_bytes(p, c))
-    monkeypatch.setattr(records, "append_jsonl", lambda p, r: full(p) or append(p, r))
+    monkeypatch.setattr(tables, "append_jsonl", lambda p, r: full(p) or append(p, r))
     with pytest.raises(OSError, match=rf"No space left on device: .*{name}"):
         train.main(configure(tmp_path))

@@ -12,7 +12,7 @@ import pytest
 
 from jaxseg.startup import Stopped
 from jaxseg.studies import Findings, Results, best_rate, command, read_findings
-from jaxseg.training import records
+from jaxseg.training.tables import write_csv
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(path.parent.name for path in ROOT.glob("experiments/*/study.py"))
@@ -124,7 +124,7 @@ def copy_first_seed(tiny: Path, out: Path, *, best_rates: bool = False) -> None:
         if "seed" in rows[0]:
             kept = at_best_rates(rows) if best_rates and name == "results.csv" else rows
             first = [row for row in kept if row["seed"] == "0"]
-            records.write_csv(out / name, [*rows[0]], first)
+            write_csv(out / name, [*rows[0]], first)
 
 
 def at_best_rates(rows: list[dict[str, str]]) -> list[dict[str, str]]:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
-import numpy as np
 
 from jaxseg.files import write_text
 from jaxseg.startup import disk_is_full
@@ -27,26 +26,20 @@ from jaxseg.training.checkpoint.arrays import (
 )
 from jaxseg.training.checkpoint.barriers import meet, next_barrier, on_one_process
 from jaxseg.training.checkpoint.folders import complete_steps, folder_name, remove, sweep
+from jaxseg.training.checkpoint.full_disk import is_no_full_disk, no_space
 from jaxseg.training.checkpoint.iterator_state import (
     encode_iterator_state,
     iterator_file,
     read_iterator_state,
 )
 from jaxseg.training.checkpoint.manifest import (
-    Damaged,
     Manifest,
-    damage_remedy,
     file_digests,
     read_manifest,
-    verify_files,
+    read_verified,
     write_manifest,
 )
-
-
-def _is_no_full_disk(record: logging.LogRecord) -> bool:
-    """Drop the tracebacks that orbax logs in every thread of a save: the error is raised, too."""
-    error = record.exc_info[1] if record.exc_info else None
-    return error is None or not disk_is_full(error)
+from jaxseg.training.checkpoint.ranking import Ranking
 
 
 class Restored(NamedTuple):
@@ -97,16 +90,10 @@ class Checkpoints:
         best: Literal["max", "min"] = "max",
         read_only: bool = False,
     ):
-        if keep < 1 or keep_best < 0:
-            raise ValueError(f"{keep=} must be at least 1, and {keep_best=} at least 0.")
-        if keep_best and not metric:
-            raise ValueError(f"{keep_best=} and {metric=} go together: name the metric.")
-        if best not in ("max", "min"):
-            raise ValueError(f'{best=} must be "max" or "min".')
         # Orbax wants an absolute path.
         self.folder, self.read_only = Path(folder).absolute(), read_only
-        self._keep, self._keep_best = keep, keep_best
-        self._metric, self._sign = metric, 1 if best == "max" else -1
+        self._ranking = Ranking(self.folder, keep, keep_best, metric, best)
+        self._ranking.check()
         self._thread: ThreadPoolExecutor | None = None
         self._pending: Future[None] | None = None
         if not read_only:
@@ -152,8 +139,7 @@ class Checkpoints:
 
         Of equal ones the latest counts.
         """
-        ranked = self._ranked()
-        return ranked[0] if ranked else None
+        return next(iter(self._ranking.ranked()), None)
 
     def save(
         self,
@@ -184,7 +170,7 @@ class Checkpoints:
         """
         from orbax.checkpoint import v1 as ocp  # here, since it is slow to import
 
-        logging.getLogger("absl").addFilter(_is_no_full_disk)  # orbax has made this logger
+        logging.getLogger("absl").addFilter(is_no_full_disk)  # orbax has made this logger
         self.wait()
         self._check_writable()
         newest = self.latest()
@@ -193,7 +179,7 @@ class Checkpoints:
                 f"{step=} must be later than the newest checkpoint in {self.folder}, {newest}: "
                 f"go on from there, or remove what is later by discard_after({step - 1})."
             )
-        numbers = self._numbers(metrics) if metrics else {}
+        numbers = self._ranking.numbers(metrics) if metrics else {}
         specs, arrays = leaf_specs(state), to_arrays(state)
         text = encode_iterator_state(iterator_state)
         try:
@@ -203,7 +189,7 @@ class Checkpoints:
             response = ocp.save_async(str(self.folder / folder_name(step)), arrays)
         except Exception as error:
             if disk_is_full(error):
-                raise self._no_space(step) from error
+                raise no_space(self.folder, step) from error
             raise
         self._thread = self._thread or ThreadPoolExecutor(1, "checkpoints")
         manifest = Manifest(step, jax.process_count(), specs, numbers, {})
@@ -224,7 +210,7 @@ class Checkpoints:
         """
         self.wait()
         self._check_writable()
-        numbers = self._numbers(metrics)
+        numbers = self._ranking.numbers(metrics)
         if step not in self.steps():
             raise ValueError(f"{self.folder} holds no checkpoint of {step=}, only {self.steps()}.")
         folder = self.folder / folder_name(step)
@@ -264,11 +250,7 @@ class Checkpoints:
         if chosen not in steps:
             raise ValueError(f"{self.folder} holds no checkpoint of step {chosen}, only {steps}.")
         folder = self.folder / folder_name(chosen)
-        try:
-            manifest = read_manifest(folder)
-            verify_files(folder, manifest)
-        except Damaged as error:
-            raise ValueError(f"{error}: {damage_remedy(chosen, steps)}") from error
+        manifest = read_verified(folder, chosen, steps)
         if differing := differences(manifest.leaves, leaf_specs(like)):
             raise ValueError(
                 f"{folder} holds another state ({differing}): resume with the configuration of the "
@@ -292,21 +274,6 @@ class Checkpoints:
         later = [s for s in self.steps() if s > step]
         on_one_process(lambda: [remove(self.folder, s) for s in reversed(later)])
 
-    def _no_space(self, step: int) -> OSError:
-        whole = f"those of the steps {self.steps()} are whole" if self.steps() else "there is none"
-        return OSError(
-            f"the checkpoint of step {step} cannot be written, since the disk of {self.folder} is "
-            f"full; of the earlier ones {whole}"
-        )
-
-    def _numbers(self, metrics: Mapping[str, float]) -> dict[str, float]:
-        numbers = {name: float(value) for name, value in metrics.items()}
-        if self._metric is not None and self._metric not in numbers:
-            raise ValueError(
-                f"metrics={sorted(numbers)} lack {self._metric!r}, by which the best are kept."
-            )
-        return numbers
-
     def _check_writable(self) -> None:
         if self.read_only:
             raise ValueError(f"{self.folder} was opened read_only: open it without, to write.")
@@ -320,32 +287,14 @@ class Checkpoints:
                 for path in self.folder.glob(f"{folder.name}.data-*.json"):
                     path.rename(folder / path.name.removeprefix(f"{folder.name}."))
                 write_manifest(folder, replace(manifest, files=file_digests(folder)))
-                self._prune()
+                self._ranking.prune()
         except Exception as error:
             error.add_note(f"This happened while {folder} was being saved.")
             if jax.process_index() == 0:
                 with contextlib.suppress(OSError):
                     sweep(self.folder)  # so that the step can be saved again
             if disk_is_full(error):
-                raise self._no_space(manifest.step) from error
+                raise no_space(self.folder, manifest.step) from error
             raise
         finally:
             meet(barrier)
-
-    def _ranked(self) -> list[int]:
-        """The steps that have a value of the metric, best first, of equal ones the later first."""
-        values = {}
-        for step in self.steps():
-            try:
-                metrics = read_manifest(self.folder / folder_name(step)).metrics
-            except Damaged:
-                continue
-            if self._metric in metrics and not np.isnan(metrics[self._metric]):
-                values[step] = self._sign * metrics[self._metric]
-        return sorted(values, key=lambda step: (values[step], step), reverse=True)
-
-    def _prune(self) -> None:
-        best = self._ranked()[: self._keep_best] if self._keep_best else []
-        for step in self.steps()[: -self._keep]:
-            if step not in best:
-                remove(self.folder, step)

@@ -81,6 +81,25 @@ def read_manifest(folder: Path) -> Manifest:
     return Manifest(**body)
 
 
+def read_verified(folder: Path, step: int, steps: list[int]) -> Manifest:
+    """Reads the manifest of the checkpoint in a folder, and compares every file with it.
+
+    Args:
+        folder: The checkpoint.
+        step: Its step.
+        steps: The steps of all complete checkpoints, ascending.
+
+    Raises:
+        ValueError: A file is missing or damaged; the message says how to go on.
+    """
+    try:
+        manifest = read_manifest(folder)
+        verify_files(folder, manifest)
+    except Damaged as error:
+        raise ValueError(f"{error}: {damage_remedy(step, steps)}") from error
+    return manifest
+
+
 def verify_files(folder: Path, manifest: Manifest) -> None:
     """Compares every file of a checkpoint with its manifest, the sizes first.
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks import timing
-from jaxseg.training import records
+from jaxseg.training import tables
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_a_folder_is_one_benchmarks_alone(tmp_path):
         timing.write_results(config.out, "# Times\n", ("way",), [{"way": "jaxseg, 1 device"}])
         with pytest.raises(ValueError, match="by another run"), timing.run_folder(config):
             pass
-    assert records.read_csv(config.out / "results.csv", {"way": str}) == [
+    assert tables.read_csv(config.out / "results.csv", {"way": str}) == [
         {"way": "jaxseg, 1 device"}
     ]
     assert (config.out / "summary.md").read_text() == "# Times\n"

@@ -8,7 +8,7 @@ import pytest
 from experiments.output_stride import study
 from experiments.output_stride.config import PRESETS
 from jaxseg.studies import Results
-from jaxseg.training import records
+from jaxseg.training import tables
 
 TABLE = {"brick": 0.2, "grass": float("nan"), "mean of classes": 0.3, "all pixels": 0.4}
 """IoU by row of an evaluation; its accuracy is larger by a half."""
@@ -45,7 +45,7 @@ def commands(tmp_path, monkeypatch):
             for name, iou in TABLE.items()
         ]
         path = config.run / config.split / "results.csv"
-        records.write_csv(path, list(study.evaluate.RESULTS), rows)
+        tables.write_csv(path, list(study.evaluate.RESULTS), rows)
 
     monkeypatch.setattr(study.train, "main", train)
     monkeypatch.setattr(study.evaluate, "main", evaluate)
