@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from jaxseg import data
-from jaxseg.data.image_files import FilePair
+from jaxseg.data.images.image_files import FilePair
 
 
 @dataclass(frozen=True)

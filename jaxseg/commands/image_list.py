@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxseg.commands.outputs import is_listed, read_manifest
-from jaxseg.data.pairing import IMAGE_SUFFIXES
+from jaxseg.data.folders.pairing import IMAGE_SUFFIXES
 
 _SHOWN = 3
 _CONVERTIBLE = (".heic", ".heif", ".avif", ".jp2", ".jxl", ".psd", ".dng", ".cr2", ".nef", ".arw")

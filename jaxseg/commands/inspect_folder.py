@@ -4,20 +4,26 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from jaxseg import files
-from jaxseg.data import class_lists, mask_doubts
-from jaxseg.data.class_drafts import draft_classes
-from jaxseg.data.class_lists import ClassList
-from jaxseg.data.folder_scan import FolderScan, find_masks, list_contents, scan_masks, scan_pairs
-from jaxseg.data.image_files import FilePair
-from jaxseg.data.layouts import find_pairs
-from jaxseg.data.mask_classes import Classes
-from jaxseg.data.mask_labels import assign_labels
-from jaxseg.data.mask_survey import Entry, MaskSurvey, Tally
-from jaxseg.data.mask_values import IGNORE_INDEX, show_value
-from jaxseg.data.orientation import MaskOrientation
-from jaxseg.data.repeated_pictures import describe_repeated
+from jaxseg.data.folders.folder_scan import (
+    FolderScan,
+    find_masks,
+    list_contents,
+    scan_masks,
+    scan_pairs,
+)
+from jaxseg.data.folders.layouts import find_pairs
+from jaxseg.data.folders.unused_files import describe_unused, unused_files
+from jaxseg.data.images.image_files import FilePair
+from jaxseg.data.images.orientation import MaskOrientation
+from jaxseg.data.images.repeated_pictures import describe_repeated
+from jaxseg.data.masks import class_lists, mask_doubts
+from jaxseg.data.masks.class_drafts import draft_classes
+from jaxseg.data.masks.class_lists import ClassList
+from jaxseg.data.masks.mask_classes import Classes
+from jaxseg.data.masks.mask_labels import assign_labels
+from jaxseg.data.masks.mask_survey import Entry, MaskSurvey, Tally
+from jaxseg.data.masks.mask_values import IGNORE_INDEX, show_value
 from jaxseg.data.sets.folder import class_list
-from jaxseg.data.unused_files import describe_unused, unused_files
 
 _MOST_ROWS = 64
 _MOST_PROBLEMS = 12

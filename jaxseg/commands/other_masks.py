@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from jaxseg import data
-from jaxseg.data.class_lists import FILE, find_list, read_classes
-from jaxseg.data.image_files import FilePair
-from jaxseg.data.mask_doubts import check_palettes
-from jaxseg.data.mask_files import read_mask
-from jaxseg.data.mask_labels import assign_labels
-from jaxseg.data.mask_survey import MaskSurvey
-from jaxseg.data.mask_values import IGNORE_INDEX, list_values, pack_color, show_value
+from jaxseg.data.images.image_files import FilePair
+from jaxseg.data.masks.class_lists import FILE, find_list, read_classes
+from jaxseg.data.masks.mask_doubts import check_palettes
+from jaxseg.data.masks.mask_files import read_mask
+from jaxseg.data.masks.mask_labels import assign_labels
+from jaxseg.data.masks.mask_survey import MaskSurvey
+from jaxseg.data.masks.mask_values import IGNORE_INDEX, list_values, pack_color, show_value
 from jaxseg.progress import progress_bar
 
 

@@ -28,7 +28,7 @@ from jaxseg.commands.outputs import Outputs
 from jaxseg.commands.predict_files import Writer
 from jaxseg.commands.run import load_run
 from jaxseg.commands.segmentation import Segmenter
-from jaxseg.data.image_files import read_image
+from jaxseg.data.images.image_files import read_image
 from jaxseg.progress import busy, counting
 from jaxseg.training.inference import InferenceConfig
 

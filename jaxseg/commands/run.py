@@ -11,7 +11,7 @@ import jax
 from jaxseg import data
 from jaxseg.commands.model import ModelConfig, functions, with_weights
 from jaxseg.commands.run_data import RECOMPUTED, check_info, from_record, open_listed, recorded_data
-from jaxseg.data.file_lists import FileLists, ListedPair, name_some
+from jaxseg.data.folders.file_lists import FileLists, ListedPair, name_some
 from jaxseg.training import OptimizerConfig, TrainState, init_state, make_optimizer, records
 from jaxseg.training.checkpoint import Checkpoints
 from jaxseg.training.checkpoint.arrays import leaf_specs, named_leaves

@@ -7,8 +7,8 @@ from typing import Any
 
 from jaxseg import data
 from jaxseg.commands.data import DataConfig, load
-from jaxseg.data.file_lists import FileLists, name_some
-from jaxseg.data.mask_values import show_value
+from jaxseg.data.folders.file_lists import FileLists, name_some
+from jaxseg.data.masks.mask_values import show_value
 from jaxseg.data.sets.folder import find_pairs
 from jaxseg.training import records
 

@@ -42,7 +42,7 @@ from jaxseg.commands.run_folder import RunFolder, check_free, claim
 from jaxseg.commands.train_config import MAY_DIFFER, PRESETS, Config, default_preset, parse
 from jaxseg.commands.train_loop import Training
 from jaxseg.commands.train_report import report
-from jaxseg.data.file_lists import FileLists, name_some
+from jaxseg.data.folders.file_lists import FileLists, name_some
 from jaxseg.progress import busy
 from jaxseg.startup import Stopped, disk_is_full
 from jaxseg.training import Diverged, records, use_all_cores

@@ -6,17 +6,17 @@ a source, `prefetch` puts them on the device, and there `augment` and `DatasetIn
 make of them what a net is trained on.
 """
 
-from jaxseg.data._augment import augment
-from jaxseg.data._augmentation import Augmentation
 from jaxseg.data._prefetch import Prefetch, prefetch
-from jaxseg.data._prepare import prepare
+from jaxseg.data.augmentation._augment import augment
+from jaxseg.data.augmentation._augmentation import Augmentation
 from jaxseg.data.batching import batches, padded_batches
 from jaxseg.data.crops import NativeSource, crop_before_zoom
 from jaxseg.data.dataset import Dataset
 from jaxseg.data.frequencies import class_frequencies, inverse_log_weights, median_frequency_weights
+from jaxseg.data.images.normalization import denormalize, normalize
 from jaxseg.data.info import DatasetInfo
-from jaxseg.data.normalization import denormalize, normalize
-from jaxseg.data.recipe import Recipe
+from jaxseg.data.preparation._prepare import prepare
+from jaxseg.data.preparation.recipe import Recipe
 from jaxseg.data.sets import SETS, load
 from jaxseg.data.sets.ade20k import ade20k
 from jaxseg.data.sets.camvid import camvid

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxseg.data.mask_values import IGNORE_INDEX
+from jaxseg.data.masks.mask_values import IGNORE_INDEX
+from jaxseg.data.preparation.tiles import TiledPairs
 from jaxseg.data.sources import Example, Pair, Source
-from jaxseg.data.tiles import TiledPairs
 
 
 class NativeSource(Source):

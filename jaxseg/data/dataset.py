@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from jaxseg.data.crops import NativeSource
+from jaxseg.data.folders.originals import Original, PreparedOriginals
 from jaxseg.data.info import DatasetInfo
-from jaxseg.data.originals import Original, PreparedOriginals
+from jaxseg.data.preparation.tiles import TiledPairs
 from jaxseg.data.sources import Pair, Records, Source
-from jaxseg.data.tiles import TiledPairs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Dataset:
             ValueError: There is no such split.
         """
         self._check_split(split)
-        from jaxseg.data.builder import open_split  # here, since TFDS is slow to import
+        from jaxseg.data.preparation.builder import open_split  # here, since TFDS is slow to import
 
         pairs: Sequence[Pair] = Records(open_split(self.directory, split), self.info.classes)
         pairs = list(pairs) if cache else pairs

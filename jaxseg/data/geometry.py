@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float32, Shaped, UInt8
 from PIL import Image
 
-from jaxseg.data.mask_values import IGNORE_INDEX
-from jaxseg.data.normalization import FULL_BRIGHTNESS
+from jaxseg.data.images.normalization import FULL_BRIGHTNESS
+from jaxseg.data.masks.mask_values import IGNORE_INDEX
 
 PADDING = (124, 116, 104)
 """Red, green and blue of the padding of 8-bit images: ImageNet's mean."""

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32
 
-from jaxseg.data.normalization import Images, denormalize, normalize
+from jaxseg.data.images.normalization import Images, denormalize, normalize
 
 Color = tuple[int, int, int]
 """Red, green and blue in 0..255."""

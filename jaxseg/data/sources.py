@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int, Shaped, UInt8
 
-from jaxseg.data.encoding import decode
+from jaxseg.data.preparation.encoding import decode
 
 Example = dict[str, np.ndarray]
 """An image and its label by the names `"image"` and `"label"`, or a batch of them."""

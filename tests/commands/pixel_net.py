@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxseg import data
-from jaxseg.data.file_lists import FileLists
+from jaxseg.data.folders.file_lists import FileLists
 
 COLORS = ((200, 40, 40), (40, 200, 40), (40, 40, 200))
 

@@ -12,7 +12,7 @@ import pytest
 from jaxseg import data, interop
 from jaxseg.commands import export
 from jaxseg.commands.run import Run
-from jaxseg.data.file_lists import FileLists
+from jaxseg.data.folders.file_lists import FileLists
 
 NAMES = ("road", "fußgänger", 'a "quoted", comma')
 INFO = data.DatasetInfo(

@@ -6,8 +6,8 @@ from PIL import Image
 from pixel_net import COLORS, info
 
 from jaxseg.commands.other_masks import mask_labels, other_mask_labels
-from jaxseg.data.image_files import FilePair
-from jaxseg.data.mask_values import pack_color
+from jaxseg.data.images.image_files import FilePair
+from jaxseg.data.masks.mask_values import pack_color
 
 NUMBERS = info(mask_labels=((0, 0), (1, 1), (2, 2), (7, 2), (9, 255), (255, 255)))
 PACKED = [int(pack_color(np.array(color))) for color in COLORS]

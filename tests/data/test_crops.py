@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from jaxseg import data
 from jaxseg.data.crops import NativeSource, filling
+from jaxseg.data.preparation.tiles import TiledPairs, cut_tiles
 from jaxseg.data.sources import Pair
-from jaxseg.data.tiles import TiledPairs, cut_tiles
 
 SIZES = ((20, 30), (7, 40), (9, 9), (5, 3))
 MEAN = (0.5, 0.25)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from jaxseg import ops
 from jaxseg.data import geometry
-from jaxseg.data.normalization import FULL_BRIGHTNESS
+from jaxseg.data.images.normalization import FULL_BRIGHTNESS
 
 MEAN = (0.4, 0.5, 0.6)
 STRIPES = np.zeros((8, 8, 3), np.uint8)

@@ -3,10 +3,10 @@
 To add one, say `squares`, write `jaxseg/data/sets/squares.py` with its classes, its colors, how
 its folder is laid out and how to get it, and one public function:
 
-    from jaxseg.data.directories import DownloadHint, find_directory
-    from jaxseg.data.file_pairs import FilePairs
-    from jaxseg.data.normalization import IMAGENET_MEAN, IMAGENET_STD
-    from jaxseg.data.pairing import list_files, pair_files, without_suffix
+    from jaxseg.data.folders.directories import DownloadHint, find_directory
+    from jaxseg.data.folders.file_pairs import FilePairs
+    from jaxseg.data.images.normalization import IMAGENET_MEAN, IMAGENET_STD
+    from jaxseg.data.folders.pairing import list_files, pair_files, without_suffix
     from jaxseg.data.dataset import Dataset
 
     CLASSES = {"background": (0, 0, 0), "square": (240, 200, 0)}
@@ -52,8 +52,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jaxseg.data.dataset import Dataset
-from jaxseg.data.image_files import FilePair
-from jaxseg.data.orientation import MaskOrientation
+from jaxseg.data.images.image_files import FilePair
+from jaxseg.data.images.orientation import MaskOrientation
 from jaxseg.data.sets import ade20k, camvid, cityscapes, folder, mosaic, oxford_pet, voc
 
 SETS: dict[str, Callable[..., Dataset]] = {

@@ -4,13 +4,13 @@ import os
 from pathlib import Path
 
 from jaxseg import files
-from jaxseg.data import palettes
 from jaxseg.data.dataset import Dataset
-from jaxseg.data.directories import DownloadHint, find_directory, find_inside
-from jaxseg.data.file_pairs import FilePairs
-from jaxseg.data.mask_values import IGNORE_INDEX
-from jaxseg.data.normalization import IMAGENET_MEAN, IMAGENET_STD
-from jaxseg.data.pairing import list_files, pair_files
+from jaxseg.data.folders.directories import DownloadHint, find_directory, find_inside
+from jaxseg.data.folders.file_pairs import FilePairs
+from jaxseg.data.folders.pairing import list_files, pair_files
+from jaxseg.data.images.normalization import IMAGENET_MEAN, IMAGENET_STD
+from jaxseg.data.masks import palettes
+from jaxseg.data.masks.mask_values import IGNORE_INDEX
 
 CLASSES = 150
 _NAMES_FILE = "objectInfo150.txt"

@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 from jaxseg.data.dataset import Dataset
-from jaxseg.data.directories import DownloadHint, find_directory
-from jaxseg.data.file_pairs import FilePairs
-from jaxseg.data.mask_values import IGNORE_INDEX
-from jaxseg.data.pairing import list_files, pair_files
+from jaxseg.data.folders.directories import DownloadHint, find_directory
+from jaxseg.data.folders.file_pairs import FilePairs
+from jaxseg.data.folders.pairing import list_files, pair_files
+from jaxseg.data.masks.mask_values import IGNORE_INDEX
 
 CLASSES = {
     "sky": (128, 128, 128),

@@ -4,11 +4,11 @@ import os
 from pathlib import Path
 
 from jaxseg.data.dataset import Dataset
-from jaxseg.data.directories import DownloadHint, find_directory
-from jaxseg.data.file_pairs import FilePairs
-from jaxseg.data.mask_values import IGNORE_INDEX
-from jaxseg.data.normalization import IMAGENET_MEAN, IMAGENET_STD
-from jaxseg.data.pairing import list_files, pair_files
+from jaxseg.data.folders.directories import DownloadHint, find_directory
+from jaxseg.data.folders.file_pairs import FilePairs
+from jaxseg.data.folders.pairing import list_files, pair_files
+from jaxseg.data.images.normalization import IMAGENET_MEAN, IMAGENET_STD
+from jaxseg.data.masks.mask_values import IGNORE_INDEX
 
 CLASSES = {
     "road": (7, (128, 64, 128)),

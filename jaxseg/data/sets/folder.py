@@ -4,19 +4,19 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jaxseg.data import class_lists
-from jaxseg.data.class_lists import ClassList
 from jaxseg.data.dataset import Dataset
-from jaxseg.data.default_size import default_crop, default_size, padded_share
-from jaxseg.data.file_pairs import FilePairs, check_size
-from jaxseg.data.image_files import FilePair, upright_size
+from jaxseg.data.folders.default_size import default_crop, default_size, padded_share
+from jaxseg.data.folders.file_pairs import FilePairs, check_size
+from jaxseg.data.folders.layouts import LAYOUT, find_pairs
+from jaxseg.data.folders.statistics import folder_statistics
+from jaxseg.data.folders.unused_files import describe_unused, unused_files
+from jaxseg.data.images.image_files import FilePair, upright_size
+from jaxseg.data.images.orientation import MaskOrientation
+from jaxseg.data.images.repeated_pictures import describe_repeated
 from jaxseg.data.info import Color
-from jaxseg.data.layouts import LAYOUT, find_pairs
-from jaxseg.data.mask_labels import assign_labels
-from jaxseg.data.orientation import MaskOrientation
-from jaxseg.data.repeated_pictures import describe_repeated
-from jaxseg.data.statistics import folder_statistics
-from jaxseg.data.unused_files import describe_unused, unused_files
+from jaxseg.data.masks import class_lists
+from jaxseg.data.masks.class_lists import ClassList
+from jaxseg.data.masks.mask_labels import assign_labels
 
 _SAID = 0.0005  # share of padding that is printed, since it is shown with one decimal of a percent
 

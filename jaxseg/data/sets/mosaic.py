@@ -15,10 +15,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from jaxseg.data import textures
-from jaxseg.data._prepare import prepare
 from jaxseg.data.dataset import Dataset
 from jaxseg.data.info import DatasetInfo
-from jaxseg.data.recipe import ImageAndLabel, Recipe
+from jaxseg.data.preparation._prepare import prepare
+from jaxseg.data.preparation.recipe import ImageAndLabel, Recipe
 
 CLASSES = textures.NAMES
 # Red, green and blue that differ in lightness too, so that the color-blind can tell them apart.

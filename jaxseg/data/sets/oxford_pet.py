@@ -3,15 +3,15 @@
 import os
 from pathlib import Path
 
-from jaxseg.data import palettes
 from jaxseg.data.dataset import Dataset
-from jaxseg.data.directories import DownloadHint, find_directory
-from jaxseg.data.file_pairs import FilePairs
-from jaxseg.data.image_files import FilePair
-from jaxseg.data.mask_values import IGNORE_INDEX
-from jaxseg.data.name_lists import read_list
-from jaxseg.data.normalization import IMAGENET_MEAN, IMAGENET_STD
-from jaxseg.data.pairing import hold_out
+from jaxseg.data.folders.directories import DownloadHint, find_directory
+from jaxseg.data.folders.file_pairs import FilePairs
+from jaxseg.data.folders.name_lists import read_list
+from jaxseg.data.folders.pairing import hold_out
+from jaxseg.data.images.image_files import FilePair
+from jaxseg.data.images.normalization import IMAGENET_MEAN, IMAGENET_STD
+from jaxseg.data.masks import palettes
+from jaxseg.data.masks.mask_values import IGNORE_INDEX
 
 CLASSES = ("background", "pet")
 _LABELS = {1: 1, 2: 0, 3: IGNORE_INDEX}  # the trimaps' pet, background and unclassified

@@ -8,7 +8,10 @@ import pytest
 from PIL import Image
 
 from jaxseg import data
-from jaxseg.data import geometry, image_files, image_pairs, mask_values
+from jaxseg.data import geometry
+from jaxseg.data.folders import image_pairs
+from jaxseg.data.images import image_files
+from jaxseg.data.masks import mask_values
 from jaxseg.data.sets import camvid
 
 FOLDERS = ("train", "val", "test")

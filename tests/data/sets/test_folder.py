@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from jaxseg import data
-from jaxseg.data import pairing
+from jaxseg.data.folders import pairing
 from jaxseg.data.sets import folder
 
 RED, GREEN, VOID = (200, 0, 0), (0, 200, 0), (9, 9, 9)
@@ -236,7 +236,8 @@ def test_a_colored_folder_is_opened_again_from_what_is_kept(tmp_path, monkeypatc
     root = flat(tmp_path / "f", RED, GREEN)
     (root / "classes.txt").write_text("red 200 0 0\ngreen 0 200 0\n")
     first = opened(root, tmp_path, (16, 24))
-    monkeypatch.setattr("jaxseg.data.statistics.read_stored_pair", None)  # no file is read again
+    # No file is read again.
+    monkeypatch.setattr("jaxseg.data.folders.statistics.read_stored_pair", None)
     assert opened(root, tmp_path, (16, 24)) == first
     monkeypatch.undo()
     (root / "classes.txt").write_text("green 0 200 0\nred 200 0 0\n")

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from jaxseg import data
-from jaxseg.data.default_size import default_crop
-from jaxseg.data.statistics import spread_pixels
+from jaxseg.data.folders.default_size import default_crop
+from jaxseg.data.folders.statistics import spread_pixels
 
 SIZES = ((300, 520), (40, 30), (64, 270), (257, 256), (20, 20), (90, 31), (80, 80))
 

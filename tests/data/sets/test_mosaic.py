@@ -8,7 +8,7 @@ import pytest
 
 from jaxseg import data
 from jaxseg.data import textures
-from jaxseg.data.builder import open_split
+from jaxseg.data.preparation.builder import open_split
 
 TINY = {"size": 16, "cells": 4, "train": 12, "validation": 5, "test": 3}  # as in conftest.py
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from jaxseg import data
-from jaxseg.data.normalization import IMAGENET_MEAN, IMAGENET_STD
+from jaxseg.data.images.normalization import IMAGENET_MEAN, IMAGENET_STD
 from jaxseg.data.sets import ade20k, cityscapes, oxford_pet, voc
 
 READERS = {

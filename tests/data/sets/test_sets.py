@@ -9,8 +9,8 @@ from PIL import Image
 
 from jaxseg import data
 from jaxseg.data import sets
-from jaxseg.data.file_pairs import FilePairs
-from jaxseg.data.image_files import FilePair
+from jaxseg.data.folders.file_pairs import FilePairs
+from jaxseg.data.images.image_files import FilePair
 
 
 @pytest.mark.parametrize("name", data.SETS)

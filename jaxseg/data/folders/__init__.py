@@ -1,0 +1,1 @@
+"""Folders of images and masks: their layouts, their pairs, and what they hold."""

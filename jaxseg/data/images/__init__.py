@@ -1,0 +1,1 @@
+"""Image files of every kind, read as they are stored, and what their numbers mean."""

@@ -1,0 +1,1 @@
+"""Mask files, their values, and the classes that the values stand for."""
