@@ -1,15 +1,20 @@
-"""The choice between the plain form of a convolution and its rewritten forms."""
+"""The choice between the plain form of a convolution, its rewritten forms and oneDNN."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
+import numpy as np
 from jax.experimental.xla_metadata import set_xla_metadata
+from jax.interpreters import mlir
 from jax.sharding import AxisType
 
-Form = Literal["auto", "direct", "fast"]
+from jaxseg.ops.native.library import status
+
+Form = Literal["auto", "direct", "fast", "native"]
+FORMS = get_args(Form)
 
 _form: ContextVar[Form] = ContextVar("jaxseg_lowering", default="auto")
 
@@ -21,11 +26,16 @@ def lowering(form: Form) -> Iterator[None]:
     Args:
         form: "direct" is one plain `lax.conv_general_dilated`, differentiated by JAX: the
             definition that everything else is tested against. (Output pixels that see nothing but
-            padding are left out of it.) "fast" is the rewritten form on every platform. "auto",
-            the default outside any block, uses the rewritten form on platforms where it is faster.
+            padding are left out of it.) "fast" is the rewritten form, in pure JAX, on every
+            platform. "native" is oneDNN (`pip install 'jaxseg[onednn]'`) wherever it can compute
+            the operation, and the rewritten form elsewhere: in float64, in exports, on other
+            platforms than CPU. "auto", the default outside any block, is on CPU the faster of
+            "native" and "fast" for each shape, as far as "native" is available, and on other
+            platforms the plain form.
 
     Raises:
-        ValueError: `form` is none of these.
+        ValueError: `form` is none of these, or "native" is not available; the message says what
+            is missing.
 
     Example:
         >>> import jax.numpy as jnp
@@ -36,8 +46,10 @@ def lowering(form: Form) -> Iterator[None]:
         >>> bool((y == ops.conv(x, kernel)).all())
         True
     """
-    if form not in ("auto", "direct", "fast"):
-        raise ValueError(f'lowering {form!r} is unknown: give "auto", "direct" or "fast".')
+    if form not in FORMS:
+        raise ValueError(f'lowering {form!r} is unknown: give "auto", "direct", "fast" or "native".')
+    if form == "native" and (reason := status().reason):
+        raise ValueError(f'lowering "native" is not available: {reason}')
     token = _form.set(form)
     try:
         # The metadata is part of jit's cache key, so a function that was jitted outside the block
@@ -64,6 +76,34 @@ def form_of_equation(context: Any) -> Form:
     equation = context.jaxpr_eqn_ctx
     metadata = None if equation is None else equation.xla_metadata
     return (metadata or {}).get("jaxseg_lowering", "auto")
+
+
+def is_export(context: Any) -> bool:
+    """Tell whether what is lowered may be compiled elsewhere, where no library of ours is loaded.
+
+    Args:
+        context: the `jax.interpreters.mlir.LoweringRuleContext` of the lowering rule.
+    """
+    # Both fields are public by name but not documented; tests/ops/native/test_exports.py guards
+    # them. `jax.export` has no other sign that a lowering rule could see.
+    module = context.module_context
+    return module.lowering_parameters.for_export or len(module.platforms) > 1
+
+
+def sharing_devices(context: Any) -> int:
+    """Return the number of devices that XLA may share an operation out over.
+
+    Args:
+        context: the `jax.interpreters.mlir.LoweringRuleContext` of the lowering rule.
+    """
+    # Public by name but not documented; tests/ops/native/test_devices.py guards it.
+    axes = context.module_context.axis_context
+    if isinstance(axes, mlir.ShardingContext):
+        return axes.num_devices
+    if isinstance(axes, mlir.SPMDAxisContext):  # inside shard_map: what its axes leave over
+        sizes = axes.mesh.shape
+        return int(np.prod([sizes[name] for name in sizes if name not in axes.manual_axes]))
+    return 1
 
 
 def is_direct(*operands: jax.Array) -> bool:

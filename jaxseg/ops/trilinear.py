@@ -24,8 +24,8 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from jaxseg.ops import dispatch
-from jaxseg.ops._lowering import form_of_equation
+from jaxseg.ops import dispatch, native
+from jaxseg.ops._lowering import form_of_equation, is_export, sharing_devices
 from jaxseg.ops._varying import match_varying
 from jaxseg.ops.canonical import transposed_kernel
 from jaxseg.ops.geometry import Geometry
@@ -139,16 +139,21 @@ def _unfold(a: jax.Array, axis: int, count: int, groups: int, size: int) -> jax.
 # --- lowering ----------------------------------------------------------------------------------
 
 
-def _lower(context, lhs, rhs, *, mode: Mode, geometry: Geometry, rewrite: bool):
-    """Write the rewritten form, or the plain one unless "fast" was chosen."""
-    rewrite = rewrite or form_of_equation(context) == "fast"
+def _lower(context, lhs, rhs, *, mode: Mode, geometry: Geometry, on_cpu: bool):
+    """Write the form that was chosen, or that is the platform's own."""
+    form = form_of_equation(context)
+    may_be_native = on_cpu and form in ("auto", "native") and not is_export(context)
+    devices = sharing_devices(context)
 
     def write(lhs, rhs):
         shape = _result_shape(lhs, rhs, mode, geometry)
         if any(0 in s for s in (lhs.shape, rhs.shape, shape)):  # no form copes with empty arrays
             return jnp.zeros(shape, lhs.dtype)
-        form = dispatch.rewritten if rewrite else dispatch.plain
-        return form(mode, geometry, lhs, rhs)
+        chosen = form == "native" or not native.prefers_pure(mode, geometry)
+        if may_be_native and chosen and native.can_compute(mode, geometry, lhs, rhs):
+            return native.compute(mode, geometry, lhs, rhs, devices=devices)
+        rewrite = on_cpu or form in ("fast", "native")
+        return (dispatch.rewritten if rewrite else dispatch.plain)(mode, geometry, lhs, rhs)
 
     return mlir.lower_fun(write, multiple_results=False)(context, lhs, rhs)
 
@@ -162,5 +167,5 @@ trilinear_p.def_impl(lambda lhs, rhs, *, mode, geometry: _compiled(mode, geometr
 trilinear_p.def_abstract_eval(_abstract)
 ad.defbilinear(trilinear_p, _transpose_lhs, _transpose_rhs)
 batching.primitive_batchers[trilinear_p] = _batch
-mlir.register_lowering(trilinear_p, functools.partial(_lower, rewrite=False))
-mlir.register_lowering(trilinear_p, functools.partial(_lower, rewrite=True), platform="cpu")
+mlir.register_lowering(trilinear_p, functools.partial(_lower, on_cpu=False))
+mlir.register_lowering(trilinear_p, functools.partial(_lower, on_cpu=True), platform="cpu")
