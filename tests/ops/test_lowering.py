@@ -1,4 +1,7 @@
-"""Which form is compiled where, and that the block reaches what was jitted before it."""
+"""Which form is compiled where, and that the block reaches what was jitted before it.
+
+Here "auto" has no oneDNN; native/test_lowering_native.py looks at what it is with it.
+"""
 
 import re
 import threading
@@ -9,11 +12,17 @@ import numpy as np
 import pytest
 
 from jaxseg import ops
+from jaxseg.ops import native
 from jaxseg.ops._lowering import current_form
 
 # Of so many channels that the weight gradient is a convolution too, not a product of few columns.
 X = np.random.default_rng(0).normal(size=(2, 6, 6, 16)).astype(np.float32)
 K = np.random.default_rng(1).normal(size=(3, 3, 16, 16)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def _without_onednn(monkeypatch):
+    monkeypatch.setattr(native, "can_compute", lambda *_: False)
 
 
 def primitives(f, *args):
@@ -25,7 +34,7 @@ def primitives(f, *args):
 
 @pytest.mark.parametrize("form", ["slow", "Direct", "", None, 1])
 def test_an_unknown_form_is_refused_with_the_known_ones(form):
-    with pytest.raises(ValueError, match=r'lowering .* is unknown: give "auto", "direct" or'):  # noqa: SIM117
+    with pytest.raises(ValueError, match=r'lowering .* is unknown: give "auto", "direct", "fast" or'):  # noqa: SIM117
         with ops.lowering(form):
             pass
     assert current_form() == "auto"

@@ -21,9 +21,10 @@ transformation of JAX holds as before. What a user may want to know:
 - **Threads.** Images are shared out over XLA's own threads, and where there are fewer images than
   threads, bands of rows. Calls may run at the same time.
 - **Devices.** In `shard_map` each device computes its own part. Under `jit` on a mesh of Auto axes
-  a sharded batch or ensemble stays sharded, and weight gradients are summed over the devices.
-  Other axes are gathered first: shard rows or channels under `ops.lowering("fast")`. On a mesh of
-  Explicit axes convolutions are `lax`'s.
+  a sharded batch stays sharded, and so does an ensemble with kernels and images of its own; weight
+  gradients are summed over the devices. Other axes are gathered first, correctly but at a price:
+  shard rows or channels under `ops.lowering("fast")`, and an ensemble on shared images by
+  `shard_map`. On a mesh of Explicit axes convolutions are `lax`'s.
 - **Exports.** `jax.export` always holds the pure form, which needs no library where it is loaded.
 - **Memory.** A thread keeps up to 64 MiB for each of four purposes between calls, and the process
   the 512 primitives of oneDNN that were used last.

@@ -30,8 +30,17 @@ using namespace jaxseg;
 
 namespace {
 
-constexpr double kLeastWork = 5e5;  // multiply-adds: fewer cost less than waking a thread up
-constexpr int64_t kLeastRows = 4;   // of a slab: with fewer, most of what it reads is halo
+// Tests compile other values, with which small arrays are cut into many pieces.
+#ifndef JAXSEG_LEAST_WORK
+#define JAXSEG_LEAST_WORK 5e5
+#endif
+#ifndef JAXSEG_THREADS
+#define JAXSEG_THREADS 0  // as many as the pool has
+#endif
+
+// Multiply-adds: fewer cost less than waking a thread up.
+constexpr double kLeastWork = JAXSEG_LEAST_WORK;
+constexpr int64_t kLeastRows = 4;  // of a slab: with fewer, most of what it reads is halo
 
 // ---- The split of one member's work -------------------------------------------------------------
 
@@ -129,7 +138,7 @@ using Buffer = ffi::Buffer<ffi::F32>;
 
 void RunMembers(ffi::ThreadPool& pool, const Problem& p, int64_t members, float* x, float* k,
                 float* y, size_t x_size, size_t k_size, size_t y_size) {
-  const int64_t threads = std::max<int64_t>(pool.num_threads(), 1);
+  const int64_t threads = JAXSEG_THREADS ? JAXSEG_THREADS : std::max<int64_t>(pool.num_threads(), 1);
   const Split split = Share(p, members, threads);
   const int64_t pieces = split.pieces();
   // Kernels of all pieces but the first, whose kernel is the result itself.
