@@ -47,7 +47,9 @@ def lowering(form: Form) -> Iterator[None]:
         True
     """
     if form not in FORMS:
-        raise ValueError(f'lowering {form!r} is unknown: give "auto", "direct", "fast" or "native".')
+        raise ValueError(
+            f'lowering {form!r} is unknown: give "auto", "direct", "fast" or "native".'
+        )
     if form == "native" and (reason := status().reason):
         raise ValueError(f'lowering "native" is not available: {reason}')
     token = _form.set(form)

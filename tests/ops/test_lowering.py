@@ -1,6 +1,6 @@
 """Which form is compiled where, and that the block reaches what was jitted before it.
 
-Here "auto" has no oneDNN; native/test_lowering_native.py looks at what it is with it.
+Here "auto" has no oneDNN; native/test_native_forms.py looks at what it is with it.
 """
 
 import re
@@ -34,7 +34,9 @@ def primitives(f, *args):
 
 @pytest.mark.parametrize("form", ["slow", "Direct", "", None, 1])
 def test_an_unknown_form_is_refused_with_the_known_ones(form):
-    with pytest.raises(ValueError, match=r'lowering .* is unknown: give "auto", "direct", "fast" or'):  # noqa: SIM117
+    with pytest.raises(
+        ValueError, match=r'lowering .* is unknown: give "auto", "direct", "fast" or'
+    ):  # noqa: SIM117
         with ops.lowering(form):
             pass
     assert current_form() == "auto"

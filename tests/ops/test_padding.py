@@ -18,7 +18,7 @@ from jaxseg import ops
 from jaxseg.ops.geometry import conv_geometry, upconv_geometry, without_excess
 
 GEOMETRY = {"conv": conv_geometry, "upconv": upconv_geometry}
-forms = pytest.mark.parametrize("form", ["auto", "direct"])
+forms = pytest.mark.parametrize("form", ["auto", "direct", "fast"])
 
 
 @st.composite

@@ -11,7 +11,7 @@ import jax
 from jaxseg.ops.geometry import Geometry
 from jaxseg.ops.native.build import UnavailableError, build
 
-TARGET = "jaxseg_trilinear"
+TARGET = "jaxseg_onednn"
 MODES = {"y": 0, "x": 1, "k": 2}
 _NAME_SIZE = 128
 
@@ -67,8 +67,8 @@ def _load() -> Status:
         library = ctypes.CDLL(str(path))
     except (UnavailableError, OSError) as error:
         return Status(None, None, str(error))
-    library.jaxseg_implementation.restype = None
-    jax.ffi.register_ffi_target(TARGET, jax.ffi.pycapsule(library.jaxseg_trilinear), platform="cpu")
+    library.jaxseg_onednn_implementation.restype = None
+    jax.ffi.register_ffi_target(TARGET, jax.ffi.pycapsule(library.jaxseg_onednn), platform="cpu")
     # XLA may then shard the leading axes, on which all operands and the result agree.
     jax.ffi.register_ffi_target_as_batch_partitionable(TARGET)
     return Status(library, path, "")
@@ -104,7 +104,7 @@ def implementation(
     )
     arrays = [(ctypes.c_int64 * len(shape))(*shape) for shape in shapes]
     name = ctypes.create_string_buffer(_NAME_SIZE)
-    library.jaxseg_implementation(
+    library.jaxseg_onednn_implementation(
         ctypes.c_int64(MODES[mode]),
         ctypes.c_int64(len(g.stride)),
         *arrays,

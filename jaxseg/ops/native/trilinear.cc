@@ -196,7 +196,7 @@ ffi::Error Run(ffi::ThreadPool pool, Buffer lhs, Buffer rhs, ffi::Result<Buffer>
 
 }  // namespace
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxseg_trilinear, Run,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxseg_onednn, Run,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
                                   .Arg<Buffer>()
@@ -208,7 +208,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxseg_trilinear, Run,
 // Writes the name of the implementation that oneDNN chooses for a problem, cut to `size` bytes with
 // the final zero; an empty one where it has none. Shapes have no ensemble axes here, but `axes`
 // spatial axes.
-extern "C" void jaxseg_implementation(int64_t mode, int64_t axes, const int64_t* x,
+extern "C" void jaxseg_onednn_implementation(int64_t mode, int64_t axes, const int64_t* x,
                                       const int64_t* k, const int64_t* y, const int64_t* options,
                                       char* name, size_t size) {
   name[0] = 0;
