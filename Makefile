@@ -7,6 +7,7 @@ LINTERS := .venv/.linters
 .PHONY: demo report notebooks test lint parity clean
 
 demo: $(INSTALLED)  ## plain against residual depth scaling on the embedded data, with a figure
+	@$(BIN)/python -m jaxseg.ops | head -n 1
 	$(BIN)/python -m experiments.depth_scaling --preset quick --out runs/demo --overwrite
 
 report: $(INSTALLED)  ## every study that is not in runs/ yet, and all of them on one page, runs/report.html
@@ -27,7 +28,7 @@ lint: $(LINTERS)  ## style, imports, docstrings, types
 	$(BIN)/pyright
 
 parity: $(INSTALLED)  ## install PyTorch, which the parity tests compare with, and what exports and notebooks need
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[tests,parity,export,notebooks]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[tests,onednn,parity,export,notebooks]'
 
 notebooks: $(INSTALLED)  ## execute every page of notebooks/ into its .ipynb; PAGES="03 07" for some
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[tests,notebooks]'
@@ -39,7 +40,7 @@ clean:
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jaxseg needs Python 3.11 or later: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[tests]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[tests,onednn]'
 	touch $@
 
 $(LINTERS): $(INSTALLED)

@@ -5,6 +5,8 @@ both gradients, in float32. Numbers are medians.
 
     jaxseg            `ops.conv`, `ops.upconv`, the batch shared out over one XLA device a core
     jaxseg, 1 device  the same on one device
+    pure, 1 device    the rewritten forms in JAX alone, without oneDNN (where that is in use)
+    native, 1 device  oneDNN for every case (where it is in use), which "jaxseg" takes for most
     plain lax         `ops.lowering("direct")` on one device: what JAX derives by itself
     PyTorch           eager, channels last, as many threads as cores (if it is installed)
 
@@ -42,6 +44,7 @@ from experiments.benchmarks.timing import (
     reference_of,
     run_folder,
     sharing_devices,
+    single_forms,
     time_ways,
     timed,
     torch_on_all_cores,
@@ -159,6 +162,9 @@ def make_ways(case: Case) -> Ways:
         "jaxseg": jax_way(case, x, kernel, cotangent, devices),
         "jaxseg, 1 device": jax_way(case, x, kernel, cotangent, devices[:1]),
     }
+    for way, form in single_forms().items():
+        with ops.lowering(form):
+            ways[way] = jax_way(case, x, kernel, cotangent, devices[:1])
     with ops.lowering("direct"):
         ways[PLAIN] = jax_way(case, x, kernel, cotangent, devices[:1])
     if compares_with_torch():

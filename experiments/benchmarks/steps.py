@@ -40,6 +40,7 @@ from experiments.benchmarks.timing import (
     ratio_figure,
     run_folder,
     sharing_devices,
+    single_forms,
     time_ways,
     torch_on_all_cores,
     with_ratios,
@@ -125,6 +126,9 @@ def net_ways(config: Config, name: str) -> Ways:
         "jaxseg": jax_step(config, name, devices),
         "jaxseg, 1 device": jax_step(config, name, devices[:1]),
     }
+    for way, form in single_forms().items():
+        with ops.lowering(form):
+            ways[way] = jax_step(config, name, devices[:1])
     with ops.lowering("direct"):
         ways["plain lax"] = jax_step(config, name, devices[:1])
     if compares_with_torch():

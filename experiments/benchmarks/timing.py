@@ -16,6 +16,8 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from matplotlib.figure import Figure
 
 from jaxseg import files
+from jaxseg.ops import native
+from jaxseg.ops._lowering import Form
 from jaxseg.progress import progress_bar
 from jaxseg.startup import raise_if_stopped
 from jaxseg.training import records, tables, use_all_cores
@@ -91,6 +93,13 @@ def sharing_devices(batch_size: int) -> list[Any]:
     """Select the local devices, as many as share a batch out evenly."""
     devices = jax.local_devices()
     return devices[: math.gcd(batch_size, len(devices))]
+
+
+def single_forms() -> dict[str, Form]:
+    """Name the ways that compare oneDNN with the pure forms, where it is in use: way -> form."""
+    if jax.default_backend() != "cpu" or not native.is_available():
+        return {}
+    return {"pure, 1 device": "fast", "native, 1 device": "native"}
 
 
 def batch_shardings(devices: Sequence[Any]) -> tuple[NamedSharding, NamedSharding]:

@@ -13,31 +13,38 @@ from jaxseg.ops.native.rules import PURE_RULES
 def report() -> str:
     """Return what `python -m jaxseg.ops` prints; builds the library if it can be and is not yet."""
     status, backend = native.status(), jax.default_backend()
-    lines = [f"jax {jax.__version__} on {backend}, Python {platform.python_version()}"]
-    if backend != "cpu":
-        lines.append('ops.lowering("auto") is the plain lax convolution: this is no CPU.')
-    elif status.path:
-        lines += [
-            'ops.lowering("auto") is oneDNN in float32 and 16-bit floats, but for these cases:',
-            *(f"    {rule.why} (mode {', '.join(rule.modes)})" for rule in PURE_RULES),
-            "and the rewritten pure forms in float64 and in exports.",
-        ]
-    else:
-        lines.append('ops.lowering("auto") is the rewritten pure forms, without oneDNN.')
-    if status.path:
-        parts = build.find_parts()
-        lines += [
+    lines = [
+        f"Convolutions on {backend}: {_in_use(backend, status)}",
+        f"jax {jax.__version__}, Python {platform.python_version()}",
+    ]
+    if not status.path:
+        return "\n".join(
+            [
+                *lines,
+                f"oneDNN is not in use: {status.reason}",
+                f"wheels: {_version(build.LIBRARY_WHEEL)}, {_version(build.HEADERS_WHEEL)}",
+                f"To get it (Linux on x86_64, with a C++ compiler): {build.INSTALL}",
+            ]
+        )
+    parts = build.find_parts()
+    return "\n".join(
+        [
+            *lines,
             f"oneDNN: wheels {parts.onednn_version}, {parts.libraries}",
             f"library: {status.path}",
             f"compiled by: {parts.compiler}, {parts.compiler_version}",
+            "faster in the pure forms:",
+            *(f"    {rule.why} (mode {', '.join(rule.modes)})" for rule in PURE_RULES),
         ]
-    else:
-        lines += [
-            f"oneDNN is not in use: {status.reason}",
-            f"wheels: {_version(build.LIBRARY_WHEEL)}, {_version(build.HEADERS_WHEEL)}",
-            f"To get it (Linux on x86_64, with a C++ compiler): {build.INSTALL}",
-        ]
-    return "\n".join(lines)
+    )
+
+
+def _in_use(backend: str, status: native.Status) -> str:
+    if backend != "cpu":
+        return "plain lax, which XLA hands to the platform's library."
+    if status.path is None:
+        return "XLA's, in rewritten forms, without oneDNN."
+    return "oneDNN, but XLA's where it is faster, in float64 and in exports."
 
 
 def _version(wheel: str) -> str:

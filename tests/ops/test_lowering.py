@@ -34,11 +34,13 @@ def primitives(f, *args):
 
 @pytest.mark.parametrize("form", ["slow", "Direct", "", None, 1])
 def test_an_unknown_form_is_refused_with_the_known_ones(form):
-    with pytest.raises(
-        ValueError, match=r'lowering .* is unknown: give "auto", "direct", "fast" or'
-    ):  # noqa: SIM117
-        with ops.lowering(form):
-            pass
+    with (
+        pytest.raises(
+            ValueError, match=r'lowering .* is unknown: give "auto", "direct", "fast" or'
+        ),
+        ops.lowering(form),
+    ):
+        pass
     assert current_form() == "auto"
 
 

@@ -62,8 +62,8 @@ def find_parts() -> Parts:
     """
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         raise UnavailableError(
-            f"this is {platform.system()} on {platform.machine()}; oneDNN's wheels are for Linux on "
-            "x86_64 alone."
+            f"this is {platform.system()} on {platform.machine()}; oneDNN's wheels are for Linux "
+            "on x86_64 alone."
         )
     version, libraries = _locate(LIBRARY_WHEEL, "libdnnl.so.3")
     headers_version, headers = _locate(HEADERS_WHEEL, "oneapi/dnnl/dnnl.hpp")
@@ -125,7 +125,8 @@ def key_of(parts: Parts) -> str:
         parts: the wheels and the compiler.
     """
     digest = hashlib.sha256()
-    versions = (jax.lib.__version__, jax.ffi.include_dir(), repr(parts), *FLAGS, _processor())
+    jaxlib = importlib.metadata.version("jaxlib")
+    versions = (jaxlib, jax.ffi.include_dir(), repr(parts), *FLAGS, _processor())
     for part in (*(p.read_bytes() for p in sources()), *(v.encode() for v in versions)):
         digest.update(len(part).to_bytes(8, "little") + part)
     return digest.hexdigest()[:32]
@@ -172,8 +173,8 @@ def _check_private(path: Path) -> None:
     others = stat.S_IWGRP | stat.S_IWOTH
     if stat.S_ISLNK(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & others:
         raise UnavailableError(
-            f"{path} is a link, belongs to another user, or can be written to by others: remove it, "
-            "or set XDG_CACHE_HOME to a folder of your own."
+            f"{path} is a link, belongs to another user, or can be written to by others: remove "
+            "it, or set XDG_CACHE_HOME to a folder of your own."
         )
 
 

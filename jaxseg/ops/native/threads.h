@@ -27,15 +27,16 @@ class OneOpenMpThread {  // limits the calling thread alone
   const int before_;
 };
 
+constexpr int kSpins = 2000;  // a few microseconds
+
 // Calls task(0) to task(n - 1) on the pool and on this thread. This thread waits only for tasks that
 // other threads have begun, so handlers that wait inside the pool's threads cannot block each other.
 inline void Parallel(xla::ffi::ThreadPool& pool, int64_t n, int64_t threads,
                      const std::function<void(int64_t)>& task) {
   struct State {
-    std::atomic<int64_t> next{0};
+    std::atomic<int64_t> next{0}, done{0};
     std::mutex mutex;
     std::condition_variable all_done;
-    int64_t done = 0;
     std::exception_ptr failure;
   };
   auto state = std::make_shared<State>();
@@ -54,6 +55,9 @@ inline void Parallel(xla::ffi::ThreadPool& pool, int64_t n, int64_t threads,
   };
   for (int64_t i = 1; i < std::min(n, threads); ++i) pool.Schedule(std::function<void()>(work));
   work();
+  // Pieces are equally large, so the others end soon: sooner than a thread that sleeps wakes up.
+  for (int spins = 0; spins < kSpins && state->done.load() < n; ++spins) {
+  }
   std::unique_lock<std::mutex> lock(state->mutex);
   state->all_done.wait(lock, [&] { return state->done == n; });
   if (state->failure) std::rethrow_exception(state->failure);

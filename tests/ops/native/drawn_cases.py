@@ -1,6 +1,6 @@
 """Drawn convolutions by oneDNN against a sum over taps in float64.
 
-The suite compares a few hundred cases (test_drawn_cases.py). A long run, from the repository's root:
+The suite compares a few hundred cases (test_drawn_cases.py). A long run, from the root:
 
     PYTHONPATH=.:tests:tests/ops/native python -m drawn_cases 5000
 """
