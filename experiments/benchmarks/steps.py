@@ -3,7 +3,8 @@
 Forward, backward and an SGD update of a U-Net (32 to 256 channels) and of an FCN on a ResNet-18 at
 output stride 8; and forward and backward of a stack of residual blocks. Every way is timed in
 turns, each after a warm-up of its own; numbers are medians. Both libraries' nets have equally many
-parameters.
+parameters. Where oneDNN is in use, "pure" and "native" are the nets' steps without it and with it
+for every convolution.
 
     make parity && python -m experiments.benchmarks.steps       about 4 minutes on two cores
 

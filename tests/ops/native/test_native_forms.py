@@ -172,7 +172,11 @@ def test_the_lowering_context_tells_exports_apart(monkeypatch):
 
 FEW = [test_transforms.grad, test_transforms.vmap_of_grad, test_transforms.reverse_over_reverse]
 TRANSFORMS = {
-    "everything": test_transforms.TRANSFORMS["everything"],
+    "everything": [
+        *test_transforms.OWN,
+        *test_transforms.WRAPPED[:-1],
+        test_transforms.vmap_of_scan,
+    ],
     **dict.fromkeys(["depthwise", "up everything", "3-D"], FEW),
 }
 
