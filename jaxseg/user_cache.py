@@ -15,19 +15,33 @@ def private_folder(*names: str) -> Path:
 
     Raises:
         OSError: The folder cannot be made.
-        ValueError: Somebody else owns it, or can write to it.
+        ValueError: It, or one of those between, is a link, somebody else's, or others can write
+            to it.
+        RuntimeError: The user has no home folder.
     """
-    folder = cache_home().joinpath("jaxseg", *names)
+    folder = cache_home()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if hasattr(os, "getuid"):
-        status = folder.stat()
-        if status.st_uid != os.getuid():
-            raise ValueError(f"{folder} belongs to another user: nothing in it can be trusted.")
-        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise ValueError(
-                f"others can write to {folder}, expected the owner alone: chmod 700 {folder}"
-            )
+    for name in ("jaxseg", *names):
+        folder /= name
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _check_private(folder)
     return folder
+
+
+def _check_private(folder: Path) -> None:
+    status = folder.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        problem = "is a link"
+    elif hasattr(os, "getuid") and status.st_uid != os.getuid():
+        problem = "belongs to another user"
+    elif hasattr(os, "getuid") and status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        problem = "can be written to by others"
+    else:
+        return
+    raise ValueError(
+        f"{folder} {problem}, expected a folder that only its owner writes to: remove it, or set "
+        "XDG_CACHE_HOME to a folder of your own."
+    )
 
 
 def cache_home() -> Path:
@@ -45,7 +59,8 @@ def processor() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].splitlines()
     except OSError:
         lines = [platform.processor()]
-    kept = [line for line in lines if line.startswith(("model", "cpu family", "flags", "Features"))]
+    names = ("vendor_id", "cpu family", "model", "stepping", "flags", "Features", "CPU ")
+    kept = [line for line in lines if line.startswith(names)]
     return "\n".join([platform.system(), platform.machine(), *(kept or lines)])
 
 

@@ -134,10 +134,16 @@ def test_a_private_folder_is_the_owner_s_alone(tmp_path, monkeypatch):
     folder = private_folder("programs", "of")
     assert folder == tmp_path / "jaxseg" / "programs" / "of"
     assert private_folder("programs", "of") == folder
-    folder.chmod(0o777)
-    with pytest.raises(ValueError, match="others can write to"):
+    for path in (folder, folder.parent, folder.parents[1]):
+        path.chmod(0o777)
+        with pytest.raises(ValueError, match=f"{path} can be written to by others"):
+            private_folder("programs", "of")
+        path.chmod(0o700)
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    with pytest.raises(ValueError, match="is a link"):
         private_folder("programs", "of")
-    folder.chmod(0o700)
+    folder.unlink()
     monkeypatch.setattr(os, "getuid", lambda: -1)
     with pytest.raises(ValueError, match="belongs to another user"):
         private_folder("programs", "of")

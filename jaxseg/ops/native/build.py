@@ -6,13 +6,11 @@ its own SHA-256.
 """
 
 import contextlib
-import functools
 import hashlib
 import importlib.metadata
 import os
 import platform
 import shutil
-import stat
 import subprocess
 import sys
 import tempfile
@@ -21,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jax
+
+from jaxseg import user_cache
 
 COMPILERS = ("g++", "c++", "clang++")
 LIBRARY_WHEEL, HEADERS_WHEEL = "onednn-cpu-gomp", "onednn-devel-cpu-gomp"
@@ -100,17 +100,6 @@ def _first_line(command: list[str]) -> str:
     return (done.stdout.splitlines() or [""])[0]
 
 
-@functools.cache
-def _processor() -> str:
-    """Return what `-march=native` depends on: the flags of the processor, and its model."""
-    with contextlib.suppress(OSError):
-        text = Path("/proc/cpuinfo").read_text()
-        wanted = ("flags", "model", "cpu family", "vendor_id", "stepping")
-        first = text.split("\n\n")[0].splitlines()
-        return "\n".join(line for line in first if line.split("\t")[0].strip() in wanted)
-    return platform.processor()
-
-
 def sources() -> list[Path]:
     """Return the C++ files, in a fixed order."""
     return sorted(p for p in SOURCE.parent.iterdir() if p.suffix in (".cc", ".h"))
@@ -124,12 +113,9 @@ def key_of(parts: Parts) -> str:
     Args:
         parts: the wheels and the compiler.
     """
-    digest = hashlib.sha256()
     jaxlib = importlib.metadata.version("jaxlib")
-    versions = (jaxlib, jax.ffi.include_dir(), repr(parts), *FLAGS, _processor())
-    for part in (*(p.read_bytes() for p in sources()), *(v.encode() for v in versions)):
-        digest.update(len(part).to_bytes(8, "little") + part)
-    return digest.hexdigest()[:32]
+    versions = (jaxlib, jax.ffi.include_dir(), repr(parts), *FLAGS, user_cache.processor())
+    return user_cache.fingerprint(*(path.read_text() for path in sources()), *versions)
 
 
 def build() -> Path:
@@ -141,7 +127,7 @@ def build() -> Path:
     """
     parts = find_parts()
     try:
-        cache = _private_folder()
+        cache = user_cache.private_folder("native")
         folder = cache / key_of(parts)
         with _locked(cache / "lock"):
             if not _is_intact(folder):
@@ -151,31 +137,9 @@ def build() -> Path:
             f"the library cannot be kept in a cache folder ({error}): set XDG_CACHE_HOME to a "
             "folder that you can write to."
         ) from error
+    except (ValueError, RuntimeError) as error:  # somebody else's folder, or no home folder
+        raise UnavailableError(str(error)) from error
     return folder / _LIBRARY
-
-
-def _private_folder() -> Path:
-    """Return the folder of all builds; only the user may write to it."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    if not os.path.isabs(base):  # the specification wants relative paths ignored
-        base = os.path.expanduser("~/.cache")
-    folder = Path(base)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name in ("jaxseg", "native"):
-        folder /= name
-        folder.mkdir(mode=0o700, exist_ok=True)
-        _check_private(folder)
-    return folder
-
-
-def _check_private(path: Path) -> None:
-    status = path.lstat()
-    others = stat.S_IWGRP | stat.S_IWOTH
-    if stat.S_ISLNK(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & others:
-        raise UnavailableError(
-            f"{path} is a link, belongs to another user, or can be written to by others: remove "
-            "it, or set XDG_CACHE_HOME to a folder of your own."
-        )
 
 
 @contextlib.contextmanager
@@ -196,7 +160,7 @@ def _is_intact(folder: Path) -> bool:
     """Tell whether a folder holds the library that was built there, to the bit."""
     if not folder.exists():
         return False
-    _check_private(folder)
+    user_cache.private_folder("native", folder.name)
     try:
         content = (folder / _LIBRARY).read_bytes()
         return hashlib.sha256(content).hexdigest() == (folder / _CHECKSUM).read_text().strip()

@@ -96,7 +96,7 @@ def test_the_hash_covers_everything_it_is_made_from(monkeypatch, tmp_path):
         patch.setattr(build, "FLAGS", ("-O0",))
         keys.append(build.key_of(parts))
     with monkeypatch.context() as patch:
-        patch.setattr(build, "_processor", lambda: "flags: none")
+        patch.setattr(build.user_cache, "processor", lambda: "flags: none")
         keys.append(build.key_of(parts))
     for name in [path.name for path in build.sources()]:
         for path in build.sources():
