@@ -54,6 +54,15 @@ ALLOWED = {
     },
     "__main__": {"commands"},
 }
+# folder of jaxseg.data -> the folders of it that it may import, besides itself
+DATA = {
+    "images": set(),
+    "masks": {"images"},
+    "augmentation": {"images"},
+    "preparation": {"images", "masks"},
+    "folders": {"images", "masks", "preparation"},
+    "sets": {"images", "masks", "preparation", "folders"},
+}
 PRIVATE = ("jax._src", "jax.core", "jaxlib")
 GUARDED = {"compile_cache.py": {"jax._src.compilation_cache"}}
 """File -> the private modules that it says why it needs, guarded by tests of its own."""
@@ -84,6 +93,14 @@ def test_imports_point_the_right_way(path):
     assert package in ALLOWED, f"{package} is new: say in ALLOWED what it may import"
     used = {n.split(".")[1] for n in imported(path) if n.startswith("jaxseg.")}
     assert used <= ALLOWED[package] | {package}
+
+
+@pytest.mark.parametrize("folder", sorted(DATA))
+def test_imports_between_the_folders_of_data_point_the_right_way(folder):
+    assert {p.parent.name for p in (ROOT / "data").glob("*/__init__.py")} == set(DATA)
+    for path in (ROOT / "data" / folder).glob("*.py"):
+        used = {n.split(".")[2] for n in imported(path) if n.startswith("jaxseg.data.")}
+        assert used & set(DATA) <= DATA[folder] | {folder}, path
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))

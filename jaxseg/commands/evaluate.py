@@ -38,7 +38,7 @@ from jaxseg.commands.evaluate_scores import ImageScores, boundary_f_scores, conf
 from jaxseg.commands.outputs import Outputs
 from jaxseg.commands.run import Run, load_run
 from jaxseg.commands.segmentation import Segmenter
-from jaxseg.data.folders.originals import Original
+from jaxseg.data.originals import Original
 from jaxseg.progress import busy, counting
 from jaxseg.training.inference import InferenceConfig, Strip
 

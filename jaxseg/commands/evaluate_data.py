@@ -7,9 +7,10 @@ from pathlib import Path
 from jaxseg import data
 from jaxseg.commands.other_masks import other_mask_labels
 from jaxseg.commands.run import Run
+from jaxseg.data.folders.file_originals import FileOriginals
 from jaxseg.data.folders.layouts import find_pairs, is_split
-from jaxseg.data.folders.originals import FileOriginals, Original, PreparedOriginals
 from jaxseg.data.images.orientation import MaskOrientation
+from jaxseg.data.originals import Original, PreparedOriginals
 
 ALL = "all"
 """The name that stands for all splits together."""

@@ -13,7 +13,7 @@ from jaxseg.commands.evaluate_scores import ImageScores, columns, row
 from jaxseg.commands.outputs import Outputs
 from jaxseg.commands.segmentation import to_rgb
 from jaxseg.data import geometry
-from jaxseg.data.folders.originals import Original
+from jaxseg.data.originals import Original
 from jaxseg.training import tables
 
 TABLES = ("results.csv", "images.csv", "confusion.csv", "summary.md")

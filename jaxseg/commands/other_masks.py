@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from jaxseg import data
+from jaxseg.data.folders.class_file import find_list
 from jaxseg.data.images.image_files import FilePair
-from jaxseg.data.masks.class_lists import FILE, find_list, read_classes
+from jaxseg.data.masks.class_lists import FILE, read_classes
 from jaxseg.data.masks.mask_doubts import check_palettes
 from jaxseg.data.masks.mask_files import read_mask
 from jaxseg.data.masks.mask_labels import assign_labels

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from jaxseg.data.crops import NativeSource
-from jaxseg.data.folders.originals import Original, PreparedOriginals
 from jaxseg.data.info import DatasetInfo
+from jaxseg.data.originals import Original, PreparedOriginals
 from jaxseg.data.preparation.tiles import TiledPairs
 from jaxseg.data.sources import Pair, Records, Source
 

@@ -17,10 +17,11 @@ from jaxseg.commands import evaluate, predict, train
 from jaxseg.commands.evaluate_scores import confusion
 from jaxseg.commands.other_masks import mask_labels
 from jaxseg.commands.segmentation import Segmenter
-from jaxseg.data.folders.originals import FileOriginals, Original
+from jaxseg.data.folders.file_originals import FileOriginals
 from jaxseg.data.images.image_files import FilePair
 from jaxseg.data.masks.mask_files import read_values
 from jaxseg.data.masks.mask_values import to_labels
+from jaxseg.data.originals import Original
 from jaxseg.training.inference import InferenceConfig, segment
 
 IGNORED = {(): 255, (0, 255, 7): 9, COLORS: (1, 1, 1), (3, 60_000, 8): 1}

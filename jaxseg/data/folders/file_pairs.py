@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxseg.data.dataset import Dataset
-from jaxseg.data.folders.originals import FileOriginals
+from jaxseg.data.folders.file_originals import FileOriginals
 from jaxseg.data.geometry import fit
 from jaxseg.data.images.image_files import FilePair, upright_size
 from jaxseg.data.images.orientation import MaskOrientation

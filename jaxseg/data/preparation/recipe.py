@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxseg.data.folders.originals import Original
 from jaxseg.data.info import DatasetInfo
+from jaxseg.data.originals import Original
 
 ImageAndLabel = tuple[np.ndarray, np.ndarray]
 """An image of `DatasetInfo.dtype`, (height, width[, channels]), and its label, uint8."""

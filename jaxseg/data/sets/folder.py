@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jaxseg.data.dataset import Dataset
+from jaxseg.data.folders.class_file import find_list
 from jaxseg.data.folders.default_size import default_crop, default_size, padded_share
 from jaxseg.data.folders.file_pairs import FilePairs, check_size
 from jaxseg.data.folders.layouts import LAYOUT, find_pairs
@@ -197,5 +198,5 @@ def class_list(
         raise ValueError(
             f"palette={palette!r} is given without class_names, expected both: name the classes"
         )
-    path = class_lists.find_list(root)
+    path = find_list(root)
     return class_lists.read_classes(path) if path else None

@@ -1,29 +1,13 @@
-"""Examples as they are in the user's files: images and labels of their own sizes, read lazily."""
+"""Examples as they are in the user's files, read when they are asked for."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, overload
-
-import numpy as np
-from jaxtyping import Shaped, UInt8
+from typing import overload
 
 from jaxseg.data.folders.image_pairs import read_pair
 from jaxseg.data.images.image_files import FilePair
 from jaxseg.data.images.orientation import MaskOrientation
 from jaxseg.data.masks.mask_values import to_labels
-
-
-class Original(NamedTuple):
-    """An example before it is brought to one size.
-
-    Attributes:
-        image: The image, upright, of the dtype that its file has.
-        label: Its label, of the image's height and width: 0..classes-1, or 255 for ignored.
-        paths: The files of both; None where there are no files.
-    """
-
-    image: Shaped[np.ndarray, "height width channels"]
-    label: UInt8[np.ndarray, "height width"]
-    paths: FilePair | None
+from jaxseg.data.originals import Original
 
 
 class FileOriginals(Sequence[Original]):
@@ -69,23 +53,3 @@ class FileOriginals(Sequence[Original]):
         image, values = read_pair(pair, colored=self._colored, **self._format)
         label = to_labels(values, self._labels, pair.mask, colored=self._colored)
         return Original(image, label, pair)
-
-
-class PreparedOriginals(Sequence[Original]):
-    """The examples of a data set without files, which are at their own size as they are.
-
-    Args:
-        examples: Dicts of `"image"` and `"label"`.
-    """
-
-    def __init__(self, examples: Sequence[Mapping[str, np.ndarray]]):
-        self._examples = examples
-
-    def __len__(self) -> int:
-        return len(self._examples)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return PreparedOriginals(self._examples[index])
-        example = self._examples[index]
-        return Original(example["image"], example["label"], None)
