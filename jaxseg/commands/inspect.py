@@ -114,14 +114,24 @@ def main(config: Config) -> dict[str, Counts]:
             mask_orientation=config.data.mask_orientation,
         )
     dataset = load(config.data)
-    chosen = dataset.source(config.split)
+    dataset.source(config.split)  # an unknown split is refused before anything is written
     outputs = Outputs(config.out)
     outputs.check(["classes.csv", "scenes.png", "classes.png"])
     counted = {split: count(dataset, split) for split in dataset.splits}
     print(summary(dataset, counted))
     with outputs.path("classes.csv") as path:
         tables.write_csv(path, COLUMNS, rows(dataset, counted))
+    _draw(config, dataset, counted, outputs)
+    print(f"\nclasses.csv, scenes.png and classes.png are in {config.out}")
+    return counted
+
+
+def _draw(
+    config: Config, dataset: data.Dataset, counted: dict[str, Counts], outputs: Outputs
+) -> None:
+    """Draw images under their labels, and how often each class occurs."""
     title = f"{dataset.info.name}, {describe_size(dataset.info)}"
+    chosen = dataset.source(config.split)
     places = spread(len(chosen), config.images)
     examples = [chosen[place] for place in places]
     sheet = plots.contact_sheet(
@@ -144,8 +154,6 @@ def main(config: Config) -> dict[str, Counts]:
     )
     with outputs.path("classes.png") as path:
         bars.savefig(path, dpi=130)
-    print(f"\nclasses.csv, scenes.png and classes.png are in {config.out}")
-    return counted
 
 
 def count(dataset: data.Dataset, split: str) -> Counts:

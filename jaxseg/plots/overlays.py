@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
@@ -103,11 +104,8 @@ def contact_sheet(
     )
     for place, (image, label) in enumerate(zip(images, labels, strict=True)):
         axes = figure.add_subplot(grid[place // columns, place % columns])
-        plain = np.broadcast_to(np.clip(image, 0, 1), (*label.shape, 3))
         tinted = overlay(image, label, palette, ignore_index=ignore_index)
-        axes.imshow(np.concatenate([plain, tinted], 1), interpolation="nearest")
-        axes.axvline(width - 0.5, color="white", linewidth=1.5)
-        axes.set_axis_off()
+        _draw_pair(axes, image, tinted)
         if titles:
             axes.set_title(titles[place], fontsize=8, pad=3)
     figure.legend(
@@ -122,6 +120,14 @@ def contact_sheet(
     )
     figure.suptitle(title, fontsize=12, y=1 - 0.1 / total)
     return figure
+
+
+def _draw_pair(axes: Axes, image: np.ndarray, tinted: np.ndarray) -> None:
+    """Draw an image on the left of its overlay."""
+    plain = np.broadcast_to(np.clip(image, 0, 1), tinted.shape)
+    axes.imshow(np.concatenate([plain, tinted], 1), interpolation="nearest")
+    axes.axvline(tinted.shape[1] - 0.5, color="white", linewidth=1.5)
+    axes.set_axis_off()
 
 
 def class_bars(
@@ -161,18 +167,7 @@ def class_bars(
         for place, value in zip(places, percent, strict=True):
             seen = max(100 * table[split][order[place]] for split in pixels)
             axes.text(seen + 0.025 * end, place, _percent(value), va="center", fontsize=8)
-        for split, mark in zip(others, "|xs^v", strict=False):
-            axes.plot(
-                100 * table[split][order],
-                places,
-                mark,
-                color="black",
-                markersize=8,
-                markeredgewidth=1.4,
-                fillstyle="none",
-                label=split,
-                path_effects=[withStroke(linewidth=3, foreground="white")],
-            )
+        _draw_marks(axes, {split: 100 * table[split][order] for split in others})
         axes.set(xlim=(0, 1.16 * end or 1), ylim=(len(order) - 0.4, -0.6))
         axes.set_xlabel(name, fontsize=9)
         axes.tick_params(axis="y", length=0)
@@ -186,6 +181,22 @@ def class_bars(
     )
     figure.suptitle(title, fontsize=12)
     return figure
+
+
+def _draw_marks(axes: Axes, percents: Mapping[str, np.ndarray]) -> None:
+    """Draw the shares of each further split as marks over the bars."""
+    for (split, percent), mark in zip(percents.items(), "|xs^v", strict=False):
+        axes.plot(
+            percent,
+            np.arange(len(percent)),
+            mark,
+            color="black",
+            markersize=8,
+            markeredgewidth=1.4,
+            fillstyle="none",
+            label=split,
+            path_effects=[withStroke(linewidth=3, foreground="white")],
+        )
 
 
 def _borders(label: np.ndarray) -> np.ndarray:

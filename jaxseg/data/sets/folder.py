@@ -118,8 +118,7 @@ def folder(
         )
     if pairs is None:
         pairs = find_pairs(root, held_out=held_out, seed=seed)
-        if remark := describe_unused(root, unused_files(root, pairs)):
-            print(f"{root.name}: {remark}")
+        _print_remarks(root, describe_unused(root, unused_files(root, pairs)))
     if size is None:
         size = _choose_size(root, pairs["train"], keep_aspect, crops)
     check_size(size)
@@ -132,9 +131,9 @@ def folder(
         data_dir=data_dir,
     )
     classes = assign_labels(statistics.masks, class_list(root, class_names, palette))
-    for remark in (*statistics.remarks, classes.remark, describe_repeated(statistics.repeated)):
-        if remark:
-            print(f"{root.name}: {remark}")
+    _print_remarks(
+        root, *statistics.remarks, classes.remark, describe_repeated(statistics.repeated)
+    )
     return FilePairs(
         name="folder",
         root=root,
@@ -152,6 +151,12 @@ def folder(
         mask_orientation=mask_orientation,
         edited=True,
     ).prepare(size, crops=crops, data_dir=data_dir)
+
+
+def _print_remarks(root: Path, *remarks: str) -> None:
+    for remark in remarks:
+        if remark:
+            print(f"{root.name}: {remark}")
 
 
 def _choose_size(
