@@ -198,9 +198,9 @@ def test_a_gradient_takes_two_passes_and_a_product_none_of_its_own():
     program = jax.jit(value_and_gradient).lower(x, c, c, x).compile().as_text()
     entry = program[program.index("ENTRY") :].splitlines()
     large = [line for line in entry if line.lstrip("ROT %").partition(" = f32[8,64,48,40]")[1]]
-    # y and dx; between them the cotangent, written once and updated in place, which keeps XLA from
-    # computing it anew in each pass.
-    assert len([line for line in large if "parameter(" not in line]) == 4
+    # y, the cotangent and dx. The latter two are updated in place, which keeps XLA from computing
+    # them anew in each use.
+    assert len([line for line in large if "parameter(" not in line]) == 5
 
 
 # --- numbers that are hard -----------------------------------------------------------------------
