@@ -35,8 +35,9 @@ a pixel, and evaluated with `metrics.multilabel_confusion_matrix`:
     >>> def objective(params):
     ...     return losses.mean_sigmoid_cross_entropy(net(params, images), labels)
     >>> params = {"weights": jnp.zeros(2), "biases": jnp.zeros(2)}
+    >>> gradient = jax.jit(jax.grad(objective))
     >>> for _ in range(200):
-    ...     grads = jax.grad(objective)(params)
+    ...     grads = gradient(params)
     ...     params = jax.tree.map(lambda p, g: p - 4 * g, params, grads)
     >>> counts = metrics.multilabel_confusion_matrix(labels, jax.nn.sigmoid(net(params, images)))
     >>> metrics.intersection_over_union(counts)[..., 1].tolist()  # of each class

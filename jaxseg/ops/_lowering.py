@@ -98,7 +98,7 @@ def sharing_devices(context: Any) -> int:
     Args:
         context: the `jax.interpreters.mlir.LoweringRuleContext` of the lowering rule.
     """
-    # Public by name but not documented; tests/ops/native/test_devices.py guards it.
+    # Public by name but not documented; tests/ops/native/test_native_devices.py guards it.
     axes = context.module_context.axis_context
     if isinstance(axes, mlir.ShardingContext):
         return axes.num_devices
