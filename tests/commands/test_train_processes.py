@@ -49,8 +49,7 @@ def begin(out, *words):
         "PYTHONPATH": str(ROOT),
         "TFDS_DATA_DIR": f"{shared}/data",
         # The same programs again and again: compiled once.
-        "JAX_COMPILATION_CACHE_DIR": f"{shared}/compiled",
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAXSEG_CACHE": f"{shared}/compiled",
     }
     return subprocess.Popen(
         [*command, *words],

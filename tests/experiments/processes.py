@@ -33,8 +33,7 @@ class Process:
         environment = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
-            "JAX_COMPILATION_CACHE_DIR": str(folder / "programs"),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAXSEG_CACHE": str(folder / "programs"),
         }
         self.started = time.monotonic()
         with (folder / "output").open("w") as output, (folder / "errors").open("w") as errors:
