@@ -1,4 +1,4 @@
-"""What all pages share: sliders that redraw a figure, figures as small PNGs, legends and ticks.
+"""Shared by all pages: sliders that redraw a figure, figures as small PNGs, legends and ticks.
 
 A page is a `.py` file in cells (jupytext's py:percent). `make notebooks` executes it into the
 `.ipynb` beside it.
@@ -25,7 +25,7 @@ from jaxseg import analysis
 from jaxseg.data.sets import mosaic
 
 SMALL = bool(os.environ.get("JAXSEG_SMALL"))
-"""Whether the pages run at the small size of the tests, with the same code."""
+"""True where the pages run at the small size of the tests, with the same code."""
 _DPI = 88
 _COLORS = 255
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share: several ways to do one thing, timed in turns, and their ratios."""
+"""Shared by the benchmarks: several ways to do one thing, timed in turns, and their ratios."""
 
 import importlib.util
 import math

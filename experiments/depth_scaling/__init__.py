@@ -1,1 +1,1 @@
-"""How deep a segmentation net can be trained, plain and residual."""
+"""Study: the depth to which a segmentation net can be trained, plain and residual."""

@@ -1,4 +1,4 @@
-"""What the depth study compares: its arms, its configuration and presets."""
+"""Arms, configuration and presets of the depth study."""
 
 from dataclasses import dataclass
 from pathlib import Path

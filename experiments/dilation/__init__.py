@@ -1,1 +1,1 @@
-"""What striding, dilation and plain convolutions bring to a segmentation net."""
+"""Study: striding, dilation and plain convolutions in a segmentation net."""

@@ -1,4 +1,4 @@
-"""What the dilation study compares, on what, and for how long."""
+"""Arms, configuration and presets of the dilation study."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""Whether shortcuts smooth the loss surface of deep nets."""
+"""Study: do shortcuts smooth the loss surface of deep nets?"""

@@ -1,4 +1,4 @@
-"""What the landscape study compares: its arms, its configuration and presets."""
+"""Arms, configuration and presets of the landscape study."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is measured around a trained net: its loss surface and its curvatures."""
+"""Measurements around a trained net: its loss surface and its curvatures."""
 
 from typing import Any
 

@@ -1,1 +1,1 @@
-"""What long and short skips do for a deep segmentation net, alone and together."""
+"""Study: long and short skips in a deep segmentation net, alone and together."""

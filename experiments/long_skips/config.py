@@ -1,4 +1,4 @@
-"""What the long_skips study compares, on what, and for how long."""
+"""Arms, configuration and presets of the study of long skips."""
 
 from dataclasses import dataclass
 from pathlib import Path

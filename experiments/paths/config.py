@@ -1,4 +1,4 @@
-"""What the study of paths compares: its arms, its configuration and presets."""
+"""Arms, configuration and presets of the study of paths."""
 
 from dataclasses import dataclass
 from pathlib import Path

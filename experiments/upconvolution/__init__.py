@@ -1,1 +1,1 @@
-"""What an upconvolution is, when it leaves checkerboards, and whether training removes them."""
+"""Study: upconvolutions, their checkerboards, and whether training removes them."""

@@ -88,7 +88,7 @@ TRAINED_LOGITS = (
         "A sub-pixel convolution from ICNR leaves less of a checkerboard than a random one",
     ),
 )
-"""What leaves less of a checkerboard, what more, source, claim."""
+"""Arm that leaves less of a checkerboard, arm that leaves more, source, claim."""
 
 
 def _verdict(claim: str, source: str, theory: str, measured: str, seeds: int, agrees: bool | None):

@@ -1,4 +1,4 @@
-"""What the upconvolution study compares, on what, and for how long: arms, net, configuration."""
+"""Arms, net, configuration and presets of the upconvolution study."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import tyro
 
 from jaxseg import cli, metrics
 from jaxseg.commands.evaluate_data import ALL, DataPlace, open_examples
@@ -78,7 +79,7 @@ class Config:
         checkpoint: "best" for the best mean IoU on the validation split, "last" for the newest
             checkpoint, or the number of a step.
         out: Folder of the tables and figures; None is RUN/SPLIT.
-        preset: Not used.
+        preset: Not used: there is one preset.
     """
 
     run: Path = Path("runs/quick")
@@ -89,7 +90,7 @@ class Config:
     worst: int = 8
     checkpoint: str = "best"
     out: Path | None = None
-    preset: str = ""
+    preset: tyro.conf.Suppress[str] = ""
 
     def __post_init__(self):
         """Refuse numbers that are out of range."""

@@ -30,7 +30,7 @@ class Thumbnail(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What was measured.
+    """Measurements of an evaluation.
 
     Attributes:
         images: Scores of every image.

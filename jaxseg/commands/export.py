@@ -21,6 +21,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import tyro
 
 from jaxseg import cli, interop, plots
 from jaxseg.commands.outputs import Outputs
@@ -52,7 +53,7 @@ class Config:
         checkpoint: "best" for the best mean IoU on the validation split, "last" for the newest
             checkpoint, or the number of a step.
         seed: Seed of the noise that the exports are compared on.
-        preset: Not used.
+        preset: Not used: there is one preset.
     """
 
     run: Path = Path("runs/quick")
@@ -61,7 +62,7 @@ class Config:
     size: tuple[int, int] | None = None
     checkpoint: str = "best"
     seed: int = 0
-    preset: str = ""
+    preset: tyro.conf.Suppress[str] = ""
 
 
 def describe(run: Run) -> dict[str, Any]:

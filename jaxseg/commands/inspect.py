@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import tyro
 
 from jaxseg import cli, data, plots
 from jaxseg.commands import inspect_folder
@@ -45,7 +46,7 @@ class Config:
         columns: Columns of the figure that shows them.
         split: The split that they are taken from.
         write_classes: Draft a classes.txt from the masks of a folder, to be edited.
-        preset: Not used.
+        preset: Not used: there is one preset.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -54,7 +55,7 @@ class Config:
     columns: int = 3
     split: str = "train"
     write_classes: bool = False
-    preset: str = ""
+    preset: tyro.conf.Suppress[str] = ""
 
     def __post_init__(self):
         if self.write_classes and self.data.name != "folder":

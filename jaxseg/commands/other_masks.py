@@ -1,4 +1,4 @@
-"""What the masks of another folder than the one of training mean."""
+"""Meaning of the masks of a folder that is not the one of training."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import tyro
 from tqdm import tqdm
 
 from jaxseg import cli, data
@@ -61,7 +62,7 @@ class Config:
         probabilities: Write the probability of each class at each pixel too.
         checkpoint: "best" for the best mean IoU on the validation split, "last" for the newest
             checkpoint, or the number of a step.
-        preset: Not used.
+        preset: Not used: there is one preset.
     """
 
     run: Path = Path("runs/quick")
@@ -73,7 +74,7 @@ class Config:
     uncertainty: bool = False
     probabilities: bool = False
     checkpoint: str = "best"
-    preset: str = ""
+    preset: tyro.conf.Suppress[str] = ""
 
     def __post_init__(self):
         """Refuse numbers that are out of range."""

@@ -172,7 +172,7 @@ class RunFolder:
 
 
 def _results(folder: Path) -> list[str]:
-    """What evaluations and predictions have left in the folders of a run, the lists of it last."""
+    """Lists the files that evaluations and predictions left in a run's folders, manifests last."""
     names: list[str] = []
     for manifest in sorted(folder.glob(f"*/{RESULTS}")):
         digests, parent = read_manifest(manifest.parent), manifest.parent

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import tyro
 from flax import nnx
 
 from jaxseg import analysis, cli, files
@@ -36,7 +37,7 @@ class Config:
         channels: Channels of the image.
         depth: Levels of the layers' names that are listed; None lists all.
         csv: A file that the table is written to as well.
-        preset: Not used.
+        preset: Not used: there is one preset.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -46,7 +47,7 @@ class Config:
     channels: int = 3
     depth: int | None = None
     csv: Path | None = None
-    preset: str = ""
+    preset: tyro.conf.Suppress[str] = ""
 
     def __post_init__(self):
         """Refuse numbers that are out of range."""

@@ -11,7 +11,7 @@ from jax.experimental.xla_metadata import set_xla_metadata
 from jax.interpreters import mlir
 from jax.sharding import AxisType
 
-from jaxseg.ops.native.library import status
+from jaxseg.ops.native.loader import status
 
 Form = Literal["auto", "direct", "fast", "native"]
 FORMS = get_args(Form)

@@ -1,4 +1,4 @@
-"""What every study is made of: configuration, sweep, arms, verdicts, findings, page; no model.
+"""Parts of every study: configuration, sweep, arms, verdicts, findings, page; no model.
 
 A study trains some arms from several seeds at several learning rates, measures them, and states
 claims whose verdicts are computed. One of your own is a file such as this one, windows.py:

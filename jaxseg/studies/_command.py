@@ -12,7 +12,7 @@ from jaxseg.training import records, use_all_cores
 
 Config = TypeVar("Config", bound=StudyConfig)
 WRITTEN = (STUDY, "*.csv", "summary.md", "*.png", "members/*.npz", "arrays/*.npy")
-"""What studies leave in their folders, besides config.json."""
+"""Files that studies leave in their folders, besides config.json."""
 
 
 def execute(

@@ -1,4 +1,4 @@
-"""What a study found: written as study.json, and rendered from it as summary.md and on a page."""
+"""Findings of a study: written as study.json, and rendered from it as summary.md and on a page."""
 
 import io
 import json

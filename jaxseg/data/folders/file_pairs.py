@@ -142,7 +142,7 @@ class FilePairs:
         )
 
     def _further_inputs(self) -> dict[str, Any]:
-        """What else decides the examples, where it is not the default of before it was known."""
+        """Lists further options that decide the examples, where they are not the defaults."""
         further: dict[str, Any] = {}
         if (len(self.mean), self.dtype) != (3, "uint8"):
             further |= {"images": [len(self.mean), self.dtype], "padding": self.mean}

@@ -22,7 +22,7 @@ from jaxseg.progress import progress_bar
 
 @dataclasses.dataclass
 class FolderScan:
-    """What the files of a folder hold, as far as they can be read.
+    """Contents of the files of a folder, as far as they can be read.
 
     Attributes:
         masks: What all readable masks hold.

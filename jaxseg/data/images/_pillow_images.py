@@ -166,7 +166,7 @@ def _tag(path: Path, image: ImageFile.ImageFile) -> int:
 
 
 def _text_follows_pixels(path: Path) -> bool:
-    """Whether a PNG has EXIF or text behind its pixels; true also where it cannot be told."""
+    """Tells whether a PNG has EXIF or text behind its pixels; true also where that is unclear."""
     behind = False
     with path.open("rb") as file:
         file.seek(8)

@@ -1,4 +1,4 @@
-"""What the images of a data set have in common, and the mean and deviation of their channels."""
+"""Common properties of the images of a data set, and the mean and deviation of their channels."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

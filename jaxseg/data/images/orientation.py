@@ -23,11 +23,12 @@ NAMES = {
     7: "mirrored across the other diagonal",
     8: "to be turned counterclockwise",
 }
-"""What each value of the tag says of the stored picture."""
+"""Value of the tag -> how the stored picture has to be turned."""
 
 MaskOrientation = Literal["unknown", "upright", "stored"]
-"""What the masks without a tag were drawn on: the images as a viewer shows them ("upright"), or
-their stored pixels ("stored"). "unknown" refuses the pairs where it makes a difference."""
+"""Picture that the masks without a tag were drawn on: the images as a viewer shows them
+("upright"), or their stored pixels ("stored"). "unknown" refuses the pairs where it makes a
+difference."""
 
 
 def check(value: object) -> int:

@@ -151,22 +151,22 @@ class MaskSurvey:
         return fields
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> "MaskSurvey":
+    def from_json(cls, record: Mapping[str, Any]) -> "MaskSurvey":
         """Returns the survey that `to_json` described.
 
         Args:
-            fields: What `to_json` returned, through JSON.
+            record: What `to_json` returned, through JSON.
         """
         changed = {
             **{
-                name: {Entry(*row[:3]): Tally(*row[3:]) for row in fields[name]}
+                name: {Entry(*row[:3]): Tally(*row[3:]) for row in record[name]}
                 for name in ("entries", "no_data")
             },
-            "formats": {kind: (number, file) for kind, (number, file) in fields["formats"].items()},
-            "binary_255": Tally(*fields["binary_255"]),
-            "mixed_255": Tally(*fields["mixed_255"]),
+            "formats": {kind: (number, file) for kind, (number, file) in record["formats"].items()},
+            "binary_255": Tally(*record["binary_255"]),
+            "mixed_255": Tally(*record["mixed_255"]),
         }
-        return cls(**{**fields, **changed})
+        return cls(**{**record, **changed})
 
 
 def count_values(values: Int[np.ndarray, "..."]) -> tuple[list[int], list[int]]:

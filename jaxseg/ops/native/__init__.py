@@ -29,12 +29,12 @@ transformation of JAX holds as before. What a user may want to know:
 - **Memory.** A thread keeps up to 64 MiB for each of four purposes between calls, and the process
   the 512 primitives of oneDNN that were used last.
 
-The rooms: `build` compiles, `library` loads, `call` computes, `rules` choose between oneDNN and
+The rooms: `build` compiles, `loader` loads, `call` computes, `rules` choose between oneDNN and
 the pure forms, case by case.
 """
 
 from jaxseg.ops.native.call import can_compute, compute
-from jaxseg.ops.native.library import Status, is_available, status
+from jaxseg.ops.native.loader import Status, is_available, status
 from jaxseg.ops.native.rules import prefers_pure
 
 __all__ = ["Status", "can_compute", "compute", "is_available", "prefers_pure", "status"]

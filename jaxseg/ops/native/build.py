@@ -37,7 +37,7 @@ class UnavailableError(Exception):
 
 @dataclass(frozen=True)
 class Parts:
-    """What the library is made from.
+    """Compiler and wheels that the library is made from.
 
     Attributes:
         compiler: path of the compiler.

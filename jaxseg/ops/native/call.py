@@ -11,7 +11,7 @@ from jax.interpreters import mlir
 
 from jaxseg.ops.check import to_float32
 from jaxseg.ops.geometry import Geometry
-from jaxseg.ops.native.library import MODES, TARGET, implementation, is_available, options_of
+from jaxseg.ops.native.loader import MODES, TARGET, implementation, is_available, options_of
 
 _FLOATS = ("float32", "bfloat16", "float16")
 _SLOW = "ref"  # how the names of oneDNN's implementations without any optimization begin

@@ -12,7 +12,7 @@ import pytest
 
 from jaxseg.ops import __main__ as report
 from jaxseg.ops import native
-from jaxseg.ops.native import build, library
+from jaxseg.ops.native import build, loader
 
 ROOT = Path(__file__).parents[3]
 with_onednn = pytest.mark.usefixtures("native")
@@ -123,10 +123,10 @@ def test_two_processes_at_once(cache):
 def test_importing_and_tracing_load_nothing(cache):
     code = """
 import jax, jax.numpy as jnp, jaxseg.ops
-from jaxseg.ops.native import library
+from jaxseg.ops.native import loader
 x, k = jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1))
 jax.make_jaxpr(jaxseg.ops.conv)(x, k)
-print(library._process.status)
+print(loader._process.status)
 """
     output, _ = in_new_process(code).communicate(timeout=200)
     assert output.strip() == "None"
@@ -138,7 +138,7 @@ print(library._process.status)
 
 def reason(monkeypatch):
     """The reason of a process that begins now."""
-    return library._load().reason
+    return loader._load().reason
 
 
 def test_no_compiler(monkeypatch, cache):
@@ -218,8 +218,8 @@ def test_threads_wait_for_the_first_one(monkeypatch):
         loads.append(1)
         return native.Status(None, None, "none")
 
-    monkeypatch.setattr(library._process, "status", None)
-    monkeypatch.setattr(library, "_load", load)
+    monkeypatch.setattr(loader._process, "status", None)
+    monkeypatch.setattr(loader, "_load", load)
     threads = [threading.Thread(target=native.status) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -240,7 +240,7 @@ def test_the_report_names_the_library():
 
 
 def test_the_report_says_what_is_missing(monkeypatch):
-    monkeypatch.setattr(library._process, "status", native.Status(None, None, "no compiler"))
+    monkeypatch.setattr(loader._process, "status", native.Status(None, None, "no compiler"))
     text = report.report()
     assert text.startswith("Convolutions on cpu: XLA's, in rewritten forms, without oneDNN.")
     assert "oneDNN is not in use: no compiler" in text

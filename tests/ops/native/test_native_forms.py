@@ -13,7 +13,7 @@ from compiling import quick_jit
 from jaxseg import ops
 from jaxseg.ops import _lowering, native, trilinear
 from jaxseg.ops.geometry import conv_geometry, upconv_geometry
-from jaxseg.ops.native import library
+from jaxseg.ops.native import loader
 from jaxseg.ops.native.call import can_compute
 
 X = np.random.default_rng(0).normal(size=(2, 9, 9, 16)).astype(np.float32)
@@ -71,7 +71,7 @@ def test_sixteen_bits_are_computed_in_float32(dtype):
 
 def test_native_says_what_is_missing(monkeypatch):
     missing = native.Status(None, None, "no wheel: pip install 'jaxseg[onednn]'")
-    monkeypatch.setattr(library._process, "status", missing)
+    monkeypatch.setattr(loader._process, "status", missing)
     with pytest.raises(ValueError, match=r'"native" is not available: no wheel: pip install'):  # noqa: SIM117
         with ops.lowering("native"):
             pass
@@ -118,8 +118,8 @@ def test_a_failure_names_the_case():
 
     def call(x, k):  # an output of one size and a geometry of another
         out = jax.ShapeDtypeStruct((1, 1, 2, *geometry.output, 16), jnp.float32)
-        options = np.array(library.options_of(wrong), np.int64)
-        f = jax.ffi.ffi_call(library.TARGET, out)
+        options = np.array(loader.options_of(wrong), np.int64)
+        f = jax.ffi.ffi_call(loader.TARGET, out)
         return f(x[None, None], k[None, None], mode=np.int64(0), options=options)
 
     with pytest.raises(jax.errors.JaxRuntimeError, match=r"oneDNN's .* mode y, x \(2, 9, 9, 16\)"):

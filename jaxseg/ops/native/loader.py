@@ -18,7 +18,7 @@ _NAME_SIZE = 128
 
 @dataclass(frozen=True)
 class Status:
-    """Whether the library is in use in this process, and why not.
+    """State of the library in this process: whether it is in use, and why not.
 
     Attributes:
         library: the loaded library, or None.
@@ -32,7 +32,7 @@ class Status:
 
 
 class _Process:
-    """What this process has loaded. A process loads once; its threads wait for the first."""
+    """State of this process, which loads the library once; its threads wait for the first."""
 
     def __init__(self) -> None:
         self.status: Status | None = None
