@@ -29,9 +29,10 @@ def lowering(form: Form) -> Iterator[None]:
             padding are left out of it.) "fast" is the rewritten form, in pure JAX, on every
             platform. "native" is oneDNN (`pip install 'jaxseg[onednn]'`) wherever it can compute
             the operation, and the rewritten form elsewhere: in float64, in exports, on other
-            platforms than CPU. "auto", the default outside any block, is on CPU the faster of
-            "native" and "fast" for each shape, as far as "native" is available, and on other
-            platforms the plain form.
+            platforms than CPU. Large 3x3 windows it computes by Winograd's F(2x2, 3x3), which
+            rounds one or two bits more, and spreads a NaN over its tile of 2x2 pixels. "auto",
+            the default outside any block, is on CPU the faster of "native" and "fast" for each
+            shape, as far as "native" is available, and on other platforms the plain form.
 
     Raises:
         ValueError: `form` is none of these, or "native" is not available; the message says what

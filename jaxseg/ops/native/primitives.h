@@ -56,7 +56,8 @@ class Scratch {
   size_t size_ = 0;
 };
 
-inline thread_local Scratch work_scratch, reorder_scratch, kernel_scratch, sum_scratch;
+inline thread_local Scratch work_scratch, reorder_scratch, kernel_scratch, sum_scratch,
+    tile_scratch;
 
 // ---- Problems -----------------------------------------------------------------------------------
 
@@ -180,10 +181,13 @@ inline std::shared_ptr<const Op> Make(const Problem& p) {
 }
 
 // The primitives used last; one that is in use outlives its place here.
-class PrimitiveCache {
+template <typename Value>
+class Cache {
  public:
-  std::shared_ptr<const Op> Get(const Problem& problem) {
-    auto key = problem.Key();
+  using Key = std::vector<int64_t>;
+
+  template <typename Make>
+  std::shared_ptr<const Value> Get(const Key& key, const Make& make) {
     {
       std::lock_guard<std::mutex> lock(mutex_);
       auto found = index_.find(key);
@@ -192,37 +196,37 @@ class PrimitiveCache {
         return found->second->second;
       }
     }
-    auto op = Make(problem);  // takes milliseconds: other calls go on; two may make the same
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (index_.count(key)) return op;
-    order_.emplace_front(key, op);
+    std::shared_ptr<const Value> made = make();  // takes milliseconds: other calls go on; two may
+    std::lock_guard<std::mutex> lock(mutex_);    // make the same
+    if (index_.count(key)) return made;
+    order_.emplace_front(key, made);
     index_[key] = order_.begin();
     if (order_.size() > kMostPrimitives) index_.erase(order_.back().first), order_.pop_back();
-    return op;
+    return made;
   }
 
  private:
   struct Hash {
-    size_t operator()(const std::vector<int64_t>& key) const {
+    size_t operator()(const Key& key) const {
       size_t hash = 1469598103934665603u;  // FNV-1a
       for (int64_t v : key) hash = (hash ^ static_cast<size_t>(v)) * 1099511628211u;
       return hash;
     }
   };
-  using Order = std::list<std::pair<std::vector<int64_t>, std::shared_ptr<const Op>>>;
+  using Order = std::list<std::pair<Key, std::shared_ptr<const Value>>>;
   std::mutex mutex_;
   Order order_;
-  std::unordered_map<std::vector<int64_t>, Order::iterator, Hash> index_;
+  std::unordered_map<Key, typename Order::iterator, Hash> index_;
 };
 
-inline PrimitiveCache& Primitives() {
-  static auto* cache = new PrimitiveCache;
-  return *cache;
+inline std::shared_ptr<const Op> OpOf(const Problem& problem) {
+  static auto* cache = new Cache<Op>;
+  return cache->Get(problem.Key(), [&] { return Make(problem); });
 }
 
 inline void Execute(const Problem& p, float* x, float* k, float* y) {
   OneOpenMpThread one;
-  auto op = Primitives().Get(p);
+  auto op = OpOf(p);
   thread_local dnnl::stream stream(Engine());
   auto bind = [](const memory::desc& desc, void* data) { return memory(desc, Engine(), data); };
   memory kernel = bind(op->k, k), inner = kernel;

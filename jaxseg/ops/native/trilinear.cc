@@ -23,6 +23,7 @@
 
 #include "primitives.h"
 #include "threads.h"
+#include "winograd.h"
 #include "xla/ffi/api/ffi.h"
 
 namespace ffi = xla::ffi;
@@ -122,10 +123,11 @@ Piece Cut(const Problem& whole, const Split& split, int64_t index) {
   return piece;
 }
 
-void RunPiece(const Piece& piece, float* x, float* k, float* y) {
+void RunPiece(const Piece& piece, bool winograd, float* x, float* k, float* y) {
   const Problem& p = piece.problem;
   if (p.x[1] <= 0) return;  // no rows: no piece (of the output there are always some)
-  if (p.y[1] > 0) return Execute(p, x + piece.x_begin, k, y + piece.y_begin);
+  if (p.y[1] > 0)
+    return (winograd ? ExecuteWinograd : Execute)(p, x + piece.x_begin, k, y + piece.y_begin);
   int64_t n = 1;  // rows of the input that no window sees
   for (auto d : p.x) n *= d;
   std::fill_n(x + piece.x_begin, n, 0.0f);
@@ -152,10 +154,11 @@ void RunMembers(ffi::ThreadPool& pool, const Problem& p, int64_t members, float*
     return summed && piece ? &parts[(member * (pieces - 1) + piece - 1) * k_size]
                            : k + member * k_size;
   };
+  const bool winograd = PrefersWinograd(p);
   auto run = [&](int64_t i) {
     const int64_t member = i / pieces;
-    RunPiece(Cut(p, split, i % pieces), x + member * x_size, kernel_of(member, i % pieces),
-             y + member * y_size);
+    RunPiece(Cut(p, split, i % pieces), winograd, x + member * x_size,
+             kernel_of(member, i % pieces), y + member * y_size);
   };
   if (p.MultiplyAdds() * members < kLeastWork) {
     for (int64_t i = 0; i < members * pieces; ++i) run(i);
@@ -205,9 +208,9 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxseg_onednn, Run,
                                   .Attr<int64_t>("mode")
                                   .Attr<Ints>("options"));
 
-// Writes the name of the implementation that oneDNN chooses for a problem, cut to `size` bytes with
-// the final zero; an empty one where it has none. Shapes have no ensemble axes here, but `axes`
-// spatial axes.
+// Writes the name of the implementation that computes a problem, "winograd" or oneDNN's, cut to `size`
+// bytes with the final zero; an empty one where there is none. Shapes have no ensemble axes here, but
+// `axes` spatial axes.
 extern "C" void jaxseg_onednn_implementation(int64_t mode, int64_t axes, const int64_t* x,
                                       const int64_t* k, const int64_t* y, const int64_t* options,
                                       char* name, size_t size) {
@@ -215,9 +218,10 @@ extern "C" void jaxseg_onednn_implementation(int64_t mode, int64_t axes, const i
   try {
     auto list = [](const int64_t* from, int64_t n) { return std::vector<int64_t>(from, from + n); };
     OneOpenMpThread one;
-    auto op = Primitives().Get(MakeProblem(mode, 0, list(x, axes + 2), list(k, axes + 2),
-                                           list(y, axes + 2), list(options, 4 * axes + 1)));
-    std::strncpy(name, op->implementation.c_str(), size - 1);
+    const Problem p = MakeProblem(mode, 0, list(x, axes + 2), list(k, axes + 2), list(y, axes + 2),
+                                  list(options, 4 * axes + 1));
+    const auto chosen = PrefersWinograd(p) ? "winograd" : OpOf(p)->implementation;
+    std::strncpy(name, chosen.c_str(), size - 1);
     name[size - 1] = 0;
   } catch (...) {
   }
