@@ -34,12 +34,18 @@ notebooks: $(INSTALLED)  ## execute every page of notebooks/ into its .ipynb; PA
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[tests,notebooks]'
 	$(BIN)/python notebooks/build_notebooks.py $(PAGES)
 
+# (The variable silences an advertisement of mkdocs-material's.)
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
+
 docs: $(INSTALLED)  ## the site into site/, strictly: no broken link, no missing reference
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[tests,docs]'
-	$(BIN)/python -m mkdocs build --strict --quiet
+	[ ! -d experiments/explorer ] || $(BIN)/python -m experiments.explorer --out docs/explorer.html
+	[ ! -f runs/report.html ] || cp runs/report.html docs/report.html
+	$(MKDOCS) build --strict --quiet
+	@echo "The site begins at site/index.html."
 
 docs-serve: docs  ## the site at localhost:8000, built anew after each change
-	$(BIN)/python -m mkdocs serve
+	$(MKDOCS) serve
 
 dist: $(INSTALLED)  ## the source distribution and the wheel into dist/, checked
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[tests,release]'

@@ -6,7 +6,8 @@ import textwrap
 import griffe
 
 _DISPLAY = re.compile(
-    r"^(?P<indent> *)\.\. math::[ ]*(?P<first>[^\n]*)\n(?P<rest>(?:(?P=indent) +[^\n]*\n|[ ]*\n(?=(?P=indent) +))*)",
+    r"^(?P<indent> *)\.\. math::[ ]*(?P<first>[^\n]*)\n"
+    r"(?P<rest>(?:(?P=indent) +[^\n]*\n|[ ]*\n(?=(?P=indent) +))*)",
     re.MULTILINE,
 )
 _INLINE = re.compile(r":math:`([^`]+)`")

@@ -1,7 +1,7 @@
 """Hooks of mkdocs: optional parts, formulas as MathML, links between pages, and a strict check.
 
-Nothing of the site is fetched from elsewhere: formulas become MathML while it is built, and a page that
-loads anything from another host, or links to what is not there, ends the build.
+Nothing of the site is fetched from elsewhere: formulas become MathML while it is built, and a page
+that loads anything from another host, or links to what is not there, ends the build.
 """
 
 import functools
@@ -26,11 +26,15 @@ _VERBATIM = re.compile(
 )
 _DISPLAY = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 _INLINE = re.compile(r"(?<![\\$\w])\$(?![\s$])([^$]+?)(?<![\s\\])\$(?![\w$])")
+_UNKNOWN = {"langle": "⟨", "rangle": "⟩", "dots": r"\\ldots "}
+"""Commands that latex2mathml does not know everywhere, and what stands for them."""
+_SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL)
+_HEADING = re.compile(r'<h[1-6][^>]*\bid="([^"]+)"[^>]*>(.*?)</h[1-6]>', re.DOTALL)
 _NOTEBOOK_LINK = re.compile(r'href="(\d\d_\w+)\.ipynb(#[^"]*)?"')
 
 
 def on_page_markdown(markdown: str, *, config: Any, **_: Any) -> str:
-    """Keep `<!-- if FILE --> ... <!-- end -->` where the file is in docs/, else what `else` says."""
+    """Keep `<!-- if FILE -->` to `<!-- end -->` where docs/ has the file, else what `else` has."""
     docs = Path(config["docs_dir"])
     return _OPTIONAL.sub(
         lambda match: match[2] if (docs / match[1]).exists() else match[3] or "", markdown
@@ -41,9 +45,21 @@ def on_page_content(content: str, *, page: Any, **_: Any) -> str:
     """Write formulas as MathML, and links between notebooks as links between pages."""
     content = _ARITHMATEX.sub(lambda m: mathml(html.unescape(m[3]), display=m[2] == "["), content)
     if page.file.src_uri.endswith(".ipynb"):
+        content = _SCRIPT.sub("", content)  # loads MathJax and Mermaid from elsewhere
         content = _NOTEBOOK_LINK.sub(r'href="../\1/\2"', content)
+        content = content.replace('="../experiments/figures/', '="../../figures/')
         content = "".join(_formulas(part) for part in _split(content))
+        _name_headings(page.toc, dict(_HEADING.findall(content)))
     return content
+
+
+def _name_headings(items: Any, headings: dict[str, str]) -> None:
+    """Give the table of contents the headings' anchors and texts, which it has without code."""
+    for item in items:
+        if item.id not in headings:
+            item.id = next((name for name in headings if name.startswith(item.id)), item.id)
+        item.title = re.sub(r"<[^>]+>|¶", "", headings.get(item.id, item.title)).strip()
+        _name_headings(item.children, headings)
 
 
 def _split(content: str) -> list[tuple[bool, str]]:
@@ -71,7 +87,9 @@ def mathml(formula: str, *, display: bool) -> str:
         formula: The formula, without delimiters.
         display: Set it on a line of its own.
     """
-    formula = formula.strip().replace("\\dots", "\\ldots")
+    formula = formula.strip()
+    for command, text in _UNKNOWN.items():
+        formula = re.sub(rf"\\{command}(?![a-zA-Z])", text, formula)
     try:
         written = latex2mathml.converter.convert(formula, display="block" if display else "inline")
     except Exception as error:
@@ -89,11 +107,13 @@ class _Page(HTMLParser):
         self.links: set[str] = set()
         self.loads: set[str] = set()
         self.anchors: set[str] = set()
+        self._in_script = False
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Sort a tag's links."""
         values = {name: value or "" for name, value in attrs}
+        self._in_script = tag == "script"
         self.anchors |= {values[name] for name in ("id", "name") if name in values}
         if tag == "a" and "href" in values:
             self.links.add(values["href"])
@@ -101,6 +121,15 @@ class _Page(HTMLParser):
             self.loads.add(values.get("href", ""))
         elif tag in ("img", "script", "iframe", "source", "video", "object"):
             self.loads |= {values[name] for name in ("src", "data") if name in values}
+
+    def handle_endtag(self, tag: str) -> None:
+        """Leave a script."""
+        self._in_script = False
+
+    def handle_data(self, data: str) -> None:
+        """Take the addresses in a script for what it loads."""
+        if self._in_script:
+            self.loads |= {*re.findall(r"""["'](https?://[^"']+)["']""", data)}
 
 
 def on_post_build(*, config: Any, **_: Any) -> None:

@@ -1,7 +1,7 @@
 """The guides' code runs and prints what they say, and the commands in them exist.
 
-Statements `print(...)  # text` must print the text. A block with a title is written to a file of that
-name, which the blocks behind it can import. The site itself is checked by `make docs`.
+Statements `print(...)  # text` must print the text. A block with a title is written to a file of
+that name, which the blocks behind it can import. The site itself is checked by `make docs`.
 """
 
 import ast
@@ -121,7 +121,7 @@ def test_the_options_of_the_study_exist(page, reader):
 
 
 def test_every_page_is_in_the_navigation():
-    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
     listed = {*re.findall(r"[\w/]+\.md|pages/\w+\.ipynb", text)}
     pages = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")}
     pages |= {f"pages/{page.name}" for page in (ROOT / "notebooks").glob("*.ipynb")}

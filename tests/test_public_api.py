@@ -42,6 +42,7 @@ PACKAGES = (
     "training.records",
     "training.tables",
 )
+DESCRIPTORS = (property, functools.cached_property, classmethod, staticmethod)
 INTERNAL = {"commands"}
 """Packages that are used by their command line alone."""
 
@@ -79,9 +80,7 @@ def methods(kind: type) -> dict[str, Any]:
         for name, value in vars(base).items():
             if name.startswith("_") and name != "__call__":
                 continue
-            if isinstance(value, property | functools.cached_property | classmethod | staticmethod):
-                found[name] = value
-            elif inspect.isfunction(value):
+            if inspect.isfunction(value) or isinstance(value, DESCRIPTORS):
                 found[name] = value
     return found
 

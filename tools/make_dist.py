@@ -2,9 +2,9 @@
 
     python tools/make_dist.py
 
-The build is isolated, with the tools' versions of constraints.txt. Both files are then checked: their
-metadata, what they hold, their size, and that the wheel works in an empty environment outside of the
-clone. Needs the extra `release`.
+The build is isolated, with the tools' versions of constraints.txt. Both files are then checked:
+their metadata, what they hold, their size, and that the wheel works in an empty environment outside
+of the clone. Needs the extra `release`.
 """
 
 import os
@@ -89,7 +89,7 @@ def check_names(path: Path, names: list[str], beside: set[str]) -> None:
         beside: Files that must stand beside the package.
     """
     package = {name for name in names if name.startswith("jaxseg/")}
-    if others := {*names} - package - beside:
+    if others := {*names} - package - beside - {".gitignore"}:  # which hatchling always adds
         fail(f"{path.name} holds more than the package: {sorted(others)}")
     if missing := {*NEEDED, *beside} - {*names}:
         fail(f"{path.name} lacks {sorted(missing)}")
