@@ -1,5 +1,6 @@
 """Turns the docstrings' few conventions into what mkdocstrings renders: formulas and examples."""
 
+import ast
 import re
 import textwrap
 
@@ -10,6 +11,7 @@ _DISPLAY = re.compile(
     r"(?P<rest>(?:(?P=indent) +[^\n]*\n|[ ]*\n(?=(?P=indent) +))*)",
     re.MULTILINE,
 )
+_SHAPED = re.compile(r"\b(Bool|Float|Float32|Float64|Int|Integer|Num|Shaped|UInt8)\[")
 _INLINE = re.compile(r":math:`([^`]+)`")
 _EXAMPLE = re.compile(r"^( *)Example:$", re.MULTILINE)
 _BARE_DOCTEST = re.compile(r"(?<=\n\n)(>>> (?:[^\n]+\n?)+)")
@@ -35,8 +37,34 @@ def _display(match: re.Match[str]) -> str:
     return f"{indent}$$\n{indent}{lines}\n{indent}$$\n\n"
 
 
+def _with_shapes(annotation: ast.expr | None) -> str | None:
+    """Write an annotation that has a shape of jaxtyping in it; None where there is none."""
+    text = ast.unparse(annotation) if annotation else ""
+    return text.replace("'", '"') if _SHAPED.search(text) else None
+
+
 class Docstrings(griffe.Extension):
-    """Converts every docstring as it is read."""
+    """Converts every docstring as it is read, and keeps the shapes of arrays in annotations."""
+
+    def on_function_instance(
+        self, *, node: ast.AST | griffe.ObjectNode, func: griffe.Function, **_: object
+    ) -> None:
+        """Write annotations with shapes as their source has them.
+
+        Griffe would read "batch *space" as a product.
+
+        Args:
+            node: The function's source.
+            func: The function.
+        """
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            return
+        sources = {a.arg: a.annotation for a in (*node.args.args, *node.args.kwonlyargs)}
+        for parameter in func.parameters:
+            if text := _with_shapes(sources.get(parameter.name)):
+                parameter.annotation = text
+        if text := _with_shapes(node.returns):
+            func.returns = text
 
     def on_instance(self, *, obj: griffe.Object, **_: object) -> None:
         """Convert the docstring of an object.

@@ -13,6 +13,8 @@ from typing import Any
 from urllib.parse import unquote, urldefrag, urlparse
 
 import latex2mathml.converter
+import ziamath
+from fontTools import subset
 from mkdocs.exceptions import PluginError
 
 _OPTIONAL = re.compile(
@@ -28,6 +30,18 @@ _DISPLAY = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 _INLINE = re.compile(r"(?<![\\$\w])\$(?![\s$])([^$]+?)(?<![\s\\])\$(?![\w$])")
 _UNKNOWN = {"langle": "⟨", "rangle": "⟩", "dots": r"\\ldots "}
 """Commands that latex2mathml does not know everywhere, and what stands for them."""
+_CHARACTERS = (
+    (0x20, 0x7F),
+    (0xA0, 0x100),
+    (0x300, 0x370),  # accents
+    (0x391, 0x3F6),  # Greek
+    (0x2010, 0x2150),  # punctuation, letterlike symbols
+    (0x2190, 0x2400),  # arrows, operators
+    (0x27E6, 0x27F0),  # brackets
+    (0x1D434, 0x1D468),  # italic
+    (0x1D6E2, 0x1D71C),  # italic Greek
+)
+"""First characters of ranges that formulas use, and the ones behind the last."""
 _SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL)
 _HEADING = re.compile(r'<h[1-6][^>]*\bid="([^"]+)"[^>]*>(.*?)</h[1-6]>', re.DOTALL)
 _NOTEBOOK_LINK = re.compile(r'href="(\d\d_\w+)\.ipynb(#[^"]*)?"')
@@ -96,6 +110,8 @@ def mathml(formula: str, *, display: bool) -> str:
         raise PluginError(f"no formula of MathML: {formula!r} ({error!r})") from error
     if "\\" in re.sub(r"<annotation.*?</annotation>", "", written, flags=re.DOTALL):
         raise PluginError(f"a command of LaTeX is unknown: {formula!r}: {written}")
+    # Names of functions are identifiers; as operators they would stand apart from their arguments.
+    written = re.sub(r"<mo>([A-Za-z]{2,})</mo>", r"<mi>\1</mi>", written)
     return f'<div class="formula">{written}</div>' if display else written
 
 
@@ -132,9 +148,28 @@ class _Page(HTMLParser):
             self.loads |= {*re.findall(r"""["'](https?://[^"']+)["']""", data)}
 
 
+def write_font(path: Path) -> None:
+    """Write the part of STIX Two Math that formulas use, for readers without a font of formulas.
+
+    Args:
+        path: The file, in the format WOFF.
+    """
+    # The package is there for the font that it ships, under the Open Font License.
+    source = Path(ziamath.__file__).parent / "fonts" / "STIXTwoMath-Regular.ttf"
+    options = subset.Options(flavor="woff", layout_features=["*"], name_IDs=["*"])
+    font = subset.load_font(str(source), options)
+    subsetter = subset.Subsetter(options)
+    characters = [code for first, stop in _CHARACTERS for code in range(first, stop)]
+    subsetter.populate(unicodes=characters)
+    subsetter.subset(font)
+    path.parent.mkdir(exist_ok=True)
+    subset.save_font(font, str(path), options)
+
+
 def on_post_build(*, config: Any, **_: Any) -> None:
     """Check every page of the site: links, anchors, and that nothing comes from another host."""
     site = Path(config["site_dir"])
+    write_font(site / "fonts" / "math.woff")
     pages = {path: _Page(path.read_text(encoding="utf-8")) for path in site.rglob("*.html")}
     faults = [
         f"{path.relative_to(site)}: {fault}"
