@@ -11,6 +11,7 @@ _DISPLAY = re.compile(
     r"(?P<rest>(?:(?P=indent) +[^\n]*\n|[ ]*\n(?=(?P=indent) +))*)",
     re.MULTILINE,
 )
+_STAR = re.compile(r"(?:(?<=\()|(?<=, ))\*(?=[\w(])(?!\w+\*)")
 _SHAPED = re.compile(r"\b(Bool|Float|Float32|Float64|Int|Integer|Num|Shaped|UInt8)\[")
 _INLINE = re.compile(r":math:`([^`]+)`")
 _EXAMPLE = re.compile(r"^( *)Example:$", re.MULTILINE)
@@ -28,7 +29,15 @@ def convert(text: str) -> str:
     text = _EXAMPLE.sub(r"\1Examples:", text)
     if "Examples:" not in text:
         text = _BARE_DOCTEST.sub(lambda m: f"Examples:\n{textwrap.indent(m[1], '    ')}", text)
-    return text.rstrip("\n")
+    lines = [line if ">>>" in line else _without_emphasis(line) for line in text.split("\n")]
+    return "\n".join(lines).rstrip("\n")
+
+
+def _without_emphasis(line: str) -> str:
+    """Escape the stars of shapes, such as (batch, *space, in), outside of code."""
+    parts = re.split(r"(`[^`]*`)", line)
+    parts[::2] = [_STAR.sub(r"\\*", part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def _display(match: re.Match[str]) -> str:
