@@ -19,9 +19,10 @@ import jax
 import pytest
 
 from jaxseg import cli
+from jaxseg.commands import train_config
 from jaxseg.commands.main import COMMANDS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md")) + sorted(DOCS.glob("guides/*.md"))
 BLOCK = re.compile(r"^```(\w+)(?: title=\"([\w.]+)\")?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -88,7 +89,8 @@ def test_every_guide_has_code_or_commands():
 
 def commands(page: Path) -> list[list[str]]:
     """The words of every command line."""
-    lines = [line for _, text in blocks(page, "bash") for line in text.splitlines()]
+    texts = [text.replace("\\\n", " ") for _, text in blocks(page, "bash")]
+    lines = [line for text in texts for line in text.splitlines()]
     return [shlex.split(line, comments=True) for line in lines]
 
 
@@ -105,6 +107,9 @@ def test_the_commands_and_their_options_exist(page):
                 fields = {field.name for field in dataclasses.fields(config)}
                 assert part in fields, f"{shlex.join(words)}: no option {flag}"
                 config = getattr(config, part)
+        if words[1] == "train":
+            preset = train_config.default_preset(words)
+            cli.parse(train_config.PRESETS, preset, description="", args=words[2:])
 
 
 @pytest.mark.parametrize("page", [DOCS / "guides/study.md"], ids=["study"])
