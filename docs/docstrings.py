@@ -13,6 +13,9 @@ _DISPLAY = re.compile(
 )
 _STAR = re.compile(r"(?:(?<=\()|(?<=, ))\*(?=[\w(])(?!\w+\*)")
 _SHAPED = re.compile(r"\b(Bool|Float|Float32|Float64|Int|Integer|Num|Shaped|UInt8)\[")
+_COLUMNS = re.compile(r"(?:^\w+ {2,}\S[^\n]*\n?){3,}", re.MULTILINE)
+"""A table in columns: a name, and what it is."""
+_ROW = re.compile(r"^(\w+) {2,}", re.MULTILINE)
 _INLINE = re.compile(r":math:`([^`]+)`")
 _EXAMPLE = re.compile(r"^( *)Example:$", re.MULTILINE)
 _BARE_DOCTEST = re.compile(r"(?<=\n\n)(>>> (?:[^\n]+\n?)+)")
@@ -24,6 +27,7 @@ def convert(text: str) -> str:
     Args:
         text: The docstring, without its indentation.
     """
+    text = _COLUMNS.sub(lambda match: _ROW.sub(r"- `\1`: ", match[0]), text)
     text = _DISPLAY.sub(_display, text + "\n")
     text = _INLINE.sub(lambda match: f"${' '.join(match[1].split())}$", text)
     text = _EXAMPLE.sub(r"\1Examples:", text)
@@ -43,7 +47,7 @@ def _without_emphasis(line: str) -> str:
 def _display(match: re.Match[str]) -> str:
     lines = " ".join(f"{match['first']} {match['rest']}".split())
     indent = match["indent"]
-    return f"{indent}$$\n{indent}{lines}\n{indent}$$\n\n"
+    return f"{indent}$$\n{indent}{lines}\n{indent}$$\n"
 
 
 def _with_shapes(annotation: ast.expr | None) -> str | None:

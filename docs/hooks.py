@@ -157,13 +157,13 @@ def write_font(path: Path) -> None:
     # The package is there for the font that it ships, under the Open Font License.
     source = Path(ziamath.__file__).parent / "fonts" / "STIXTwoMath-Regular.ttf"
     options = subset.Options(flavor="woff", layout_features=["*"], name_IDs=["*"])
-    font = subset.load_font(str(source), options)
     subsetter = subset.Subsetter(options)
     characters = [code for first, stop in _CHARACTERS for code in range(first, stop)]
     subsetter.populate(unicodes=characters)
-    subsetter.subset(font)
     path.parent.mkdir(exist_ok=True)
-    subset.save_font(font, str(path), options)
+    with subset.load_font(str(source), options) as font:
+        subsetter.subset(font)
+        subset.save_font(font, str(path), options)
 
 
 def on_post_build(*, config: Any, **_: Any) -> None:

@@ -1,14 +1,14 @@
 """Receptive fields of JAX functions, by interpreting their jaxprs.
 
-- `field`: what the user sees, `receptive_field`; the `summary` of a net is made of it.
-- `tracing`: from a function to its jaxpr.
-- `interpreter`: from a jaxpr to the graph of its arrays, through the rules of its primitives.
-- `rules`: how the positions of each primitive's result meet those of its operands.
-- `graph`: the arrays of a function and what each one is made from.
-- `links`: which positions along two axes meet.
-- `partition`: which positions need not be told apart.
-- `lattice`: the field of every position at once, borders ignored.
-- `query`: from single positions back to the input, exactly.
+field        what the user sees: `receptive_field`; the `summary` of a net is made of it
+tracing      from a function to its jaxpr
+interpreter  from a jaxpr to the graph of its arrays, through the rules of its primitives
+rules        how the positions of each primitive's result meet those of its operands
+graph        the arrays of a function and what each one is made from
+links        which positions along two axes meet
+partition    which positions need not be told apart
+lattice      the field of every position at once, borders ignored
+query        from single positions back to the input, exactly
 """
 
 import jaxseg.analysis.receptive.rules  # noqa: F401 (each rule registers itself)

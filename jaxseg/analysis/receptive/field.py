@@ -233,7 +233,7 @@ def _line(axis: AxisField) -> str:
 
 
 def receptive_field(fn: Callable, x: Any, *, check_layout: bool = True) -> ReceptiveField:
-    r"""The receptive field of any JAX function of one image batch.
+    """The receptive field of any JAX function of one image batch.
 
     The function is traced, not run. Its jaxpr is interpreted with, in place of each array, the
     input positions that each of its positions can depend on. So residual branches, dilation,
@@ -257,9 +257,9 @@ def receptive_field(fn: Callable, x: Any, *, check_layout: bool = True) -> Recep
         A `ReceptiveField`. The size, stride and padding of a chain of layers with kernels k_l and
         strides s_l are those of
 
-        .. math:: r_0 = 1 + \sum_l (k_l - 1) \prod_{i<l} s_i
+            r_0 = 1 + sum_l (k_l - 1) prod_{i<l} s_i;
 
-        and of several paths the largest counts. `window`, `coverage` and `counts` answer for single
+        of several paths the largest counts. `window`, `coverage` and `counts` answer for single
         output pixels.
 
     Raises:
