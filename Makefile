@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 LINTERS := .venv/.linters
 
-.PHONY: demo report notebooks test lint parity clean
+.PHONY: demo report notebooks docs docs-serve dist test lint parity clean
 
 demo: $(INSTALLED)  ## plain against residual depth scaling on the embedded data, with a figure
 	@$(BIN)/python -m jaxseg.ops | head -n 1
@@ -34,8 +34,25 @@ notebooks: $(INSTALLED)  ## execute every page of notebooks/ into its .ipynb; PA
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[tests,notebooks]'
 	$(BIN)/python notebooks/build_notebooks.py $(PAGES)
 
+# (The variable silences an advertisement of mkdocs-material's.)
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
+
+docs: $(INSTALLED)  ## the site into site/, strictly: no broken link, no missing reference
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[tests,docs]'
+	[ ! -d experiments/explorer ] || $(BIN)/python -m experiments.explorer --out docs/explorer.html
+	[ ! -f runs/report.html ] || cp runs/report.html docs/report.html
+	$(MKDOCS) build --strict --quiet
+	@echo "The site begins at site/index.html."
+
+docs-serve: docs  ## the site at localhost:8000, built anew after each change
+	$(MKDOCS) serve
+
+dist: $(INSTALLED)  ## the source distribution and the wheel into dist/, checked
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[tests,release]'
+	$(BIN)/python tools/make_dist.py
+
 clean:
-	rm -rf .venv runs .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv runs dist site .pytest_cache .ruff_cache .hypothesis
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jaxseg needs Python 3.11 or later: make PYTHON=python3.12 ...")'

@@ -20,7 +20,7 @@ class HybridDilation:
         distances: M_1 ... M_n, in pixels: the largest distance between neighboring pixels that
             layers i ... n see, by the rule's assumption.
         counts: The number of paths from one output to each pixel of its field, from the first tap
-            on. They are Python integers, exact however large, and sum to K**n.
+            on. They are Python integers, exact however large, and sum to Kⁿ.
     """
 
     rates: tuple[int, ...]

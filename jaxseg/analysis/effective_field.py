@@ -72,8 +72,8 @@ def effective_receptive_field(
     their squared gradients: no feature is singled out, and none cancels another.
 
     With random kernels of mean zero, squared gradients go through a chain as a random walk does.
-    Each layer adds the variance of its taps, 2/3 d**2 along an axis for three taps at dilation d,
-    and a residual block (x + f(x)) / sqrt(2) adds half of its branch's. In a chain of given kernels
+    Each layer adds the variance of its taps, 2/3 d² along an axis for three taps at dilation d,
+    and a residual block (x + f(x)) / √2 adds half of its branch's. In a chain of given kernels
     without negative taps the gradient itself does so: `power=1`. Either way n equal layers have a
     width that grows as the root of n, and a shape that tends to a Gaussian, inside of a theoretical
     field that grows as n.

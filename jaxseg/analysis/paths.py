@@ -1,8 +1,8 @@
 r"""A residual stack as a sum over paths, and the gradient through the paths of each length.
 
 The Jacobian of L blocks x -> x + f_l(x) is :math:`\prod_l (1 + F_l)`. Multiplied out, it is a sum
-over 2**L paths, each of which goes through some of the branches and around the others (Veit,
-Wilber & Belongie 2016, arXiv:1605.06431). With a marker t at every branch, the coefficient of t**k
+over 2^L paths, each of which goes through some of the branches and around the others (Veit,
+Wilber & Belongie 2016, arXiv:1605.06431). With a marker t at every branch, the coefficient of tᵏ
 in :math:`\prod_l (1 + t F_l)` is the sum over all paths of length k.
 """
 
@@ -63,7 +63,7 @@ def path_gradients(
 
     The backward pass carries one cotangent for each length through the stack. A block adds to that
     of length k what its branch makes of that of length k - 1. This takes `longest` x L products
-    with a branch's Jacobian in place of 2**L paths.
+    with a branch's Jacobian in place of 2^L paths.
 
     Args:
         branch: `branch(layer, x)`, the branch f_l, which keeps the shape of x.
@@ -190,7 +190,7 @@ def log_path_counts(depth: int) -> Float[np.ndarray, "lengths"]:
 
 
 def path_share(depth: int, shortest: int, longest: int) -> float:
-    """The share of the 2**L paths whose length lies in a range: P(a <= Bin(L, 1/2) <= b).
+    """The share of the 2^L paths whose length lies in a range: P(a <= Bin(L, 1/2) <= b).
 
     Args:
         depth: L, the number of blocks.
@@ -213,7 +213,7 @@ def independent_path_shares(gains: Float[np.ndarray, "depth"]) -> Float[np.ndarr
     in a wide net at initialization. Then the squares by length are the coefficients of
     :math:`\prod_l (1 + a_l t)`, the law of a sum of L coins with the probability a / (1 + a) of
     heads. Branches that keep the size of a gradient, a = 1, give the binomial Bin(L, 1/2), by which
-    Veit et al. 2016 count paths. Branches scaled by 1/sqrt(L), a = 1 / L, give about a Poisson law
+    Veit et al. 2016 count paths. Branches scaled by 1/√L, a = 1 / L, give about a Poisson law
     of mean 1.
 
     Args:

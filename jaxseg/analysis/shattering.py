@@ -33,9 +33,9 @@ def he_relu_correlations(
     """Gradient correlations in He-initialized ReLU nets without norm, plain or residual.
 
     A layer is x -> W relu(x), or x + branch_scale W relu(x). The profile is the product of
-    kappa_0(c_l), or of (1 + branch_scale**2 kappa_0(c_l)) / (1 + branch_scale**2) with a shortcut.
-    Inputs that begin uncorrelated become similar, 1 - c_l ~ 9 pi**2 / 2 l**2. So the correlation of
-    a plain net's gradients falls as L**-3 and not as 2**-L: .3016, .1416, .0500 for 2, 4 and 8
+    κ₀(c_l), or of (1 + branch_scale² κ₀(c_l)) / (1 + branch_scale²) with a shortcut.
+    Inputs that begin uncorrelated become similar, 1 - c_l ~ 9 π² / 2 l². So the correlation of
+    a plain net's gradients falls as L⁻³ and not as 2^−L: .3016, .1416, .0500 for 2, 4 and 8
     layers.
 
     Args:
@@ -67,11 +67,11 @@ def he_relu_correlations(
 
 
 def scaled_branch_limit(*, correlation: float = 0.0) -> float:
-    """Gradient correlation of infinitely deep residual nets, branches scaled by 1 / sqrt(L).
+    """Gradient correlation of infinitely deep residual nets, branches scaled by 1 / √L.
 
     This is the limit of `he_relu_correlations(L, branch_scale=1 / sqrt(L))[0]` for L to
     infinity, .6336 for uncorrelated inputs. With t = l / L the correlation of the inputs follows
-    dc/dt = kappa_1(c) - c, and the logarithm of the gradients' correlation loses 1 - kappa_0(c) per
+    dc/dt = κ₁(c) - c, and the logarithm of the gradients' correlation loses 1 - κ₀(c) per
     unit of t.
 
     Args:
@@ -95,11 +95,11 @@ def scaled_branch_limit(*, correlation: float = 0.0) -> float:
 
 
 def batch_norm_plain_correlations(layers: int, *, correlation: float = 0.0) -> np.ndarray:
-    """Gradient correlations in layers W relu(norm(x)): 2**-L, as the norm decorrelates inputs.
+    """Gradient correlations in layers W relu(norm(x)): 2^−L, as the norm decorrelates inputs.
 
     Centered over the batch, uncorrelated examples stay uncorrelated, and each layer keeps the half
     of the units that both have in common. Correlated ones come apart: c = 1 is unstable, with a
-    slope of pi / (pi - 1).
+    slope of π / (π - 1).
 
     Args:
         layers: L, the number of layers.
@@ -131,16 +131,16 @@ def batch_norm_residual_correlations(
     """Gradient correlations in layers x + W relu(norm(x)) at He initialization: a power of L.
 
     Layer l keeps (V_l + 1/2) / (V_l + 1) of the correlation of uncorrelated examples, where V_l is
-    the variance that the norm divides by. Over a batch it grows by (pi - 1) / pi a layer, as the
+    the variance that the norm divides by. Over a batch it grows by (π - 1) / π a layer, as the
     mean of a rectified feature is common to all examples and subtracted. The profile then falls as
-    L**(-pi / 2 (pi - 1)), that is L**-.733.
+    L^(-π / 2 (π - 1)), that is L^−.733.
 
     Args:
         layers: L, the number of layers.
         correlation: Correlation of the two inputs, centered, in [-1, 1].
         centered: Whether the norm subtracts the mean. With False V_l grows by 1 a layer, like the
             second moment, as the literature assumes: the product of (l + 1/2) / (l + 1), which is
-            ~ 2 / sqrt(pi L).
+            ~ 2 / √(π L).
 
     Returns:
         (layers + 1,) cosines.
@@ -165,7 +165,7 @@ def batch_norm_residual_correlations(
 
 
 def _centered_branch(c: float) -> float:
-    """Covariance over the batch of two examples' W relu(norm(x)): kappa_1(c) - kappa_1(0)."""
+    """Covariance over the batch of two examples' W relu(norm(x)): κ₁(c) - κ₁(0)."""
     return float(arc_cosine_1(min(1.0, c))) - 1 / np.pi
 
 

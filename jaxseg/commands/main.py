@@ -3,8 +3,9 @@
 import difflib
 import sys
 from collections.abc import Sequence
-from importlib import import_module, metadata
+from importlib import import_module
 
+import jaxseg
 from jaxseg.startup import launch
 
 GROUPS = {
@@ -39,7 +40,7 @@ def main(args: Sequence[str] | None = None) -> None:
         print(overview())
         raise SystemExit(0 if words else 2)
     if words[0] == "--version":
-        print(f"jaxseg {metadata.version('jaxseg')}")
+        print(f"jaxseg {jaxseg.__version__}")
         raise SystemExit(0)
     name = words[0]
     if name not in COMMANDS:

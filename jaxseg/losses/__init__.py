@@ -15,7 +15,9 @@ Labels are of three kinds:
   focal loss, Dice, Jaccard and Tversky take them in place of integers.
 - Several labels a pixel: 0 or 1 for every class, integers or booleans `(batch, *space, classes)`,
   or their probabilities as floats. The losses named `sigmoid_` take them, and return maps
-  `(batch, *space, classes)`. The means need `multilabel=True`:
+  `(batch, *space, classes)`.
+
+With several labels a pixel, the means need `multilabel=True`:
 
     def objective(logits, labels):
         regions = losses.sigmoid_dice_loss(logits, labels)

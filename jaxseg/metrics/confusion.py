@@ -64,13 +64,13 @@ def confusion_matrix(
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Confusion:
-    """Confusion matrix of a stream of batches, exact up to 2**51 pixels a cell, without int64.
+    """Confusion matrix of a stream of batches, exact up to 2⁵¹ pixels a cell, without int64.
 
     It is a pytree of sums. Batches are added inside `jit` and `scan`, devices by `lax.psum`, and
     hosts or runs leaf by leaf. Each of these is exact for up to 2,048 parts.
 
     Attributes:
-        high: Number of pixels by label (row) and prediction (column), in units of 2**20, int32.
+        high: Number of pixels by label (row) and prediction (column), in units of 2²⁰, int32.
         low: Number of the remaining pixels, int32.
 
     Example:
@@ -112,7 +112,7 @@ class Confusion:
         *,
         ignore_index: int = IGNORE_INDEX,
     ) -> "Confusion":
-        """Add the pixels of another batch, of less than 2**31 pixels.
+        """Add the pixels of another batch, of less than 2³¹ pixels.
 
         Args:
             labels: Label of every pixel.

@@ -39,7 +39,7 @@ class DeepNetConfig:
         features: Number of channels of every block.
         blocks: Number of blocks, of two convolutions each.
         residual: Add each block's input to its output.
-        branch_scale: Factor on the residual branch; None means 1 / sqrt(blocks).
+        branch_scale: Factor on the residual branch; None means 1 / √blocks.
         learn_scale: Make this factor a parameter of each block.
         zero_last: Initialize the last kernel of each block with zeros.
         dilation: Dilation of the blocks' convolutions.
@@ -110,7 +110,7 @@ class DeepNet(nnx.Module):
         features: Number of channels of every block.
         blocks: Number of blocks, of two convolutions each.
         residual: Add each block's input to its output.
-        branch_scale: Factor on the residual branch; None means 1 / sqrt(blocks).
+        branch_scale: Factor on the residual branch; None means 1 / √blocks.
         learn_scale: Make this factor a parameter of each block.
         zero_last: Initialize the last kernel of each block with zeros.
         dilation: Dilation of the blocks' convolutions.

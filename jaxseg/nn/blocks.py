@@ -160,10 +160,10 @@ class Residual(nnx.Module):
 
     Args:
         branch: a module called as `branch(x, train=...)` that keeps the shape of x.
-        scale: factor on the branch; 1 / sqrt(L) in a stack of L keeps the variance bounded.
+        scale: factor on the branch; 1 / √L in a stack of L keeps the variance bounded.
         learn_scale: make the factor a parameter; with `scale=0` this is SkipInit (De & Smith
             2020, arXiv:2002.10444). A branch whose last kernel starts at zero and whose others are
-            `initializers.scaled` by L**-0.5 starts as in Fixup (Zhang et al. 2019,
+            `initializers.scaled` by L^−½ starts as in Fixup (Zhang et al. 2019,
             arXiv:1901.09321).
         activation: applied to the sum, as He et al. 2015 do (arXiv:1512.03385); None applies none.
 

@@ -106,7 +106,7 @@ def scaled(init: Initializer, factor: float) -> Initializer:
 
     Args:
         init: the other initializer.
-        factor: the constant; L**-0.5 gives the first kernels of Fixup (Zhang et al. 2019,
+        factor: the constant; L^−½ gives the first kernels of Fixup (Zhang et al. 2019,
             arXiv:1901.09321).
     """
 
@@ -159,7 +159,7 @@ def bilinear() -> Initializer:
 def icnr(stride: int, init: Initializer) -> Initializer:
     """Make kernels with which a sub-pixel upconvolution starts as nearest-neighbor upsampling.
 
-    The stride**axes features that `ops.pixel_shuffle` spreads over one output cell start equal;
+    The stride ^ axes features that `ops.pixel_shuffle` spreads over one output cell start equal;
     they are adjacent.
 
     Args:

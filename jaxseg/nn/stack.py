@@ -19,8 +19,8 @@ class Stack(nnx.Module):
         depth: number of blocks, >= 1.
         checkpoint_every: 0 keeps every intermediate for the backward pass; k > 0 keeps the input of
             each k-th block and recomputes the rest, k blocks at a time (Chen et al. 2016,
-            arXiv:1604.06174). 1 saves most where the inside of a block is large; sqrt(depth) keeps
-            only about 2 sqrt(depth) block inputs alive.
+            arXiv:1604.06174). 1 saves most where the inside of a block is large; √depth keeps
+            only about 2 √depth block inputs alive.
         rngs: its `params` stream gives each block a key.
 
     Raises:

@@ -80,12 +80,25 @@ def _best(runs: Rows) -> list[Row]:
 
 
 def column(rows: Rows, name: str) -> np.ndarray:
-    """Collect one column of some rows as an array."""
+    """Collect one column of some rows as an array.
+
+    Args:
+        rows: Rows of any table.
+        name: The column.
+    """
     return np.array([row[name] for row in rows])
 
 
 def columns(best: Mapping[Any, Rows], name: str) -> dict[Any, np.ndarray]:
-    """Collect one column of every arm: arm -> one value a seed. See `at_best_rate`."""
+    """Collect one column of every arm.
+
+    Args:
+        best: Arm -> rows, from `at_best_rate`.
+        name: The column.
+
+    Returns:
+        Arm -> one value a seed.
+    """
     return {arm: column(rows, name) for arm, rows in best.items()}
 
 
@@ -149,7 +162,11 @@ def rate_text(rows: Rows, best: Rows) -> str:
 
 
 def measured_over(rows: Rows) -> str:
-    """Say in a sentence what seeds and rates stand behind the numbers of a sweep."""
+    """Say in a sentence what seeds and rates stand behind the numbers of a sweep.
+
+    Args:
+        rows: The runs of all arms.
+    """
     rates = ", ".join(f"{rate:g}" for rate in sorted({row["learning_rate"] for row in rows}))
     seeds = len({row["seed"] for row in rows})
     return (

@@ -44,7 +44,13 @@ class Table:
 
     @classmethod
     def of(cls, title: str, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> "Table":
-        """Build a table from cells of any type."""
+        """Build a table from cells of any type.
+
+        Args:
+            title: What the table shows, a few words.
+            columns: The heads of its columns.
+            rows: The cells, a row a line.
+        """
         return cls(title, tuple(columns), tuple(tuple(map(str, row)) for row in rows))
 
 
@@ -142,6 +148,9 @@ class Findings:
 
 def read_findings(folder: Path) -> Findings | None:
     """Read what a study found; None where no study has been finished.
+
+    Args:
+        folder: The study's folder.
 
     Raises:
         ValueError: study.json is damaged, or of another version.

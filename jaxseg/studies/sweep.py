@@ -124,7 +124,11 @@ class Sweep:
         )
 
     def members(self, **names: Any) -> Members:
-        """Open what is kept of an arm's runs beside their rows; see `Trained.record`."""
+        """Open what `Trained.record` keeps of an arm's runs beside their rows.
+
+        Args:
+            **names: What names the arm, such as `arm="plain", depth=8`.
+        """
         return Members(self.config.out / "members" / f"{_file_name(names)}.npz")
 
     def write_array(self, kind: str, array: np.ndarray, **names: Any) -> None:
@@ -141,6 +145,10 @@ class Sweep:
 
     def read_array(self, kind: str, **names: Any) -> np.ndarray:
         """Read what `write_array` kept.
+
+        Args:
+            kind: What the array is.
+            **names: What names the arm, and stages of it.
 
         Raises:
             ValueError: It is missing or damaged.

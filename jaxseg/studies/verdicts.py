@@ -58,6 +58,9 @@ class Verdict:
 def judge(agrees: bool | None) -> Judgment:
     """Return the word for True, for False, and for None, where it cannot be told.
 
+    Args:
+        agrees: The answer.
+
     >>> judge(True), judge(False), judge(None)
     ('agrees', 'disagrees', 'not shown')
     """
@@ -99,6 +102,9 @@ def chance_of_order(seeds: int) -> float:
 
     Two arms with s seeds each are apart by chance 2 times in (2s choose s): one time in ten for
     three seeds. Of many orders that are asked for, some will seem to hold.
+
+    Args:
+        seeds: Seeds of each arm.
 
     >>> chance_of_order(3)
     0.1

@@ -57,7 +57,11 @@ def cpu_quota(root: Path = Path("/sys/fs/cgroup")) -> int | None:
 
 
 def member_mesh(members: int) -> Mesh:
-    """Make a mesh of the local devices along one axis, at most one for each member."""
+    """Make a mesh of the local devices along one axis, at most one for each member.
+
+    Args:
+        members: Number of members.
+    """
     devices = np.array(jax.local_devices()[: max(1, members)])
     return Mesh(devices, (AXIS,), axis_types=(AxisType.Auto,))
 
@@ -92,13 +96,23 @@ def over_members(
 
 
 def pad_members(members: list[Any], mesh: Mesh) -> list[Any]:
-    """Repeat the last member until every device has as many."""
+    """Repeat the last member until every device has as many.
+
+    Args:
+        members: What describes each member.
+        mesh: Devices, from `member_mesh`.
+    """
     short = -len(members) % mesh.size
     return members + members[-1:] * short
 
 
 def to_members(tree: Any, mesh: Mesh) -> Any:
-    """Put arrays with a leading member axis where `over_members` wants them."""
+    """Put arrays with a leading member axis where `over_members` wants them.
+
+    Args:
+        tree: A pytree of arrays, whose leading axes are multiples of the number of devices.
+        mesh: Devices, from `member_mesh`.
+    """
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(AXIS)))
 
 

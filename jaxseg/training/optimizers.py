@@ -18,7 +18,7 @@ class OptimizerConfig:
     Attributes:
         name: "sgd" with momentum, or "adamw".
         learning_rate: The highest learning rate.
-        schedule: How the rate falls from there to 0: "poly" as (1 - t / T) ** power, "cosine", or
+        schedule: How the rate falls from there to 0: "poly" as `(1 - t / T) ** power`, "cosine", or
             "constant" (not at all).
         power: Exponent of "poly"; 0.9 in Chen et al. 2017 (arXiv:1606.00915, section 4.1.2).
         warmup: Number of steps over which the rate first rises from 0.

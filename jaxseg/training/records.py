@@ -130,7 +130,11 @@ def only_run(folder: Path) -> Iterator[None]:
 
 
 def config_record(config: Any) -> dict[str, Any]:
-    """A dataclass as plain JSON values, with the dataclasses in it as objects."""
+    """A dataclass as plain JSON values, with the dataclasses in it as objects.
+
+    Args:
+        config: The dataclass; values that JSON does not know, such as paths, become texts.
+    """
     return json.loads(json.dumps(asdict(config), default=str))
 
 

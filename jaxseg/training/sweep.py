@@ -19,7 +19,12 @@ from jaxseg.training.state import Apply, Transform, init_state, make_eval_step, 
 
 
 class Member(NamedTuple):
-    """One run: the seed that it starts from, and its learning rate."""
+    """One run of an ensemble.
+
+    Attributes:
+        seed: Seed that the run starts from.
+        learning_rate: Its learning rate.
+    """
 
     seed: int
     learning_rate: float

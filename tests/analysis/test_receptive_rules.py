@@ -121,7 +121,7 @@ def test_an_unknown_primitive_is_refused_until_it_has_a_rule():
     def fn(x):
         return blur_p.bind(ops.conv(x, kernel(3, 3)))
 
-    with pytest.raises(ValueError, match=r"primitive 'blur' has no rule.*receptive\.rules\.rule"):
+    with pytest.raises(ValueError, match=r"primitive 'blur' has no rule.*receptive\.rule\("):
         receptive_field(fn, IMAGE)
 
     @rule("blur")

@@ -17,9 +17,9 @@ class Activation:
 
     Attributes:
         name: Name of the activation, for messages.
-        product: (q, c) -> E[phi(u) phi(v)].
-        slopes: (q, c) -> E[phi'(u) phi'(v)].
-        growth: q -> d/dq E[phi(u)**2].
+        product: (q, c) -> E[φ(u) φ(v)].
+        slopes: (q, c) -> E[φ'(u) φ'(v)].
+        growth: q -> d/dq E[φ(u)²].
     """
 
     name: str
@@ -34,11 +34,11 @@ def smooth_activation(
     *,
     name: str,
 ) -> Activation:
-    """An activation by quadrature, for functions that are smooth on the scale of sqrt(q) / 16.
+    """An activation by quadrature, for functions that are smooth on the scale of √q / 16.
 
-    With x and y independent, u = sqrt(q) x and v = sqrt(q) (c x + sqrt(1 - c**2) y). The nodes are
+    With x and y independent, u = √q x and v = √q (c x + √(1 - c²) y). The nodes are
     evenly spaced: for an analytic function times a Gaussian the trapezoidal rule converges
-    exponentially. For tanh, which has poles at i pi / 2 sqrt(q), it converges faster than
+    exponentially. For tanh, which has poles at i π / 2 √q, it converges faster than
     Gauss-Hermite quadrature with as many nodes: at q = 10 the error is below 1e-12, that of 201
     Gauss-Hermite nodes 1e-5.
 
@@ -79,7 +79,7 @@ def smooth_activation(
 
 
 def arc_cosine_0(c: float | np.ndarray) -> np.ndarray:
-    """The arc-cosine kernel of order 0: 2 E[step(u) step(v)] = 1 - arccos(c) / pi.
+    """The arc-cosine kernel of order 0: 2 E[step(u) step(v)] = 1 - arccos(c) / π.
 
     Args:
         c: Correlation in [-1, 1], a number or an array of any shape.
@@ -96,7 +96,7 @@ def arc_cosine_0(c: float | np.ndarray) -> np.ndarray:
 def arc_cosine_1(c: float | np.ndarray) -> np.ndarray:
     """The arc-cosine kernel of order 1: 2 E[relu(u) relu(v)] / q.
 
-    It equals (sqrt(1 - c**2) + c (pi - arccos c)) / pi, and its derivative is `arc_cosine_0`.
+    It equals (√(1 - c²) + c (π - arccos c)) / π, and its derivative is `arc_cosine_0`.
 
     Args:
         c: Correlation in [-1, 1], a number or an array of any shape.

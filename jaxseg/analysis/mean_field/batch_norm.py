@@ -35,7 +35,7 @@ def batch_norm_moment(blocks: int) -> np.ndarray:
     """The second moment behind l residual blocks with batch norm grows linearly: l + 1.
 
     Each branch is normalized first, so that at He initialization it adds 1, whatever its input.
-    Without the norm the moment would be 2**l. This is the mean square over the random weights. The
+    Without the norm the moment would be 2ˡ. This is the mean square over the random weights. The
     variance over a batch, which a norm divides by, grows by 1 / `BATCH_NORM_GAIN` only, as the mean
     of a rectified feature is the same for all examples.
 

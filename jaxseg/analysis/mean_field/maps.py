@@ -10,7 +10,7 @@ from jaxseg.analysis.mean_field.activations import Activation
 
 @dataclass(frozen=True)
 class Layer:
-    """x -> W phi(x) + b, or x + branch_scale (W phi(x) + b), drawn anew in every layer.
+    """x -> W φ(x) + b, or x + branch_scale (W φ(x) + b), drawn anew in every layer.
 
     x are pre-activations. W has independent entries of variance weight_variance / width, b of
     variance bias_variance (Poole et al. 2016, arXiv:1606.05340; Schoenholz et al. 2017,
@@ -19,10 +19,10 @@ class Layer:
     width (Xiao et al. 2018, arXiv:1806.05393).
 
     Attributes:
-        activation: phi.
-        weight_variance: sigma_w**2, positive.
-        bias_variance: sigma_b**2, not negative.
-        branch_scale: alpha, the scale of a residual net's branch; None for a plain net.
+        activation: φ.
+        weight_variance: σ_w², positive.
+        bias_variance: σ_b², not negative.
+        branch_scale: α, the scale of a residual net's branch; None for a plain net.
 
     Raises:
         ValueError: A variance is out of range.
@@ -58,9 +58,9 @@ class Trajectory(NamedTuple):
 
 
 def variance_map(layer: Layer, variance: float) -> float:
-    """The variance one layer on, q' = sigma_w**2 E[phi(sqrt(q) z)**2] + sigma_b**2.
+    """The variance one layer on, q' = σ_w² E[φ(√q z)²] + σ_b².
 
-    With a branch it is q plus alpha**2 times that.
+    With a branch it is q plus α² times that.
 
     Args:
         layer: Layer of the net.
@@ -80,8 +80,8 @@ def variance_map(layer: Layer, variance: float) -> float:
 def correlation_map(layer: Layer, correlation: float, *, variance: float) -> float:
     """The correlation one layer on, of two inputs of equal variance q.
 
-    It is the covariance over q', c' = (sigma_w**2 E[phi(u) phi(v)] + sigma_b**2) / q', with u and v
-    of variance q and correlation c; with a branch, (q c + alpha**2 times that numerator) / q'.
+    It is the covariance over q', c' = (σ_w² E[φ(u) φ(v)] + σ_b²) / q', with u and v
+    of variance q and correlation c; with a branch, (q c + α² times that numerator) / q'.
 
     Args:
         layer: Layer of the net.
@@ -116,10 +116,10 @@ def correlation_map(layer: Layer, correlation: float, *, variance: float) -> flo
 
 
 def gradient_gain(layer: Layer, *, variance: float, correlation: float = 1.0) -> float:
-    """The gain of a squared gradient through one layer, sigma_w**2 E[phi'(u) phi'(v)].
+    """The gain of a squared gradient through one layer, σ_w² E[φ'(u) φ'(v)].
 
-    With a branch it is 1 + alpha**2 times the gain of the branch. At c = 1 it is the factor by
-    which the squared norm of a gradient grows from a layer's output to its input, chi_1 at the
+    With a branch it is 1 + α² times the gain of the branch. At c = 1 it is the factor by
+    which the squared norm of a gradient grows from a layer's output to its input, χ₁ at the
     fixed point. At other correlations it is the factor of the inner product of two inputs'
     gradients. At the fixed variance of a plain net it is also the slope of the correlation map.
 
@@ -164,7 +164,7 @@ def iterate(
 
 
 def _branch_covariance(layer: Layer, variance: float, correlation: float) -> float:
-    """Covariance of W phi(x) + b over two inputs."""
+    """Covariance of W φ(x) + b over two inputs."""
     return (
         layer.weight_variance * layer.activation.product(variance, correlation)
         + layer.bias_variance

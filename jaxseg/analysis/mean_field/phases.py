@@ -19,10 +19,10 @@ class DepthScales(NamedTuple):
     """Numbers of layers over which a deviation falls by a factor e; infinite where it does not.
 
     Attributes:
-        variance: xi_q, of the variance from its fixed point.
-        correlation: xi_c, of the correlation from its fixed point. Signals reach about 6 xi_c
+        variance: ξ_q, of the variance from its fixed point.
+        correlation: ξ_c, of the correlation from its fixed point. Signals reach about 6 ξ_c
             layers deep (Schoenholz et al. 2017).
-        gradient: 1 / |log chi_1|, over which a squared gradient grows (chaos) or falls (order).
+        gradient: 1 / |log χ₁|, over which a squared gradient grows (chaos) or falls (order).
     """
 
     variance: float
@@ -31,14 +31,14 @@ class DepthScales(NamedTuple):
 
 
 def fixed_variance(layer: Layer) -> float:
-    """The stable fixed point q* of the variance map; 0 if the variance decays to nothing.
+    """The stable fixed point q∗ of the variance map; 0 if the variance decays to nothing.
 
     Args:
         layer: Layer of a plain net.
 
     Raises:
         ValueError: The net has shortcuts, so that its variance only grows; the variance grows
-            without bound; or every variance is fixed, as for ReLU at sigma_w**2 = 2 without bias.
+            without bound; or every variance is fixed, as for ReLU at σ_w² = 2 without bias.
 
     Example:
         >>> from jaxseg.analysis import mean_field
@@ -70,10 +70,10 @@ def fixed_variance(layer: Layer) -> float:
 
 
 def fixed_correlation(layer: Layer, *, variance: float | None = None) -> float:
-    """The stable fixed point c* of the correlation map: 1 in the ordered phase, less in chaos.
+    """The stable fixed point c∗ of the correlation map: 1 in the ordered phase, less in chaos.
 
     The power series of the map has no negative coefficient. So on [0, 1] the map is convex, and it
-    crosses the diagonal once below 1 if its slope at 1, chi_1, exceeds 1.
+    crosses the diagonal once below 1 if its slope at 1, χ₁, exceeds 1.
 
     Args:
         layer: Layer of a plain net.
@@ -108,10 +108,10 @@ def fixed_correlation(layer: Layer, *, variance: float | None = None) -> float:
 
 
 def depth_scales(layer: Layer, *, variance: float | None = None) -> DepthScales:
-    """The depth scales xi_q and xi_c of a plain net, and that of its gradient.
+    """The depth scales ξ_q and ξ_c of a plain net, and that of its gradient.
 
-    A scale is -1 / log of a map's slope at its fixed point. That slope is sigma_w**2 d/dq E[phi**2]
-    for q and sigma_w**2 E[phi'(u) phi'(v)] at c* for c, which is chi_1 in the ordered phase.
+    A scale is -1 / log of a map's slope at its fixed point. That slope is σ_w² d/dq E[φ²]
+    for q and σ_w² E[φ'(u) φ'(v)] at c∗ for c, which is χ₁ in the ordered phase.
 
     Args:
         layer: Layer of a plain net.
@@ -140,20 +140,20 @@ def depth_scales(layer: Layer, *, variance: float | None = None) -> DepthScales:
 
 
 def critical_weight_variance(bias_variance: float, activation: Activation = TANH) -> float:
-    """The weight variance at the edge between order and chaos, where chi_1 = 1.
+    """The weight variance at the edge between order and chaos, where χ₁ = 1.
 
-    Along the critical line both variances are functions of q*: sigma_w**2 = 1 / E[phi'**2] and
-    sigma_b**2 = q* - sigma_w**2 E[phi**2].
+    Along the critical line both variances are functions of q∗: σ_w² = 1 / E[φ'²] and
+    σ_b² = q∗ - σ_w² E[φ²].
 
     Args:
-        bias_variance: sigma_b**2 >= 0.
-        activation: Activation whose critical line is a function of sigma_b**2, as that of tanh is.
+        bias_variance: σ_b² >= 0.
+        activation: Activation whose critical line is a function of σ_b², as that of tanh is.
 
     Returns:
-        sigma_w**2.
+        σ_w².
 
     Raises:
-        ValueError: There is no such point; ReLU is critical at sigma_b**2 = 0 only.
+        ValueError: There is no such point; ReLU is critical at σ_b² = 0 only.
 
     Example:
         >>> from jaxseg.analysis import mean_field

@@ -32,9 +32,9 @@ def he_relu_gradient_norms(
     """Gradient norms in He-initialized ReLU nets of 3x3 convolutions, plain or residual.
 
     One convolution keeps the squared gradient except for what the border takes, q -> A q. A plain
-    block is q -> A A q. A residual one is q -> q + branch_scale**2 A A q, which without the border
-    is the factor 1 + branch_scale**2: in all 2**L for branch_scale = 1, and toward e for
-    1 / sqrt(L).
+    block is q -> A A q. A residual one is q -> q + branch_scale² A A q, which without the border
+    is the factor 1 + branch_scale²: in all 2^L for branch_scale = 1, and toward e for
+    1 / √L.
 
     Args:
         blocks: L, the number of blocks.
@@ -71,7 +71,7 @@ def he_relu_gradient_norms(
 def batch_norm_plain_gradient_norms(blocks: int) -> np.ndarray:
     """Gradient norms in ReLU nets with batch norm and without shortcuts: they explode.
 
-    Toward the input the squared norm grows by pi / (pi - 1) a layer, its root by 1.2112, whatever
+    Toward the input the squared norm grows by π / (π - 1) a layer, its root by 1.2112, whatever
     the variance of the kernels.
 
     Args:
@@ -90,7 +90,7 @@ def batch_norm_plain_gradient_norms(blocks: int) -> np.ndarray:
 def batch_norm_residual_gradient_norms(blocks: int) -> np.ndarray:
     """Gradient norms in pre-activation residual nets with batch norm: they grow like a power of L.
 
-    At He initialization a branch adds (pi - 1) / pi to a variance that starts at 1, and its
+    At He initialization a branch adds (π - 1) / π to a variance that starts at 1, and its
     gradient is divided by that variance: q_l = q_{l+1} (1 + gain / Var_l).
 
     Args:
@@ -113,7 +113,7 @@ def tanh_isometric_gradient_norms(
     """Gradient norms in plain tanh nets with (delta-)orthogonal kernels and no bias.
 
     With s the weight variance and z standard normal, a layer maps the variance q to
-    s E[tanh(sqrt(q) z)**2], and a squared gradient is multiplied by s E[tanh'(sqrt(q) z)**2].
+    s E[tanh(√q z)²], and a squared gradient is multiplied by s E[tanh'(√q z)²].
 
     Args:
         blocks: L, the number of blocks.

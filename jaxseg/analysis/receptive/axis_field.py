@@ -16,6 +16,11 @@ class Phase(NamedTuple):
 
     Output pixel q * period + phase sees the `size` input pixels from `first + q * jump` on, where
     the jump is the stride times the period.
+
+    Attributes:
+        phase: Output pixel of the first period.
+        size: Extent of its field, in input pixels.
+        first: First input pixel of its field; negative beyond the border.
     """
 
     phase: int

@@ -32,7 +32,13 @@ class ReceptiveField:
     output_size: tuple[int, ...]
 
     def __init__(self, graph: Graph, value: Value | None, shape: Sequence[int]):
-        """Describe a value of a graph, an array of `shape`; None is an array that sees nothing."""
+        """Describe an array of a graph; `receptive_field` calls this.
+
+        Args:
+            graph: The arrays of the function.
+            value: The array; None is one that sees nothing.
+            shape: Shape of the array.
+        """
         self._graph, self._value, self._shape = graph, value, tuple(shape)
         self.input_size = graph.input_size
         self.output_size = self._shape[1:-1]

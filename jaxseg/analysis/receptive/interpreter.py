@@ -77,7 +77,7 @@ class Interpreter:
         if name not in RULES:
             raise ValueError(
                 f"receptive_field: the primitive {name!r} has no rule, so what it sees is not "
-                "known: register one with jaxseg.analysis.receptive.rules.rule"
+                "known: register one with jaxseg.analysis.receptive.rule"
                 f"({name!r}), or keep it out of the function."
             )
         if not any(math.prod(aval.shape) for aval in avals):  # empty arrays

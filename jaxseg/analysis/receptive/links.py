@@ -22,6 +22,14 @@ class Window:
     for a tap t from 0 to `taps - 1`. With one tap and unit steps this is a shift, as a crop or a
     copy makes. A negative `step` reverses the axis. `spread - 1` zeros lie between the pixels of
     an operand that is upsampled.
+
+    Attributes:
+        axis: Axis of the result.
+        taps: Number of taps.
+        step: Operand positions, of the spread operand, between neighboring result positions.
+        dilation: Distance between the taps, in positions of the spread operand.
+        low: Padding in front, in positions of the spread operand.
+        spread: Distance between the operand's pixels, in positions of the spread operand.
     """
 
     axis: int
@@ -104,6 +112,11 @@ class Blocks:
     """Result position o depends on operand block o // size_out, which has `size_in` positions.
 
     The groups of a grouped convolution are such blocks.
+
+    Attributes:
+        axis: Axis of the result.
+        size_out: Result positions of a block.
+        size_in: Operand positions of a block.
     """
 
     axis: int

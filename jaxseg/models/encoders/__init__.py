@@ -1,7 +1,5 @@
 """Encoders: images to features at several strides. `ENCODERS` holds their sizes by name."""
 
-from collections.abc import Callable
-
 from flax import nnx
 
 from jaxseg.models._arguments import (
@@ -31,13 +29,8 @@ __all__ = [
     "make_encoder",
 ]
 
-# The registry: class of the sizes, encoder, and named sizes. A new encoder adds one line.
-_FAMILIES: tuple[tuple[type[EncoderSize], Callable[..., Encoder], dict[str, EncoderSize]], ...] = (
-    (ResNetSize, ResNet, {**RESNETS}),
-    (MobileNetSize, MobileNetV3, {**MOBILENETS}),
-    (DRNSize, DRNEncoder, {**DRNS}),
-)
-ENCODERS = {name: size for _, _, sizes in _FAMILIES for name, size in sizes.items()}
+# The registry: a new encoder adds its sizes.
+ENCODERS: dict[str, EncoderSize] = {**RESNETS, **MOBILENETS, **DRNS}
 """Size of every encoder that has a name."""
 
 
@@ -83,20 +76,18 @@ def make_encoder(
     if isinstance(backbone, str):
         check_choice("make_encoder", "backbone", backbone, ENCODERS)
         backbone = ENCODERS[backbone]
-    for kind, encoder, _ in _FAMILIES:
-        if isinstance(backbone, kind):
-            return encoder(
-                backbone,
-                inputs=inputs,
-                output_stride=output_stride,
-                dilation_rule=dilation_rule,
-                norm=norm,
-                dtype=dtype,
-                remat=remat,
-                rngs=rngs,
-            )
-    kinds = " or a ".join(kind.__name__ for kind, _, _ in _FAMILIES)
-    raise ValueError(
-        f"make_encoder: backbone={backbone!r} is no encoder: give a name, one of "
-        f"{list(ENCODERS)}, or a {kinds}."
+    if not isinstance(backbone, EncoderSize):
+        raise ValueError(
+            f"make_encoder: backbone={backbone!r} is no encoder: give a name, one of "
+            f"{list(ENCODERS)}, or an EncoderSize, such as a ResNetSize."
+        )
+    return backbone.encoder(
+        backbone,
+        inputs=inputs,
+        output_stride=output_stride,
+        dilation_rule=dilation_rule,
+        norm=norm,
+        dtype=dtype,
+        remat=remat,
+        rngs=rngs,
     )

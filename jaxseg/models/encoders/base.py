@@ -1,6 +1,7 @@
 """The interface of encoders, and the plan of where they dilate instead of striding."""
 
 import abc
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar, get_args
 
@@ -56,8 +57,16 @@ def plan_stages(start: int, output_stride: int, dilation_rule: DilationRule) -> 
 
 
 @dataclass(frozen=True)
-class EncoderSize:
-    """Base of the sizes that an encoder comes in, such as `ResNetSize`."""
+class EncoderSize(abc.ABC):
+    """Base of the sizes that an encoder comes in, such as `ResNetSize`.
+
+    A size names its encoder, so that every net on an encoder takes it as its `backbone`.
+    """
+
+    @property
+    @abc.abstractmethod
+    def encoder(self) -> "Callable[..., Encoder]":
+        """Encoder of this size, which `make_encoder` calls with the size and its own options."""
 
 
 class Features(NamedTuple, Generic[T]):

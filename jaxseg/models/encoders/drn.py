@@ -66,6 +66,11 @@ class DRNSize(EncoderSize):
         residual = (n * expansion for n in (4, 8, 16, 32))
         return tuple(n * self.width for n in (1, 2, *residual, 32, 32))
 
+    @property
+    def encoder(self) -> "type[DRNEncoder]":
+        """Encoder of this size."""
+        return DRNEncoder
+
 
 DRNS = {
     "drn_c_26": DRNSize((2, 2, 2, 2), variant="C"),

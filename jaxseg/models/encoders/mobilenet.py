@@ -88,6 +88,11 @@ class MobileNetSize(EncoderSize):
         first, second, third, fourth = (stage[-1].features for stage in self.stages[:4])
         return (first, second, third, fourth, self.last)
 
+    @property
+    def encoder(self) -> "type[MobileNetV3]":
+        """Encoder of this size."""
+        return MobileNetV3
+
 
 def _blocks(activation: Literal["relu", "hard_swish"], *rows: tuple[int, int, int, bool]) -> Blocks:
     return tuple(Bottleneck(*row, activation) for row in rows)

@@ -55,6 +55,11 @@ class ResNetSize(EncoderSize):
         last = 4 * self.width if self.bottleneck else self.width
         return (self.width, last, 2 * last, 4 * last, 8 * last)
 
+    @property
+    def encoder(self) -> "type[ResNet]":
+        """Encoder of this size."""
+        return ResNet
+
 
 RESNETS = {
     "resnet18": ResNetSize((2, 2, 2, 2), bottleneck=False),
