@@ -83,8 +83,7 @@ def deeplab(output_stride: int, layers, image) -> Ends:
     ends["ASPP without image pooling"] = layers.conv(layers.join(*branches), 1)
     branches.append(layers.conv(layers.average(x), 1))
     ends["ASPP"] = x = layers.conv(layers.join(*branches), 1)
-    ends["logits"] = x = layers.conv(layers.conv(x, 3), 1)
-    return ends | {"logits, resized": layers.resize(x, image)}
+    return ends | {"logits": layers.conv(layers.conv(x, 3), 1)}
 
 
 def fcn_8s(layers, image) -> Ends:
@@ -99,6 +98,7 @@ def fcn_8s(layers, image) -> Ends:
 def _named(name: str, layers, image) -> Ends:
     """A net of the receptive_field study, whose end points get names to read."""
     ends = NETS[name].build(layers, image)
+    ends.pop("up1", None)  # the output sees what it sees
     return {end.replace("stage", "stage "): value for end, value in ends.items()}
 
 

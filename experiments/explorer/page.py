@@ -12,6 +12,8 @@ from jaxseg.analysis.receptive.explorer.page import script_json
 HERE = Path(__file__).parent
 SCRIPTS = ("arithmetic.js", "convolution.js", "chain.js", "depth.js", "checkerboard.js", "main.js")
 """The scripts of this folder, in the order in which they are run."""
+LARGEST_PAGE = 2_000_000
+"""Most bytes of the page, which is to open on a phone."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def main(config: Config) -> None:
     """Write the page.
 
     Raises:
-        ValueError: A net is unknown, or measured.json is missing.
+        ValueError: A net is unknown, measured.json is missing, or the page is too large.
     """
     if unknown := [name for name in config.nets if name not in EXPLORED]:
         raise ValueError(f"nets={unknown}: expected some of {', '.join(EXPLORED)}.")
@@ -55,10 +57,15 @@ def main(config: Config) -> None:
         "depth": measured["depth"],
         "about": measured["about"],
     }
-    page = render(data)
+    page = render(data).encode()
+    if len(page) > LARGEST_PAGE:
+        raise ValueError(
+            f"The page has {len(page):,} bytes, more than {LARGEST_PAGE:,}: give fewer positions "
+            f"than {config.positions}, or fewer nets."
+        )
     config.out.parent.mkdir(parents=True, exist_ok=True)
-    config.out.write_text(page, encoding="utf-8")
-    print(f"Page of {len(page.encode()) / 1e6:.2f} MB: {config.out}")
+    config.out.write_bytes(page)
+    print(f"Page of {len(page) / 1e6:.2f} MB: {config.out}")
 
 
 def render(data: dict[str, Any]) -> str:

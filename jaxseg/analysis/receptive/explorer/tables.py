@@ -152,7 +152,9 @@ def _pixel(field: "ReceptiveField", pixel: tuple[int, ...], maps: Maps) -> list 
         for places in (np.flatnonzero(seen.any(axis=axis)) for axis in (1, 0))
     )
     window = counts[top : bottom + 1, left : right + 1]
-    total, largest = (math.log10(int(n)) for n in (window.astype(object).sum(), window.max()))
+    exact = window.dtype == object  # counts that no int64 holds, nor a float64 perhaps
+    total = window.sum() if exact else window.sum(dtype=np.float64)
+    total, largest = math.log10(total), math.log10(int(window.max()))
     return [
         *(top, bottom, left, right, int(seen.sum())),
         *(round(total, 9), round(largest, 9)),
@@ -162,8 +164,10 @@ def _pixel(field: "ReceptiveField", pixel: tuple[int, ...], maps: Maps) -> list 
 
 def _shades(values: np.ndarray) -> np.ndarray:
     """Values from 0 to `SHADES`: 0 is 0, the largest is `SHADES`."""
-    if values.dtype.kind in "iubO":
-        values = np.array([math.log1p(int(n)) for n in values.ravel()]).reshape(values.shape)
+    if values.dtype == object:
+        values = np.array([math.log(n + 1) for n in values.ravel()]).reshape(values.shape)
+    elif np.issubdtype(values.dtype, np.integer):
+        values = np.log1p(values.astype(np.float64))
     largest = values.max()
     return SHADES * values / largest if largest > 0 else np.zeros(values.shape)
 
