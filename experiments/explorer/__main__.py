@@ -5,7 +5,7 @@ through a chain of layers; the receptive fields of real nets; the size of the gr
 depth; the checkerboards of upconvolutions. The receptive fields are computed here, by
 `jaxseg.analysis.receptive_field`.
 
-    python -m experiments.explorer                        half a minute: runs/explorer.html
+    python -m experiments.explorer                        a minute or two: runs/explorer.html
     python -m experiments.explorer --out explorer.html
     python -m experiments.explorer --measure              some minutes: measured.json as well
 

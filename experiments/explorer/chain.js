@@ -5,7 +5,6 @@ const Chain = (() => {
   const { range, sum } = Arithmetic;
   const { svg } = Dom;
   const MOST_LAYERS = 6;
-  const WIDTH = 940;
   const LEVEL = 52;
 
   const rates = (...list) => list.map((dilation) => ({ kernel: 3, stride: 1, dilation }));
@@ -39,10 +38,10 @@ const Chain = (() => {
     return levels.reverse();
   }
 
-  function diagram(layers, field, chosen) {
+  function diagram(layers, field, chosen, width) {
     const shown = outputs(field);
     const extent = (shown - 1) * field.step + field.size;
-    const unit = WIDTH / extent;
+    const unit = width / extent;
     const side = Math.min(unit * 0.8, 26);
     const height = LEVEL * layers.length + 34 + 84;
     const y = (number) => 24 + LEVEL * (layers.length - number);
@@ -61,7 +60,7 @@ const Chain = (() => {
       }
     });
     parts.push(bars(seen[0], field, unit, y(0) + side / 2 + 8));
-    return [WIDTH, height, parts.join("")];
+    return [width, height, parts.join("")];
   }
 
   function edges(layer, field, seen, number, x, y) {
@@ -192,7 +191,7 @@ const Chain = (() => {
     function draw() {
       const field = Arithmetic.chain(state.layers);
       state.output = Math.max(0, Math.min(outputs(field) - 1, state.output));
-      Dom.setSvg(drawing, ...diagram(state.layers, field, state.output), "Layers from the image, below, to the output");
+      Dom.setSvg(drawing, ...diagram(state.layers, field, state.output, drawing.clientWidth || 900), "Layers from the image, below, to the output");
       readout.textContent = `${formula(state.layers, field)}. ${coverage(field)}`;
       verdict.textContent = rule(state.layers);
       paintSquare(canvas, field.counts);
@@ -248,6 +247,7 @@ const Chain = (() => {
     replace(state.layers);
     drawAtlas();
     Dom.onTheme(draw);
+    Dom.onResize(root, draw);
   }
 
   return { start, cone, rule };

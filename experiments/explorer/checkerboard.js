@@ -15,9 +15,9 @@ const Checkerboard = (() => {
   const ratio = (most, least) => (least === 0 ? "∞" : Number((most / least).toFixed(2)));
 
   // One line of output: the stamps that meet in it, staggered, and their sum as bars.
-  function line(state) {
+  function line(state, width) {
     const { kernel, stride } = state;
-    const unit = 700 / SIZE;
+    const unit = width / SIZE;
     const lanes = Math.ceil(kernel / stride) + 1;
     const first = -Math.ceil(kernel / stride);
     const stamps = range(Math.ceil(SIZE / stride) - first).map((n) => n + first);
@@ -35,9 +35,9 @@ const Checkerboard = (() => {
       const height = (70 * count) / largest;
       parts.push(svg("rect", { x: x * unit + 1, y: top + 70 - height, width: unit - 2, height: Math.max(height, 1),
         class: count ? "bar" : "gap" }));
-      parts.push(svg("text", { x: (x + 0.5) * unit, y: top + 84, class: "count", "font-size": 13 }, count));
+      parts.push(svg("text", { x: (x + 0.5) * unit, y: top + 84, class: "count" }, count));
     });
-    return [700, top + 90, parts.join("")];
+    return [width, top + 90, parts.join("")];
   }
 
   function paint(canvas, values) {
@@ -82,7 +82,7 @@ const Checkerboard = (() => {
     root.append(presets, bar, stage, readout);
 
     function draw() {
-      Dom.setSvg(drawing, ...line(state), "Stamps and their overlap");
+      Dom.setSvg(drawing, ...line(state, drawing.clientWidth || 680), "Stamps and their overlap");
       paint(canvas, Arithmetic.stackedOverlap(state.kernel, state.stride, state.depth, SIZE));
       readout.textContent = story(state);
     }
@@ -107,6 +107,7 @@ const Checkerboard = (() => {
       ArrowUp: shift("stride", 1, 5), ArrowDown: shift("stride", -1, 5) });
     draw();
     Dom.onTheme(draw);
+    Dom.onResize(root, draw);
   }
 
   return { start, story };

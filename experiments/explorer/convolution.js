@@ -4,7 +4,7 @@
 const Convolution = (() => {
   const { range } = Arithmetic;
   const { svg } = Dom;
-  const CELL = 26;
+  const CELL = 30;
 
   const weightsOf = (kernel) => range(kernel).map((tap) => tap + 1);
   const imageOf = (size) => range(size).map((i) => range(size).map((j) => (2 * i + 3 * j + i * j) % 5));
@@ -35,7 +35,7 @@ const Convolution = (() => {
   }
 
   const label = (x, y, text) => (text === "" ? "" : svg("text", { x, y, dy: ".35em",
-    class: "number", "font-size": String(text).length > 3 ? 8.5 : String(text).length > 2 ? 10.5 : 13 }, text));
+    class: "number", "font-size": [14, 14, 14, 12, 10][Math.min(4, String(text).length)] }, text));
 
   // The outline of a window of `span` cells.
   const outline = (first, row, column, span) => svg("rect", { x: (column - first) * CELL, y: (row - first) * CELL,
@@ -124,7 +124,7 @@ const Convolution = (() => {
   // --- matrices -------------------------------------------------------------------------------
 
   function matrixPanel(matrix, state, { row = -1, column = -1 }) {
-    const size = 20;
+    const size = 24;
     const [rows, columns] = [matrix.length, matrix[0].length];
     const cells = matrix.flatMap((line, i) => line.map((value, j) => {
       const lit = i === row || j === column ? "lit" : "";
@@ -132,7 +132,7 @@ const Convolution = (() => {
       return svg("rect", { x: j * size + 0.5, y: i * size + 0.5, width: size - 1, height: size - 1,
         class: `entry ${value ? "" : "empty"} ${lit}`, "fill-opacity": shade }) +
         (state.numbers && value ? svg("text", { x: (j + 0.5) * size, y: (i + 0.5) * size, dy: ".35em",
-          class: "number entry-number", "font-size": 11 }, value) : "");
+          class: "number entry-number", "font-size": 13 }, value) : "");
     }));
     const [x, y, w, h] = row >= 0 ? [0, row * size, columns * size, size] : [column * size, 0, size, rows * size];
     const frame = svg("rect", { x, y, width: w, height: h, class: "window" });
@@ -213,7 +213,7 @@ const Convolution = (() => {
       const alongRows = state.mode !== "gather";
       fill(parts.A, `${ACTS[state.mode][0]}`, ...matrixPanel(A, state, alongRows ? { row: column } : { column }));
       fill(parts.At, `${ACTS[state.mode][1]}`, ...matrixPanel(At, state, alongRows ? { column } : { row: column }));
-      readout.textContent = `${story(state, w, row, column)} ${sizeFormula(state, w)}.`;
+      readout.textContent = `${story(state, w, row, column)}\n${sizeFormula(state, w)}.`;
     }
 
     const player = Dom.player(buttons, stage, { count: () => w.side ** 2, show });

@@ -3,11 +3,11 @@
 
 const Depth = (() => {
   const { svg } = Dom;
-  const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [680, 330, 46, 34, 12];
+  const [HEIGHT, LEFT, BOTTOM, TOP] = [340, 46, 44, 12];
   const LARGEST = [2, 4, 8, 16, 24];
   const KINDS = [
-    ["plain", "plain"], ["plain_norm", "plain, batch norm"],
-    ["residual", "residual, branch × α"], ["residual_norm", "residual, batch norm"],
+    ["plain", "plain", "○"], ["plain_norm", "plain, batch norm", "△"],
+    ["residual", "residual, branch × α", "□"], ["residual_norm", "residual, batch norm", "◇"],
   ];
   const LEAST = -8; // this exponent stands for alpha = 0
 
@@ -27,14 +27,14 @@ const Depth = (() => {
   const theory = (kind, state) =>
     Arithmetic.logGradients(kind, depthOf(state), { gain: state.gain, alpha: alphaOf(state.alpha) });
 
-  function plot(depth, state, shown) {
+  function plot(depth, state, shown, width) {
     const total = depthOf(state);
     const curves = shown.map((kind) => ({ kind, line: theory(kind, state), ...measured(depth, kind, state) }));
     const all = curves.flatMap(({ line, logs }) => [...line, ...logs.flat()]);
     const reach = Math.max(...all.map(Math.abs));
     const largest = LARGEST.find((n) => n >= reach) || LARGEST.at(-1);
     const least = Math.min(...all) < -largest / 4 ? -largest : -largest / 4;
-    const x = (block) => LEFT + ((WIDTH - LEFT - 12) * block) / total;
+    const x = (block) => LEFT + ((width - LEFT - 12) * block) / total;
     const y = (log) => TOP + ((HEIGHT - TOP - BOTTOM) * (largest - log)) / (largest - least);
     const parts = [axes(x, y, total, least, largest)];
     for (const { kind, line, blocks, logs } of curves) {
@@ -44,7 +44,7 @@ const Depth = (() => {
       parts.push(svg("polyline", { points: line.map((log, b) => `${x(b)},${y(log)}`).join(" "), class: `theory ${kind}` }));
       parts.push(...blocks.map((b, n) => marker(kind, x(b), y(median[n]))));
     }
-    return [WIDTH, HEIGHT, parts.join("")];
+    return [width, HEIGHT, parts.join("")];
   }
 
   // Each kind has its own shape, so that color is not needed to tell them apart.
@@ -67,15 +67,16 @@ const Depth = (() => {
     }
     const places = total <= 8 ? Arithmetic.range(total + 1) : Arithmetic.range(5).map((n) => (n * total) / 4);
     const labels = places.map((block) => svg("text", { x: x(block), y: HEIGHT - BOTTOM + 18, class: "tick" }, block));
-    return [...ticks, ...labels].join("");
+    const title = svg("text", { x: x(total / 2), y: HEIGHT - 8, class: "tick" }, "block l, from the input to the output");
+    return [...ticks, ...labels, title].join("");
   }
 
-  // A strip of blocks, shaded by the size of the gradient; hatched where it has left float32.
-  function strip(kind, state) {
+  // A strip of blocks, shaded by how far the size of the gradient is from that at the output.
+  function strip(kind, state, width) {
     const logs = theory(kind, state);
-    const width = WIDTH / (logs.length - 1);
-    return logs.slice(0, -1).map((log, n) => svg("rect", { x: n * width, y: 0, width: Math.max(width - 0.6, 0.5), height: 16,
-      class: `block ${log < 0 ? "small" : "large"}`, "fill-opacity": Math.min(1, 0.08 + Math.abs(log) / 8) })).join("");
+    const block = width / (logs.length - 1);
+    return logs.slice(0, -1).map((log, n) => svg("rect", { x: n * block, y: 0, width: Math.max(block - 0.6, 0.5), height: 16,
+      class: `block ${log < 0 ? "small" : "large"}`, "fill-opacity": Math.min(1, 0.1 + Math.abs(log) / 8) })).join("");
   }
 
   function summary(state, shown) {
@@ -95,17 +96,19 @@ const Depth = (() => {
     const readout = element("p", { class: "readout", "aria-live": "polite" });
     const caption = element("figcaption", {}, "Gradient at the input of block l, as a multiple of the gradient at the output. " +
       `Lines: theory, nothing fitted. Marks and bands: median and range of ${about.depth.seeds} random nets of width ` +
-      `${about.depth.width} on ${about.depth.examples} examples.`);
+      `${about.depth.width} on ${about.depth.examples} examples, ${about.depth.examples_norm} with batch norm, whose theory is for ` +
+      "large batches. The median lies below the mean that theory gives, by about 5L/2n of the squared norm's logarithm.");
     const stage = element("div", { class: "stage", role: "application", "aria-label":
       "Gradient by block. Left and right change α, up and down the depth." }, drawing);
     root.append(bar, toggles, element("figure", {}, stage, caption), strips, readout);
 
     function draw() {
       const shown = KINDS.map(([kind]) => kind).filter((kind) => state[kind]);
-      Dom.setSvg(drawing, ...plot(depth, state, shown.length ? shown : ["plain"]), "Gradient's norm by block");
+      const width = Math.min(drawing.clientWidth || 680, 760);
+      Dom.setSvg(drawing, ...plot(depth, state, shown.length ? shown : ["plain"], width), "Gradient's norm by block");
       strips.replaceChildren(...shown.map((kind) => {
         const box = element("div", { class: "drawing" });
-        Dom.setSvg(box, WIDTH, 16, strip(kind, state), `Gradient by block, ${kind}`);
+        Dom.setSvg(box, width - LEFT - 12, 16, strip(kind, state, width - LEFT - 12), `Gradient by block, ${kind}`);
         return element("div", { class: "strip" }, element("span", { class: `key ${kind}` }, KINDS.find(([k]) => k === kind)[1]), box);
       }));
       readout.textContent = shown.length ? summary(state, shown) : "Choose a kind of net.";
@@ -125,7 +128,7 @@ const Depth = (() => {
         { key: "follow", label: "keep α = 1/√L", type: "check" },
         { key: "gain", label: "plain: weights × g", min: 0.8, max: 1.2, step: 0.05, show: (g) => g.toFixed(2) },
       ], changed),
-      Dom.controls(toggles, state, KINDS.map(([key, label]) => ({ key, label, type: "check" })), changed),
+      Dom.controls(toggles, state, KINDS.map(([key, text, mark]) => ({ key, label: `${mark} ${text}`, type: "check", class: `key ${key}` })), changed),
     ];
     const shift = (key, by, least, most) => () => {
       state[key] = Math.max(least, Math.min(most, state[key] + by));
@@ -134,6 +137,7 @@ const Depth = (() => {
     Dom.keys(stage, { ArrowLeft: shift("alpha", -1, LEAST, 1), ArrowRight: shift("alpha", 1, LEAST, 1),
       ArrowUp: shift("depth", 1, 1, 7), ArrowDown: shift("depth", -1, 1, 7) });
     changed("depth");
+    Dom.onResize(root, draw);
   }
 
   return { start, theory, measured };

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.explorer.nets import EXPLORED, Net, RandomLayers, UpLayers
+from experiments.explorer.nets import EXPLORED, Net, RandomLayers, UpLayers, end_points
 from experiments.explorer.tables import MEASURED
 from experiments.residual_gradient.config import ARMS, Arm, make_layer
 from experiments.residual_gradient.probes import draw, total_log_norms
@@ -27,7 +27,9 @@ DEPTHS = (2, 4, 8, 16, 32, 64, 128)
 """Depths of the nets whose gradients are measured."""
 EXPONENTS = (-7, -6, -5, -4, -3, -2, -1, 0, 1)
 """log2 of the squared branch scales alpha**2 that are measured, besides alpha = 0."""
-WIDTH, EXAMPLES, DEPTH_SEEDS = 256, 32, 16
+WIDTH, DEPTH_SEEDS = 256, 16
+EXAMPLES, EXAMPLES_NORM = 32, 128
+"""Examples of these nets, and of those with batch norm, whose theory is for large batches."""
 
 
 def main() -> None:
@@ -35,7 +37,12 @@ def main() -> None:
     found = {"effective": {name: effective_fields(net) for name, net in EXPLORED.items()}}
     found["about"] = {
         "effective": {"features": FEATURES, "seeds": FIELD_SEEDS},
-        "depth": {"width": WIDTH, "examples": EXAMPLES, "seeds": DEPTH_SEEDS},
+        "depth": {
+            "width": WIDTH,
+            "seeds": DEPTH_SEEDS,
+            "examples": EXAMPLES,
+            "examples_norm": EXAMPLES_NORM,
+        },
     }
     found["depth"] = {str(depth): gradients(depth) for depth in DEPTHS}
     MEASURED.write_text(json.dumps(found, separators=(",", ":")) + "\n", encoding="utf-8")
@@ -50,11 +57,9 @@ def effective_fields(net: Net) -> dict[str, Any]:
         "width" (standard deviation along each axis in pixels).
     """
     image = jnp.zeros((1, net.size, net.size, FEATURES))
-    ends = [
-        *jax.eval_shape(lambda x: net.build(RandomLayers(jax.random.key(0), FEATURES), x), image)
-    ]
+    ends = end_points(net)
     # What a pixel of DeepLab's first stages sees is the same, or nearly, as in a ResNet.
-    ends = ends[-4:] if "ASPP" in ends else ends
+    ends = ends[4:] if "ASPP" in ends else ends
     return {end: _effective_field(net, end, image) for end in ends}
 
 
@@ -106,7 +111,8 @@ def gradients(depth: int) -> dict[str, Any]:
     scales = jnp.array([0.0, *(2 ** (e / 2) for e in EXPONENTS)])
 
     def log_norms(key, arm):
-        weights, x, cotangents = draw(key, depth, WIDTH, EXAMPLES)
+        examples = EXAMPLES_NORM if arm.norm else EXAMPLES
+        weights, x, cotangents = draw(key, depth, WIDTH, examples)
         layer = make_layer(arm, depth)
         forward = forward_signal(layer, weights, x, homogeneous=arm.homogeneous, compare=None)
         backward = backward_signal(layer, weights, forward.inputs, cotangents, compare=None)

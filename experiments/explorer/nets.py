@@ -114,6 +114,14 @@ class Net(NamedTuple):
     size: int
 
 
+def end_points(net: Net) -> list[str]:
+    """Name a net's end points in its order, which a pytree of them would not keep."""
+    names: list[str] = []
+    image = jax.ShapeDtypeStruct((1, net.size, net.size, 1), jnp.float32)
+    jax.eval_shape(lambda x: names.extend(net.build(UpLayers(), x)), image)
+    return names
+
+
 EXPLORED: dict[str, Net] = {
     "VGG-16": Net(partial(_named, "VGG-16"), 512),
     "ResNet-50, stride on the 1x1 (v1)": Net(partial(_named, "ResNet-50 v1"), 512),

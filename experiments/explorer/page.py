@@ -35,7 +35,12 @@ class Config:
     nets: tuple[str, ...] = ()
 
 
-PRESETS = {"all": Config(), "tiny": Config(positions=2, nets=("U-Net", "Three layers of rate 2"))}
+PRESETS = {
+    "all": Config(),
+    "tiny": Config(
+        positions=2, nets=("ResNet-50, stride on the 3x3 (v1.5)", "Three layers of rate 2")
+    ),
+}
 
 
 def main(config: Config) -> None:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.explorer.nets import Net, UpLayers
+from experiments.explorer.nets import Net, UpLayers, end_points
 from jaxseg.analysis import ReceptiveField, receptive_field
 from jaxseg.analysis.receptive.explorer import Maps, layer_table, net_table
 
@@ -20,7 +20,7 @@ MEASURED = Path(__file__).with_name("measured.json")
 def fields(net: Net) -> Iterator[tuple[str, ReceptiveField]]:
     """Trace the fields of a net's end points, in the order of the net."""
     image = jax.ShapeDtypeStruct((1, net.size, net.size, 1), jnp.float32)
-    for end in jax.eval_shape(lambda x: net.build(UpLayers(), x), image):
+    for end in end_points(net):
         yield end, receptive_field(lambda x, end=end: net.build(UpLayers(), x)[end], image)
 
 

@@ -21,7 +21,7 @@ const Dom = (() => {
   const setSvg = (node, width, height, inner, label) => {
     node.innerHTML =
       `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${label}"` +
-      ` style="max-width:${width}px">${inner}</svg>`;
+      ` style="width:${width}px">${inner}</svg>`;
   };
 
   // Controls for the entries of `state`, described by specs:
@@ -34,7 +34,8 @@ const Dom = (() => {
     return sync;
   }
 
-  function control(parent, state, spec, changed) {
+  function control(parent, state, given, changed) {
+    const spec = { type: "range", ...given };
     const shown = element("output", {});
     const commit = (value) => {
       state[spec.key] = value;
@@ -52,7 +53,7 @@ const Dom = (() => {
       input = element("input", { type: "range", min, max, step, input: () => commit(Number(input.value)) });
     }
     input.dataset.key = spec.key;
-    const label = element("label", { class: `control ${spec.type}` });
+    const label = element("label", { class: `control ${spec.type} ${spec.class || ""}` });
     if (spec.type === "check") label.append(input, element("span", {}, spec.label));
     else label.append(element("span", {}, spec.label, " ", shown), input);
     parent.append(label);
@@ -132,6 +133,16 @@ const Dom = (() => {
     new MutationObserver(draw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
   };
 
+  // Calls `draw` anew when the width of an element changes.
+  const onResize = (node, draw) => {
+    let width = node.clientWidth;
+    new ResizeObserver(() => {
+      if (node.clientWidth === width) return;
+      width = node.clientWidth;
+      draw();
+    }).observe(node);
+  };
+
   // A number given by its logarithm: exact where it is small, else as a power of ten.
   function powerOfTen(log10) {
     if (log10 === -Infinity) return "0";
@@ -151,7 +162,7 @@ const Dom = (() => {
   const subscript = (n) => [...String(n)].map((c) => "₀₁₂₃₄₅₆₇₈₉"[c]).join("");
 
   return {
-    element, svg, setSvg, controls, player, keys, presets, color, onTheme,
+    element, svg, setSvg, controls, player, keys, presets, color, onTheme, onResize,
     powerOfTen, grouped, superscript, subscript,
   };
 })();

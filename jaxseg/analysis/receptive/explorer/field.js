@@ -143,11 +143,11 @@ const Field = (() => {
       for (let x = 1; x < width; x += 1) context.strokeRect(x * scale, -1, 0, canvas.height + 2);
       for (let y = 1; y < height; y += 1) context.strokeRect(-1, y * scale, canvas.width + 2, 0);
     }
-    const dot = Math.max(scale, 3);
+    const dot = Math.max(scale / 4, 4 * (window.devicePixelRatio || 1));
     context.fillStyle = Dom.color("--muted");
     for (const y of layer.rows) {
       for (const x of layer.columns) {
-        context.fillRect((x + 0.5) * scale - dot / 8, (y + 0.5) * scale - dot / 8, dot / 4 + 1, dot / 4 + 1);
+        context.fillRect((x + 0.5) * scale - dot / 2, (y + 0.5) * scale - dot / 2, dot, dot);
       }
     }
     const side = Math.max(scale, 9 * (window.devicePixelRatio || 1));
@@ -257,13 +257,7 @@ const Field = (() => {
     ladder.hidden = nets.every((each) => each.layers.length < 2);
     chooseNet();
     Dom.onTheme(draw);
-    let width = root.clientWidth;
-    new ResizeObserver(() => {
-      if (root.clientWidth !== width) {
-        width = root.clientWidth;
-        draw();
-      }
-    }).observe(root);
+    Dom.onResize(root, draw);
   }
 
   return { start, unpack, shadeAt, pixelAt, nearest, effectiveAt, sentence };
