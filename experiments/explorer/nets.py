@@ -82,8 +82,7 @@ def deeplab(output_stride: int, layers, image) -> Ends:
     branches = [layers.conv(x, 1), *(layers.conv(x, 3, dilation=d) for d in aspp_rates(at))]
     ends["ASPP without image pooling"] = layers.conv(layers.join(*branches), 1)
     branches.append(layers.conv(layers.average(x), 1))
-    ends["ASPP"] = x = layers.conv(layers.join(*branches), 1)
-    return ends | {"logits": layers.conv(layers.conv(x, 3), 1)}
+    return ends | {"ASPP": layers.conv(layers.join(*branches), 1)}
 
 
 def fcn_8s(layers, image) -> Ends:

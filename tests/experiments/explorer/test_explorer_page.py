@@ -59,7 +59,7 @@ def test_deeplab_at_8_is_that_of_the_study():
     published = NETS["DeepLabV3 features"].published
     assert fields["stage 4"].size[0] == published["backbone"]
     assert fields["ASPP without image pooling"].size[0] == published["aspp"]
-    assert fields["logits"].size[0] == EXPLORED["DeepLabV3, output stride 8"].size
+    assert fields["ASPP"].size[0] == EXPLORED["DeepLabV3, output stride 8"].size
 
 
 @pytest.mark.parametrize("stride", [4, 8, 16, 32])

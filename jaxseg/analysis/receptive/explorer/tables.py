@@ -131,13 +131,19 @@ def layer_table(
 
 
 def sample(size: int, phases: int, positions: int) -> list[int]:
-    """Pixels along an axis: first, last, evenly between; and a whole period in the middle."""
-    spread = {round(i) for i in np.linspace(0, size - 1, min(positions, size))}
-    if positions == 1:
-        spread = {size // 2}
+    """Choose pixels along an axis.
+
+    Args:
+        size: Length of the axis.
+        phases: Number of phases of the field along it.
+        positions: Number of pixels, from the first to the last; the middle one if it is 1. Of more
+            than one phase a whole period in the middle is added, and three pixels are enough else.
+    """
     period = min(phases, LONGEST_PERIOD, size)
+    spread = min(positions, size, 3 if period > 1 else size)
+    chosen = {size // 2} if spread == 1 else {round(i) for i in np.linspace(0, size - 1, spread)}
     first = min(size // 2, size - period)
-    return sorted(spread | (set(range(first, first + period)) if period > 1 else set()))
+    return sorted(chosen | (set(range(first, first + period)) if period > 1 else set()))
 
 
 def _pixel(field: "ReceptiveField", pixel: tuple[int, ...], maps: Maps) -> list | None:
