@@ -94,7 +94,8 @@ def _alexnet(layers, x) -> Ends:
     return ends | {"pool5": layers.pool(x, 3)}
 
 
-def _vgg(convolutions: Sequence[int], layers, x) -> Ends:
+def vgg(convolutions: Sequence[int], layers, x) -> Ends:
+    """Build Simonyan & Zisserman 2015 from the number of convolutions in each block."""
     ends = {}
     for block, count in enumerate(convolutions, 1):
         for _ in range(count):
@@ -103,7 +104,7 @@ def _vgg(convolutions: Sequence[int], layers, x) -> Ends:
     return ends | {"fc6": layers.conv(x, 7, padding=0)}
 
 
-def _bottleneck(layers, x, *, stride, dilation=1, first, early):
+def bottleneck(layers, x, *, stride, dilation=1, first, early):
     """Put 1x1, 3x3, 1x1 beside a shortcut; `early` strides on the first 1x1, else on the 3x3."""
     y = layers.conv(x, 1, stride=stride if early else 1)
     y = layers.conv(y, 3, stride=1 if early else stride, dilation=dilation)
@@ -116,12 +117,13 @@ def _basic(layers, x, *, stride, first):
     return layers.join(y, layers.conv(x, 1, stride=stride) if first and stride > 1 else x)
 
 
-def _stem(layers, x):
+def stem(layers, x):
+    """Build the first two layers of a ResNet for large images."""
     return layers.pool(layers.conv(x, 7, stride=2), 3, padding=1)
 
 
-def _resnet(blocks: Sequence[int], block: Callable, layers, x, *, stem=_stem) -> Ends:
-    ends, x = {}, stem(layers, x)
+def _resnet(blocks: Sequence[int], block: Callable, layers, x, *, stem=stem) -> Ends:
+    ends = {"stem": (x := stem(layers, x))}
     for stage, count in enumerate(blocks, 1):
         for number in range(count):
             first = number == 0
@@ -146,6 +148,7 @@ def _unet(window: int, padding: int | None, layers, x) -> Ends:
     x = ends["down5"]
     for level in range(4, 0, -1):
         x = double(layers.join(ends[f"down{level}"], layers.up(x, window)))
+        ends[f"up{level}"] = x
     return ends | {"output": layers.conv(x, 1)}
 
 
@@ -168,11 +171,11 @@ def _deeplab(layers, image, *, pooling=True, upsampling=True) -> Ends:
 
     A dilated stage's first block keeps the dilation of the stage before it.
     """
-    x, ends, before = _stem(layers, image), {}, 1
+    x, ends, before = stem(layers, image), {}, 1
     for count, stride, dilation in ((3, 1, 1), (4, 2, 1), (6, 1, 2), (3, 1, 4)):
         for number in range(count):
             first = number == 0
-            x = _bottleneck(
+            x = bottleneck(
                 layers,
                 x,
                 stride=stride if first else 1,
@@ -200,7 +203,7 @@ def _resnets() -> list[Net]:
     nets = [
         Net(
             f"ResNet-{depth} {version}",
-            partial(_resnet, depths[depth], partial(_bottleneck, early=version == "v1")),
+            partial(_resnet, depths[depth], partial(bottleneck, early=version == "v1")),
             224,
             {**_numbered("stage", sizes, 5 - len(sizes))},
         )
@@ -234,8 +237,8 @@ _WITHOUT_HEAD = partial(_deeplab, pooling=False, upsampling=False)
 _DEEPLAB_SIZES = {"backbone": 427, "aspp": 1003, "head": 1019}
 _NETS = (
     Net("AlexNet", _alexnet, 224, {**_ALEXNET_SIZES}),
-    Net("VGG-16", partial(_vgg, (2, 2, 3, 3, 3)), 256, {"pool5": 212, "fc6": 404}),
-    Net("VGG-19", partial(_vgg, (2, 2, 4, 4, 4)), 224, {"pool5": 268}),
+    Net("VGG-16", partial(vgg, (2, 2, 3, 3, 3)), 256, {"pool5": 212, "fc6": 404}),
+    Net("VGG-19", partial(vgg, (2, 2, 4, 4, 4)), 224, {"pool5": 268}),
     *_resnets(),
     *_unets(),
     Net("Context module", _context, 128, {**_CONTEXT_SIZES}),

@@ -1,6 +1,7 @@
 """Receptive fields of JAX functions, by interpreting their jaxprs.
 
-field        what the user sees: `receptive_field`; the `summary` of a net is made of it
+field        what the user sees of an array; `receptive_field` and `summary` are made of it
+explorer     a page to look at fields, in a notebook or as a file
 tracing      from a function to its jaxpr
 interpreter  from a jaxpr to the graph of its arrays, through the rules of its primitives
 rules        how the positions of each primitive's result meet those of its operands
@@ -12,9 +13,10 @@ query        from single positions back to the input, exactly
 """
 
 import jaxseg.analysis.receptive.rules  # noqa: F401 (each rule registers itself)
+from jaxseg.analysis.receptive._receptive_field import receptive_field
 from jaxseg.analysis.receptive._summary import Layer, Summary, summary
 from jaxseg.analysis.receptive.axis_field import AxisField, Phase
-from jaxseg.analysis.receptive.field import ReceptiveField, receptive_field
+from jaxseg.analysis.receptive.field import ReceptiveField
 from jaxseg.analysis.receptive.links import WHOLE, Blocks, Table, Window, same
 from jaxseg.analysis.receptive.registry import rule
 

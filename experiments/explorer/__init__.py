@@ -1,0 +1,1 @@
+"""The explorer: one HTML file to play with convolutions, receptive fields and gradients."""
