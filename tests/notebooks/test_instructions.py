@@ -17,7 +17,7 @@ import pytest
 
 pytest.importorskip("ipywidgets", reason="make parity installs the notebooks' tools")
 
-from jaxseg import analysis, data, ops
+from jaxseg import analysis, ops
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
@@ -451,26 +451,3 @@ def test_09_the_ratio_of_depth_to_width_decides():
     deeper = logs(width, 2 * depth)
     assert deeper.mean() < first.mean() - 0.3
     assert deeper.std() > first.std() + 0.2
-
-
-def test_classes_of_the_mosaic_differ_for_the_color_blind():
-    # Severe deuteranomaly in linear RGB (Machado et al. 2009); distances in CIE Lab.
-    matrix = np.array(
-        [
-            [0.367322, 0.860646, -0.227968],
-            [0.280085, 0.672501, 0.047413],
-            [-0.011820, 0.042940, 0.968881],
-        ]
-    )
-    to_xyz = np.array(
-        [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
-    )
-
-    def lab(color):
-        srgb = np.array(color) / 255
-        linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-        x, y, z = np.cbrt(to_xyz @ np.clip(matrix @ linear, 0, 1) / [0.9505, 1, 1.089])
-        return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
-
-    a, b, c = (lab(color) for color in data.sets.mosaic.PALETTE)
-    assert min(np.linalg.norm(p - q) for p, q in ((a, b), (a, c), (b, c))) > 30
