@@ -70,7 +70,7 @@ def kernel_on_pixels(
     canvas = np.ones((side, side))  # 0 image, 1 padding, 2 taps
     canvas[padding : padding + pixels, padding : padding + pixels] = 0
     canvas[np.ix_(taps, taps)] = 2
-    figure = Figure(figsize=(4.6, 4.9), layout="constrained")
+    figure = Figure(figsize=(5.6, 5.9), layout="constrained")
     axes = figure.subplots()
     edges = np.arange(side + 1) - padding
     colors = ListedColormap(["white", PADDING, TAP])
@@ -141,21 +141,21 @@ def transposed_convolution(stamps: np.ndarray) -> Figure:
     """
     inputs, outputs = stamps.shape
     figure = Figure(figsize=(8.4, 1.0 + 0.32 * outputs), layout="constrained")
-    left, middle, right = figure.subplots(1, 3, width_ratios=(outputs + 1.5, outputs, inputs))
+    left, middle, right = figure.subplots(1, 3, width_ratios=(outputs + 2.2, outputs, inputs))
     for pixel, row in enumerate(stamps):
         for place in np.flatnonzero(row):
-            _cell(left, place, pixel, row[place], f"$w_{row[place] - 1}x_{pixel}$")
+            _cell(left, place, pixel, row[place], f"w{_sub(row[place] - 1)}x{_sub(pixel)}")
     overlap = np.sum(stamps > 0, axis=0)
     for place, number in enumerate(overlap):
         _cell(left, place, inputs + 0.6, 0, f"{number}")
-    left.text(-0.3, inputs + 0.6, "sum of", ha="right", va="center", fontsize=8)
+    left.text(-0.7, inputs + 0.6, "stamps", ha="right", va="center", fontsize=8)
     for axes, matrix in ((middle, stamps), (right, stamps.T)):
         for (row, column), tap in np.ndenumerate(matrix):
-            _cell(axes, column, row, tap, f"$w_{tap - 1}$" if tap else "")
+            _cell(axes, column, row, tap, f"w{_sub(tap - 1)}" if tap else "")
     titles = ("stamp the kernel, and sum", "$A$: the convolution", r"$A^\top$: its transpose")
     sizes = ((outputs, inputs + 1.6), (outputs, inputs), (inputs, outputs))
     for axes, title, (width, height) in zip((left, middle, right), titles, sizes, strict=True):
-        low = -1.9 if axes is left else -0.6
+        low = -2.6 if axes is left else -0.6
         axes.set(xlim=(low, width - 0.4), ylim=(height - 0.4, -0.6), aspect="equal")
         axes.set_title(title, fontsize=9)
         axes.axis("off")
@@ -167,3 +167,8 @@ def _cell(axes: Axes, column: float, row: float, tap: int, text: str) -> None:
     cell = Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=color, edgecolor=EDGE)
     axes.add_patch(cell)
     axes.text(column, row, text, ha="center", va="center", fontsize=7)
+
+
+def _sub(number: int) -> str:
+    """Write a number as a subscript; Unicode's is drawn ten times as fast as mathematics."""
+    return str(number).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))

@@ -68,9 +68,10 @@ def shares(
     """
     figure = Figure(figsize=(7.4, 3.2), layout="constrained")
     axes = figure.subplots()
-    styles = ((0.95, "#9ecae1" if len(bars) == 1 else "#cfcfcf"), (0.5, MEASURED))
+    step = float(np.min(np.diff(offsets)))
+    styles = ((1.0, "#9ecae1" if len(bars) == 1 else "#cfcfcf"), (0.5, MEASURED))
     for (name, values), (width, color) in zip(bars.items(), styles, strict=False):
-        axes.bar(offsets, values, width=width, color=color, label=name)
+        axes.bar(offsets, values, width=width * step, color=color, label=name)
     if curve is not None:
         axes.plot(*curve[:2], "--", color=THEORY, label=curve[2])
     axes.set(xlim=limits[0], ylim=limits[1], xlabel=xlabel, ylabel="share")
@@ -138,7 +139,10 @@ def training_curves(
         plain_axes(axes)
     row[0].set_ylabel("training loss (nats)")
     handles, labels = row[-1].get_legend_handles_labels()
-    figure.legend(handles, labels, fontsize=8, frameon=False, ncols=4, loc="outside lower center")
+    columns = 3 if len(panels) == 1 else 5
+    figure.legend(
+        handles, labels, fontsize=8, frameon=False, ncols=columns, loc="outside lower center"
+    )
     return figure
 
 
@@ -175,12 +179,12 @@ def medians(
         axes.axhline(chance, color="black", linestyle=":", linewidth=1, label="chance")
     if log_x:
         axes.set_xscale("log")
-        axes.set_xticks(x, [f"{value:g}" for value in x])
+        axes.set_xticks(x, [f"{value:g}" for value in x], fontsize=8)
         axes.minorticks_off()
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.set_title(title, fontsize=9)
     plain_axes(axes)
-    figure.legend(fontsize=8, frameon=False, ncols=4, loc="outside lower center")
+    figure.legend(fontsize=8, frameon=False, ncols=5, loc="outside lower center")
     return figure
 
 

@@ -143,7 +143,9 @@ def path_counts(
     lowest = min(share[share > 0].min() for share in shares.values())
     norm = LogNorm(min(lowest, 0.5), 1)
     palette = colormaps["Blues"].with_extremes(bad=HOLE)
-    figure = Figure(figsize=(0.9 + 2.5 * len(counts), 3.2), layout="constrained")
+    larger = 1.0 if side is None else 1.5
+    size = (0.9 + 2.5 * larger * len(counts), 0.7 + 2.5 * larger)
+    figure = Figure(figsize=size, layout="constrained")
     figure.suptitle(title, fontsize=10)
     row = figure.subplots(1, len(counts), squeeze=False)[0]
     for axes, (name, share) in zip(row, shares.items(), strict=True):

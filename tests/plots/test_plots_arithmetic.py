@@ -46,11 +46,11 @@ def test_stamps_the_matrix_and_its_transpose_hold_the_same_taps():
     stamps = np.array([[1, 2, 3, 0, 0], [0, 0, 1, 2, 3]])
     left, middle, right = plots.transposed_convolution(stamps).axes
     shown = [text.get_text() for text in left.texts]
-    assert shown[:6] == [f"$w_{t}x_{i}$" for i in (0, 1) for t in (0, 1, 2)]
+    assert shown[:6] == ["w₀x₀", "w₁x₀", "w₂x₀", "w₀x₁", "w₁x₁", "w₂x₁"]
     assert shown[6:11] == ["1", "1", "2", "1", "1"]  # stamps summed
     for axes, matrix in ((middle, stamps), (right, stamps.T)):
         texts = [text.get_text() for text in axes.texts]
-        assert texts == [f"$w_{t - 1}$" if t else "" for t in matrix.ravel()]
+        assert texts == [["", "w₀", "w₁", "w₂"][t] for t in matrix.ravel()]
         colors = [to_hex(patch.get_facecolor()) for patch in rectangles(axes)]
         assert colors == [TAPS[t - 1] if t else "#ffffff" for t in matrix.ravel()]
     assert to_hex(rectangles(middle)[0].get_edgecolor()) == EDGE
