@@ -592,7 +592,7 @@ def test_08_what_the_stored_runs_show():
     assert added["mean_iou"].min() > none["mean_iou"].max()
     assert concatenated["mean_iou"].min() > none["mean_iou"].max()
     middle = np.median([net["mean_iou"] for net in (none, added, concatenated)], axis=1)
-    assert middle[1] - middle[0] == pytest.approx(0.08, abs=0.02)
+    assert middle[1] - middle[0] == pytest.approx(0.09, abs=0.02)
     assert middle[2] - middle[0] == pytest.approx(0.12, abs=0.02)
     for net in (added, concatenated):
         border, elsewhere = (
