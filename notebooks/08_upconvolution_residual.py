@@ -153,6 +153,7 @@ sliders(draw_field, levels=SelectionSlider(options=[2, 3, 4, 5], value=3))
 # yields beyond the size of the skip. So the skips also say *which size* to return to, and the
 # output is as large as the image, from 1 × 1 pixels on:
 
+
 # %%
 def output_size(size):
     def net(images):

@@ -23,7 +23,9 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 
 from jaxseg import analysis
+from jaxseg.compile_cache import keep_programs
 
+keep_programs()  # a page that is run again does not wait for the compiler
 # NumPy's products on these pages are small: with several threads they take up to ten times as long.
 threadpool_limits(1, user_api="blas")
 

@@ -166,7 +166,8 @@ def _cell(axes: Axes, column: float, row: float, tap: int, text: str) -> None:
     color = TAPS[(tap - 1) % len(TAPS)] if tap else "white"
     cell = Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=color, edgecolor=EDGE)
     axes.add_patch(cell)
-    axes.text(column, row, text, ha="center", va="center", fontsize=7)
+    if text:
+        axes.text(column, row, text, ha="center", va="center", fontsize=7)
 
 
 def _sub(number: int) -> str:
