@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Why dense prediction works: an opening
 #
+# [Receptive field – striding →](01_receptive_field_striding.ipynb)
+#
 # A segmentation net classifies *every pixel* of an image. To do so it has to see a large part of
 # the image from each pixel, keep the full resolution, and be deep. These goals conflict. A lecture
 # on **dilation**, **upconvolution** and **residual connections** shows how nets meet all three.
@@ -20,9 +22,44 @@
 #
 # **How to use these pages.** `make notebooks` installs what they need and executes them all. To
 # move the sliders, open a page in Jupyter (`pip install jupyterlab`, then `jupyter lab notebooks/`)
-# and run all cells; without a kernel you see the figure for the initial values. A page takes less
-# than a minute on two cores. Every number in the text is computed on the page, was measured with
-# the settings that stand beside it, or is cited.
+# and run all cells; without a kernel you see the figure for the initial values. Above each figure
+# with sliders stands a question: *predict* the answer, then move the sliders. Each page ends with a
+# summary and three exercises, whose solutions are folded.
+#
+# A page takes less than a minute on two cores. What takes longer was trained by
+# `python notebooks/precompute.py`, and the page loads it. Every number in the text is computed on
+# the page, was measured with the settings that stand beside it, or is cited.
+
+# %% [markdown]
+# ## The symbols of all pages
+#
+# | symbol | meaning |
+# |---|---|
+# | $x$, $y$ | input and output of a layer; on pages 02 and 09, $y$ is a label or a measured value |
+# | $w$, $k$ | weights of a kernel, and its number of taps along an axis |
+# | $s$, $d$, $p$, $a$ | stride; dilation (rate); padding on each side; output padding |
+# | $n$, $o$ | pixels of the input along an axis; index of an output pixel |
+# | $l$, $L$ | index of a layer or block; their number |
+# | $r$ | receptive field: pixels along an axis that an output pixel sees |
+# | $M_l$ | largest gap in the distance rule for dilation rates (page 03) |
+# | $A$, $A^\top$ | matrix of a convolution; its transpose |
+# | $E$ | loss (cross-entropy) |
+# | $F_l$, $\alpha$, $\lambda$ | branch of a residual block; scale of the branch; scale of the shortcut |
+# | $q_l$, $c_l$ | variance of the signal in layer $l$; correlation of two inputs' signals |
+# | $\sigma_w^2$, $\sigma_b^2$ | variance of the weights (times the width) and of the biases |
+# | $\xi$ | depth scale: layers in which a correlation settles by a factor of $e$ |
+# | $\phi$ | activation function, such as ReLU or tanh |
+# | $N$ | width: features of a layer |
+# | $q$ | gain of the squared gradient through a whole net (page 09) |
+# | $G$, $\Sigma$, $B$ | mean gradient; covariance of the examples' gradients; gradient noise scale |
+
+# %%
+import importlib.util
+
+if importlib.util.find_spec("jaxseg") is None:  # a fresh runtime, such as Colab's
+    SOURCE = "..."  # the address of a git repository of jaxseg
+    get_ipython().system(f"git clone -q {SOURCE} jaxseg && pip install -q './jaxseg[notebooks]'")
+    get_ipython().run_line_magic("cd", "jaxseg/notebooks")
 
 # %%
 import jax
@@ -30,8 +67,6 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from ipywidgets import IntSlider
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from pages import sliders
 
 from jaxseg import analysis, data, models, nn, ops, plots
@@ -62,10 +97,12 @@ plots.contact_sheet(images, labels, PALETTE, CLASSES, columns=4)
 # \qquad
 # \text{outputs} = \left\lfloor \frac{n + 2p - d(k-1) - 1}{s} \right\rfloor + 1 . $$
 #
-# On the left, the pixels that one output pixel reads (orange); on the right, the whole output.
-# **Move the sliders**: which of them change the size of the output, and which change how far the
-# output pixel sees? **Keep 48 pixels**: with a 3 × 3 kernel at stride 1, which padding does it for
-# each dilation? (If the window does not fit into the padded image, a message says so.)
+# On the left, the pixels that one output pixel reads (orange); on the right, the whole output, on
+# the same scale.
+#
+# **Predict**: which of the four sliders change the size of the output, and which change how far the
+# output pixel sees? **Then move them.** With a 3 × 3 kernel at stride 1, which padding keeps 48
+# pixels for each dilation? (If the window does not fit into the padded image, a message says so.)
 
 
 # %%
@@ -73,20 +110,10 @@ def draw_convolution(kernel, stride, dilation, padding):
     image = jnp.asarray(images[0], jnp.float32)[None]
     mean = jnp.full((kernel, kernel, 1, 1), 1 / kernel**2)
     output = ops.conv(image, mean, stride=stride, dilation=dilation, padding=padding)[0, ..., 0]
-    figure = Figure(figsize=(8.2, 4.0), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for axes, pixels in ((left, images[0, ..., 0]), (right, output)):
-        axes.imshow(pixels, cmap="gray", vmin=0, vmax=1)
-        axes.set(xticks=[0, pixels.shape[1] - 1], yticks=[0, pixels.shape[0] - 1])
-    row, column = (n // 2 for n in output.shape)
-    for t in range(kernel):
-        for u in range(kernel):
-            x, y = column * stride + u * dilation - padding, row * stride + t * dilation - padding
-            left.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, color="#e4572e"))
-    right.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, color="#e4572e"))
-    left.set_title(f"{images.shape[1]} × {images.shape[2]} pixels, and {kernel**2} taps")
-    right.set_title(f"{output.shape[0]} × {output.shape[1]} pixels")
-    return figure
+    rows, columns = (
+        [n // 2 * stride + t * dilation - padding for t in range(kernel)] for n in output.shape
+    )
+    return plots.convolution(images[0, ..., 0], np.asarray(output), rows, columns)
 
 
 sliders(
@@ -166,5 +193,46 @@ for name, field in fields.items():
 
 # %% [markdown]
 # Plain convolutions see little. Strides see farther but lose pixels. Dilation sees farthest and
-# keeps every pixel. The next pages take these up one by one, beginning with
-# [Receptive field – striding](01_receptive_field_striding.ipynb).
+# keeps every pixel. The next pages take these up one by one.
+#
+# ## Summary
+#
+# - A segmentation net classifies every pixel: it must see far *and* keep the resolution.
+# - Kernel size and dilation decide how far an output pixel sees. The output's size depends on all
+#   four: kernel, stride, dilation and padding.
+# - Padding $p = d\,(k-1)/2$ at stride 1 keeps the size.
+#
+# ## Exercises
+#
+# **1.** A 5 × 5 kernel has dilation 3 and stride 1. Which padding keeps 48 pixels?
+#
+# <details><summary>Solution</summary>
+#
+# $p = d\,(k-1)/2 = 3 \cdot 4 / 2 = 6$. The kernel spans $3 \cdot 4 + 1 = 13$ pixels, of which 6 lie
+# on each side of the middle one.
+#
+# </details>
+#
+# **2.** Kernel 3, stride 2 and padding 1 turn 48 pixels into 24. Into how many do they turn 47 and
+# 49?
+#
+# <details><summary>Solution</summary>
+#
+# $\lfloor (47 + 2 - 2 - 1)/2 \rfloor + 1 = 24$ and $\lfloor (49 + 2 - 2 - 1)/2 \rfloor + 1 = 25$.
+# So 47 and 48 pixels have the same output size; page 04 comes back to this.
+#
+# </details>
+#
+# **3.** Which field do four 3 × 3 convolutions have if *each* has stride 2? Add a net to `NETS` and
+# check.
+#
+# <details><summary>Solution</summary>
+#
+# `"four of stride 2": {"strides": (2, 2, 2, 2)}` has $1 + 2\,(1 + 2 + 4 + 8) = 31$ pixels, as many
+# as dilations 1, 2, 4, 8, but its output has 3 × 3 pixels.
+#
+# </details>
+#
+# ---
+#
+# [Receptive field – striding →](01_receptive_field_striding.ipynb)

@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Receptive field – striding
 #
+# [← Why dense prediction works: an opening](00_opening.ipynb) · [Contents and symbols](00_opening.ipynb) · [Segmentation →](02_segmentation.ipynb)
+#
 # The **receptive field** of an output pixel is the part of the image that can change its value. The
 # net cannot use anything outside it: if the field is smaller than a brick, the net never sees a
 # whole brick.
@@ -13,6 +15,18 @@
 # Layer $l$ adds $k_l - 1$ pixels of its own input, and one pixel of that input corresponds to
 # $s_1 \cdots s_{l-1}$ pixels of the image. Without strides the field grows *linearly* with depth;
 # with a stride in every layer it grows *exponentially*.
+#
+# **What you will see**: fields that double from layer to layer, the field of VGG-16 as published,
+# two nets that are both called "ResNet-50" and see differently far, and why most of a field hardly
+# counts.
+
+# %%
+import importlib.util
+
+if importlib.util.find_spec("jaxseg") is None:  # a fresh runtime, such as Colab's
+    SOURCE = "..."  # the address of a git repository of jaxseg
+    get_ipython().system(f"git clone -q {SOURCE} jaxseg && pip install -q './jaxseg[notebooks]'")
+    get_ipython().run_line_magic("cd", "jaxseg/notebooks")
 
 # %%
 import math
@@ -21,7 +35,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from ipywidgets import IntSlider
-from matplotlib.figure import Figure
 from pages import SMALL, pixels_inside, rows, sliders
 
 from jaxseg import analysis, nn, ops, plots
@@ -31,9 +44,12 @@ from jaxseg import analysis, nn, ops, plots
 #
 # The figure shows one axis of an image at the bottom and the layers above it. Blue marks what the
 # middle output pixel sees. The number below an image pixel counts the *paths* from it to that
-# output pixel. **Move depth and stride**: which of them makes the field grow faster? **Set the
-# padding to 0**: where do the pixels of the upper rows lie now? **Choose kernel 2, stride 2 and
-# padding 0**: how many paths lead from each pixel?
+# output pixel.
+#
+# **Predict**: three layers of stride 2 see 15 pixels; how many do four see? And four layers of
+# stride 1? **Then move depth and stride.** **Set the padding to 0**: where do the pixels of the
+# upper rows lie now? **Choose kernel 2, stride 2 and padding 0**: how many paths lead from each
+# pixel?
 
 # %%
 SIZE = 32
@@ -62,6 +78,8 @@ def draw_chain(depth, kernel, stride, padding):
         index=index,
         title=f"r = 1 + {kernel - 1} · ({' + '.join(str(stride**n) for n in range(depth))})"
         f" = {size} pixels{clipped}; {len(places[-1])} outputs",
+        most_rows=6,
+        xlim=(-8, SIZE + 7),
     )
 
 
@@ -174,7 +192,8 @@ for where in ("1 × 1", "3 × 3"):
 # walk of $L$ steps of −1, 0 or 1, so the paths are distributed as a bell curve of variance
 # $\tfrac{2}{3} L$. The field grows as $L$, the bell curve only as $\sqrt L$ (Luo et al. 2016).
 #
-# **Move the depth**: what share of the field holds 95 % of the paths?
+# **Predict**: if the depth grows from 4 layers to 16, does the share of the field that holds 95 %
+# of the paths stay, halve, or fall to a quarter? **Then move the depth.**
 
 
 # %%
@@ -186,27 +205,15 @@ def draw_paths(depth):
     share_of_paths = shares[np.abs(offsets) <= reach].sum()
     along = np.linspace(-depth - 0.5, depth + 0.5, 400)
     bell = np.exp(-0.5 * (along / deviation) ** 2) / (deviation * np.sqrt(2 * np.pi))
-    figure = Figure(figsize=(7.4, 3.2), layout="constrained")
-    axes = figure.subplots()
-    axes.bar(
+    return plots.shares(
         offsets,
-        shares,
-        width=1,
-        color="#9ecae1",
-        edgecolor="white",
-        linewidth=0.3,
-        label="share of the paths",
-    )
-    axes.plot(along, bell, "--", color="#e4572e", label=r"normal, $\sigma^2 = 2L/3$")
-    axes.set(xlim=(-depth - 1, depth + 1), xlabel="pixels from the middle of the field", yticks=[])
-    axes.set_title(
-        f"{depth} layers: of the {2 * depth + 1} pixels of the field, the middle "
+        {"share of the paths": shares},
+        curve=(along, bell, r"normal, $\sigma^2 = 2L/3$"),
+        limits=((-41, 41), (0, 0.36)),
+        xlabel="pixels from the middle of the field",
+        title=f"{depth} layers: of the {2 * depth + 1} pixels of the field, the middle "
         f"{2 * reach + 1} hold {share_of_paths:.0%} of the paths",
-        fontsize=9,
     )
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.legend(fontsize=8, frameon=False)
-    return figure
 
 
 sliders(draw_paths, depth=IntSlider(20, 1, 100))
@@ -268,8 +275,47 @@ plots.effective_field(
 # %% [markdown]
 # So depth alone is a slow way to see far: a net twice as deep sees effectively $\sqrt2$ times as
 # far. Striding is fast, but it loses pixels: in the first figure, four outputs are left of 32
-# pixels. What that costs is the subject of [Segmentation](02_segmentation.ipynb).
+# pixels. What that costs is the subject of the next page.
+#
+# ## Summary
+#
+# - $r = 1 + \sum_l (k_l - 1) \prod_{i<l} s_i$: linear in depth without strides, exponential with
+#   them.
+# - The field belongs to the *net*, not to its name: where a stride stands changes it.
+# - The effective field is a bell curve of width $\sqrt{2L/3}$ inside the field of $2L + 1$ pixels.
+#
+# ## Exercises
+#
+# **1.** How many 3 × 3 layers of stride 1 see as far as four of stride 2?
+#
+# <details><summary>Solution</summary>
+#
+# Four layers of stride 2 see $2^5 - 1 = 31$ pixels; $2L + 1 = 31$ needs $L = 15$.
+#
+# </details>
+#
+# **2.** Move the first pooling of VGG-16 to the very front. Does the field grow or shrink?
+#
+# <details><summary>Solution</summary>
+#
+# The two convolutions behind it now add $2 \cdot 2$ pixels each instead of 2; the pooling adds 1 as
+# before. The field grows by 4, from 212 to 216 pixels.
+#
+# </details>
+#
+# **3.** From which depth on do 95 % of the paths lie within a quarter of the field?
+#
+# <details><summary>Solution</summary>
+#
+# About $2 \cdot 1.96 \sqrt{2L/3}$ pixels hold 95 %. This is a quarter of $2L$ when
+# $\sqrt L = 8 \cdot 1.96 \sqrt{2/3}/2 \approx 6.4$, so from about 41 layers on.
+#
+# </details>
 #
 # **Sources.** Araujo, Norris & Sim, *Computing receptive fields of convolutional neural networks*,
 # Distill 2019. Luo et al., *Understanding the effective receptive field in deep convolutional
 # neural networks*, 2016, arXiv:1701.04128. He et al., 2015, arXiv:1512.03385.
+#
+# ---
+#
+# [← Why dense prediction works: an opening](00_opening.ipynb) · [Contents and symbols](00_opening.ipynb) · [Segmentation →](02_segmentation.ipynb)

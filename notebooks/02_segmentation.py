@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Segmentation
 #
+# [← Receptive field – striding](01_receptive_field_striding.ipynb) · [Contents and symbols](00_opening.ipynb) · [Dilation →](03_dilation.ipynb)
+#
 # To segment an image is to **classify each of its pixels**. For an image of $H \times W$ pixels, a
 # net gives a score $z_{ijc}$ to each class $c$ at each pixel $(i, j)$. It is trained with the
 # cross-entropy, averaged over the set $\Omega$ of pixels that have a label $y_{ij}$:
@@ -11,40 +13,43 @@
 # A net that classifies whole images may give up resolution layer by layer, until one score per
 # class is left. A segmentation net needs **the full resolution at the end**, and still each pixel
 # must see far. This page measures what each of the two is worth.
+#
+# **What you will see**: how fast a perfect net of low resolution loses its shapes, why accuracy
+# says little where a class is rare, and three nets of equal size of which one gains seven
+# hundredths of mean IoU by seeing farther, once it is trained long enough.
+
+# %%
+import importlib.util
+
+if importlib.util.find_spec("jaxseg") is None:  # a fresh runtime, such as Colab's
+    SOURCE = "..."  # the address of a git repository of jaxseg
+    get_ipython().system(f"git clone -q {SOURCE} jaxseg && pip install -q './jaxseg[notebooks]'")
+    get_ipython().run_line_magic("cd", "jaxseg/notebooks")
 
 # %%
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
+import short_runs
 from ipywidgets import Dropdown, FloatSlider, SelectionSlider
-from matplotlib.figure import Figure
-from pages import SMALL, class_legend, sliders
+from pages import SMALL, results, sliders
 
-from jaxseg import data, losses, metrics, nn, ops, plots, training
-from jaxseg.data.sets.mosaic import PALETTE
+from jaxseg import data, losses, metrics, ops, plots
+from jaxseg.data.sets.mosaic import CLASSES, PALETTE
 
 # %%
 CONFIG = data.MosaicConfig(size=32, cells=5)
-
-
-def draw_examples(split, number):
-    """Normalized images (number, 32, 32, 1) and their labels (number, 32, 32)."""
-    pairs = [data.mosaic_example(CONFIG, split, index) for index in range(number)]
-    pixels = np.stack([image for image, _ in pairs])[..., None].astype(np.float32)
-    return (pixels - 128) / 40, np.stack([label for _, label in pairs]).astype(np.int32)
-
-
-train_images, train_labels = draw_examples("train", 16 if SMALL else 512)
-test_images, test_labels = draw_examples("test", 4 if SMALL else 48)
+test_images, test_labels = short_runs.mosaic_examples(CONFIG, "test", 4 if SMALL else 48)
 
 # %% [markdown]
 # ## What resolution is worth
 #
 # Imagine a perfect net of **output stride** $s$: for every cell of $s \times s$ pixels it knows
 # exactly what share of the cell belongs to each class, and nothing more. Its output is resized to
-# the size of the image and compared with the truth. **Increase the output stride**: which shapes
-# are lost first, and how fast does the mean IoU fall?
+# the size of the image and compared with the truth.
+#
+# **Predict**: which mean IoU is left at an output stride of 8, of 32 pixels? **Then increase the
+# output stride**: which shapes are lost first, and how fast does the mean IoU fall?
 
 
 # %%
@@ -54,17 +59,14 @@ def draw_resolution(output_stride, method):
     resized = ops.resize(coarse, CONFIG.size, method=method)
     prediction = np.asarray(jnp.argmax(resized, axis=-1), np.int32)
     confusion = metrics.confusion_matrix(test_labels, prediction, 3)
-    figure = Figure(figsize=(7.0, 4.2), layout="constrained")
-    maps = {"truth": test_labels[:4], f"stride {output_stride}": prediction[:4]}
-    plots.image_strip(figure, maps, PALETTE)
-    class_legend(figure)
-    figure.suptitle(
-        f"perfect net of output stride {output_stride}: mean IoU "
+    return plots.label_maps(
+        {"truth": test_labels[:4], f"stride {output_stride}": prediction[:4]},
+        PALETTE,
+        CLASSES,
+        title=f"perfect net of output stride {output_stride}: mean IoU "
         f"{float(metrics.mean_iou(confusion)):.3f}, accuracy "
         f"{float(metrics.pixel_accuracy(confusion)):.3f}",
-        fontsize=10,
     )
-    return figure
 
 
 sliders(
@@ -86,38 +88,25 @@ sliders(
 # IoU** averages it over the classes.
 #
 # Take two classes and a net that finds a part of the rare one (its *recall*) and predicts
-# background everywhere else. **Make the class rare**, at recall 0: what do accuracy and mean IoU
-# say about a net that never finds it?
+# background everywhere else.
+#
+# **Predict**: a net never finds a class that makes up 1 % of the pixels. What are its accuracy and
+# its mean IoU? **Then make the class rare**, at recall 0.
 
 
 # %%
 def draw_imbalance(rare_share, recall):
     shares = np.linspace(0.005, 0.5, 100)
     true_positives, background = recall * shares, 1 - shares
-    accuracy = background + true_positives
     iou_rare = true_positives / shares
     iou_background = background / (background + shares - true_positives)
-    iou = (iou_rare + iou_background) / 2
-    figure = Figure(figsize=(7.0, 3.5), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(shares, accuracy, color="#777777", linewidth=1.8, label="accuracy")
-    axes.plot(shares, iou, color="#0b5fa5", linewidth=1.8, label="mean IoU")
-    axes.axvline(rare_share, color="#e4572e", linewidth=1)
-    for line in (accuracy, iou):
-        value = np.interp(rare_share, shares, line)
-        axes.plot([rare_share], [value], "o", color="#e4572e")
-        axes.annotate(
-            f"{value:.3f}",
-            (rare_share, value),
-            xytext=(7, -12),
-            textcoords="offset points",
-            fontsize=9,
-        )
-    axes.set(xlabel="share of the rare class among the pixels", ylim=(0.2, 1.05), xlim=(0, 0.52))
-    axes.set_title(f"a net that finds {recall:.0%} of the rare class", fontsize=9)
-    figure.legend(fontsize=8, frameon=False, loc="outside lower center", ncols=2)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure
+    return plots.against_share(
+        shares,
+        {"accuracy": background + true_positives, "mean IoU": (iou_rare + iou_background) / 2},
+        at=rare_share,
+        xlabel="share of the rare class among the pixels",
+        title=f"a net that finds {recall:.0%} of the rare class",
+    )
 
 
 sliders(
@@ -140,98 +129,104 @@ print(f"loss {value}, largest gradient {jnp.abs(gradient).max()}")
 # ## What seeing far is worth
 #
 # Four nets are trained on the same mosaics with the same optimizer. Each has four convolutions at
-# full resolution and the same number of features. They differ in their dilation rates, and the
-# first one also in its number of taps. **Change a net**, or add one with 5 × 5 kernels.
+# full resolution and 12 features. They differ in their dilation rates, and the first one also in
+# its number of taps: it sees single pixels.
+#
+# **Predict** their order by mean IoU. The fields are 1, 9, 17 and 31 pixels wide, and the images
+# 32.
+#
+# The cells below show what 2,000 steps make of them (`python notebooks/precompute.py 02`; five
+# seeds, about a quarter of a minute each).
 
 # %%
-NETS = {
-    "1 × 1": {"kernel": 1, "dilations": (1, 1, 1, 1)},
-    "3 × 3": {"kernel": 3, "dilations": (1, 1, 1, 1)},
-    "rates 1, 1, 2, 4": {"kernel": 3, "dilations": (1, 1, 2, 4)},
-    "rates 1, 2, 4, 8": {"kernel": 3, "dilations": (1, 2, 4, 8)},
-}
-FEATURES, STEPS, BATCH, RATE = 12, 3 if SMALL else 250, 8, 5e-3
-
-
-def make(key, *, kernel, dilations):
-    widths = [1, *[FEATURES] * len(dilations)]
-    keys = jax.random.split(key, len(dilations) + 1)
-    draw = nn.initializers.he_normal()
-    layers = [
-        {"kernel": draw(k, (kernel, kernel, i, o)), "bias": jnp.zeros(o)}
-        for k, i, o in zip(keys, widths, widths[1:], strict=False)
-    ]
-    return [*layers, {"kernel": 0.1 * draw(keys[-1], (1, 1, FEATURES, 3)), "bias": jnp.zeros(3)}]
-
-
-def predict(params, images, *, dilations):
-    x = images
-    for layer, dilation in zip(params[:-1], dilations, strict=True):
-        x = jax.nn.relu(ops.conv(x, layer["kernel"], dilation=dilation) + layer["bias"])
-    return ops.conv(x, params[-1]["kernel"]) + params[-1]["bias"]
-
-
-def train_net(kernel, dilations, seed=0):
-    """The loss of every step, and the predictions for the test images."""
-
-    def apply(params, stats, images, train):
-        return predict(params, images, dilations=dilations), stats
-
-    optimizer = optax.adam(optax.cosine_decay_schedule(RATE, STEPS))
-    step = training.make_train_step(apply, optimizer)
-    state = training.init_state(
-        make(jax.random.key(seed), kernel=kernel, dilations=dilations), {}, optimizer
-    )
-    order = np.random.default_rng(seed).integers(len(train_images), size=(STEPS, BATCH))
-
-    @jax.jit
-    def train(state, images, labels):
-        return jax.lax.scan(
-            lambda state, batch: step(state, {"image": images[batch], "label": labels[batch]}),
-            state,
-            order,
-        )
-
-    state, history = train(state, jnp.asarray(train_images), jnp.asarray(train_labels))
-    scores = jax.jit(lambda p, x: predict(p, x, dilations=dilations))(state.params, test_images)
-    return np.asarray(history["loss"]), np.asarray(jnp.argmax(scores, -1), np.int32)
-
-
-predictions = {}
-for name, options in NETS.items():
-    history, predictions[name] = train_net(**options)
-    confusion = metrics.confusion_matrix(test_labels, predictions[name], 3)
-    size = 1 + (options["kernel"] - 1) * sum(options["dilations"])
+stored = results("02_segmentation")
+for name, iou, border, elsewhere in zip(
+    *(stored[key] for key in ("names", "mean_iou", "near_borders", "elsewhere")), strict=True
+):
     print(
-        f"{name:>16}: field {size:2d} pixels; training loss {history[-25:].mean():.3f}; test "
-        f"accuracy {float(metrics.pixel_accuracy(confusion)):.3f}, "
-        f"mean IoU {float(metrics.mean_iou(confusion)):.3f}"
+        f"{name:>16}: mean IoU {np.median(iou):.3f} ({iou.min():.3f} to {iou.max():.3f}); accuracy "
+        f"near borders {np.median(border):.3f}, elsewhere {np.median(elsewhere):.3f}"
     )
 
 # %%
-figure = Figure(figsize=(7.0, 9.2), layout="constrained")
-maps = {"image": (test_images[:4] * 40 + 128) / 255, "truth": test_labels[:4]}
-maps |= {name: prediction[:4] for name, prediction in predictions.items()}
-plots.image_strip(figure, maps, PALETTE)
-class_legend(figure)
-figure
+maps = {"image": test_images[:4] * 40 / 255 + 128 / 255, "truth": test_labels[:4]}
+maps |= dict(zip(stored["names"], stored["predictions"], strict=True))
+plots.label_maps(maps, PALETTE, CLASSES, title="test images, after 2,000 steps")
+
+# %%
+plots.training_curves(
+    {
+        "medians of five seeds": {
+            name: np.median(curves, axis=0)[None]
+            for name, curves in zip(stored["names"], stored["losses"].astype(float), strict=True)
+        }
+    },
+    steps_per_value=int(stored["bin"]),
+    chance=np.log(3),
+    ylim=(0.2, 1.2),
+)
 
 # %% [markdown]
 # The net of 1 × 1 kernels stays at chance, ln 3 = 1.099: a single pixel carries no information
 # about its class. The three other nets have equally many parameters, and none of them has lost a
-# pixel.
+# pixel. Rates 1, 1, 2, 4 are worth about .07 of mean IoU over 3 × 3. They gain it *away* from the
+# borders, where a wide field sees more of one texture; near borders, where it sees two, they gain
+# nothing.
 #
-# After 250 steps the two nets with fields of 9 and 17 pixels are still close, and the net that sees
-# farthest is the worst of the three. **Set `STEPS` to 2000** to let them learn; the cell then takes
-# eight times as long. With seeds 0 and 1 we measured these mean IoUs:
+# But a wider field is not better by itself: rates 1, 2, 4, 8 bring nothing here. Their field of 31
+# pixels is as large as the image, so much of it is zero padding.
 #
-# | net | field | 250 steps | 2,000 steps |
-# |---|---|---|---|
-# | 3 × 3 | 9 | .52, .50 | .69, .68 |
-# | rates 1, 1, 2, 4 | 17 | .53, .55 | .76, .76 |
-# | rates 1, 2, 4, 8 | 31 | .41, .38 | .67, .70 |
+# **Try it.** The cell below trains one net for 250 steps. That is too short to tell 3 × 3 from
+# rates 1, 1, 2, 4: with seeds 0 and 1 we measured mean IoUs of .53 and .50 against .54 and .56. Set
+# `STEPS` to 2,000, or try 5 × 5 kernels.
+
+# %%
+KERNEL, RATES = 3, (1, 1, 2, 4)
+STEPS, SEED = 3 if SMALL else 250, 0
+train_set = short_runs.mosaic_examples(CONFIG, "train", 16 if SMALL else 512)
+net = short_runs.dilated_net(KERNEL, RATES)
+run = short_runs.train(net, train_set, test_images, steps=STEPS, rate=5e-3, seed=SEED)
+scores = short_runs.scores(test_labels, run.predictions)
+print(", ".join(f"{name} {score:.3f}" for name, score in scores.items()))
+
+# %% [markdown]
+# ## Summary
 #
-# So with enough training, rates 1, 1, 2, 4 are worth about .07 of mean IoU over 3 × 3, with the
-# same number of parameters. But a wider field is not better by itself: rates 1, 2, 4, 8 bring
-# nothing here. Their field of 31 pixels is as large as the image, so much of it is zero padding.
-# Which rates are good is the subject of [Dilation](03_dilation.ipynb).
+# - A net needs both: resolution at the end, and a field that holds enough of a texture.
+# - Accuracy counts pixels, so it hides rare classes; mean IoU counts each class once.
+# - At equal parameters, dilation is worth .07 of mean IoU here; too wide a field is worth nothing.
+#
+# ## Exercises
+#
+# **1.** A perfect net has output stride 16 on images of 512 pixels instead of 32. Does it lose more
+# or less than here?
+#
+# <details><summary>Solution</summary>
+#
+# Less, if the shapes grow with the image: what counts is the stride relative to the size of a
+# shape. A stride of 16 at 512 pixels cuts a shape as finely as a stride of 1 at 32.
+#
+# </details>
+#
+# **2.** Two classes, the rare one with 1 % of the pixels. A net marks *all* pixels as rare. What
+# are its accuracy and its mean IoU?
+#
+# <details><summary>Solution</summary>
+#
+# Accuracy .01. The rare class has IoU $.01 / 1 = .01$ and the background 0, so the mean is .005.
+#
+# </details>
+#
+# **3.** Which field do rates 1, 1, 1, 5 have, and which of their layers leave gaps?
+#
+# <details><summary>Solution</summary>
+#
+# $1 + 2\,(1 + 1 + 1 + 5) = 17$ pixels, as many as rates 1, 1, 2, 4. The three layers of rate 1 see
+# 7 neighboring pixels, and the last layer joins three such groups at distance 5, so there is no
+# gap.
+#
+# </details>
+#
+# ---
+#
+# [← Receptive field – striding](01_receptive_field_striding.ipynb) · [Contents and symbols](00_opening.ipynb) · [Dilation →](03_dilation.ipynb)

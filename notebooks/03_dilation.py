@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Dilation
 #
+# [← Segmentation](02_segmentation.ipynb) · [Contents and symbols](00_opening.ipynb) · [Upconvolution →](04_upconvolution.ipynb)
+#
 # A **dilated** convolution (also *atrous*, from French *à trous*, "with holes") skips $d - 1$
 # pixels between neighboring taps; $d$ is its dilation or *rate*:
 #
@@ -8,6 +10,18 @@
 #
 # The kernel keeps its $k$ weights but spans $d\,(k-1) + 1$ pixels. With padding $p = d\,(k-1)/2$
 # the output has as many pixels as the image. The kernel is stretched; the image is not shrunk.
+#
+# **What you will see**: three layers that see as far as striding and keep every pixel, what that
+# costs, rates that never see most of their field, and a published rule against such holes that is
+# neither necessary nor sufficient.
+
+# %%
+import importlib.util
+
+if importlib.util.find_spec("jaxseg") is None:  # a fresh runtime, such as Colab's
+    SOURCE = "..."  # the address of a git repository of jaxseg
+    get_ipython().system(f"git clone -q {SOURCE} jaxseg && pip install -q './jaxseg[notebooks]'")
+    get_ipython().run_line_magic("cd", "jaxseg/notebooks")
 
 # %%
 import itertools
@@ -18,8 +32,6 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from ipywidgets import IntSlider
-from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
 from pages import pixels_inside, rows, sliders
 
 from jaxseg import analysis, nn, ops, plots
@@ -28,8 +40,11 @@ from jaxseg import analysis, nn, ops, plots
 # ## A kernel with holes
 #
 # White pixels are the image, gray ones its zero padding, blue ones the taps of the kernel at one
-# position. **Move the dilation**: the number of taps stays $k^2$. **Find the padding** at which the
-# output is as large as the image. (A kernel that is wider than the padded image is refused.)
+# position. (A kernel that is wider than the padded image is refused.)
+#
+# **Predict**: how many pixels does a 3 × 3 kernel of dilation 4 span, and which padding makes the
+# output as large as the image? **Then move the dilation**: the number of taps stays $k^2$. **Find
+# the padding** for other kernels.
 
 # %%
 PIXELS = 17
@@ -37,22 +52,16 @@ PIXELS = 17
 
 def draw_kernel(kernel, dilation, padding):
     size = ops.conv_output_size(PIXELS, kernel, dilation=dilation, padding=padding)
-    padded, span = PIXELS + 2 * padding, dilation * (kernel - 1) + 1
-    canvas = np.full((padded, padded), 1)  # 0 image, 1 padding, 2 taps
-    canvas[padding : padding + PIXELS, padding : padding + PIXELS] = 0
-    taps = (padded - span) // 2 + dilation * np.arange(kernel)
-    canvas[np.ix_(taps, taps)] = 2
-    figure = Figure(figsize=(4.6, 4.9), layout="constrained")
-    axes = figure.subplots()
-    colors = ListedColormap(["white", "#e4e4e4", "#2171b5"])
-    axes.pcolormesh(canvas, cmap=colors, vmin=0, vmax=2, edgecolors="#cccccc", linewidth=0.5)
-    axes.set(aspect="equal", xticks=[], yticks=[])
-    axes.set_title(
-        f"{kernel} × {kernel} taps span {span} × {span} pixels;\n"
+    span = dilation * (kernel - 1) + 1
+    taps = (PIXELS + 2 * padding - span) // 2 + dilation * np.arange(kernel)
+    return plots.kernel_on_pixels(
+        PIXELS,
+        padding,
+        taps,
+        most_padding=16,
+        title=f"{kernel} × {kernel} taps span {span} × {span} pixels;\n"
         f"{PIXELS} pixels padded by {padding} give {size}",
-        fontsize=9,
     )
-    return figure
 
 
 sliders(
@@ -69,6 +78,9 @@ sliders(
 #
 # If the rates double, $d_l = 1, 2, 4, \dots, 2^{L-1}$, and $k = 3$, then $r = 2^{L+1} - 1$. The
 # field grows *exponentially*, as with strides, and **no pixel is lost** (Yu & Koltun 2016).
+#
+# **Predict**: which rate must the third layer have so that the three layers see 25 pixels? **Then
+# move the rates.** Which rates leave pixels inside the field that are not seen (orange crosses)?
 
 # %%
 SIZE = 40
@@ -91,6 +103,7 @@ def draw_chain(first, second, third, kernel):
         index=SIZE // 2,
         title=f"r = 1 + {kernel - 1} · ({first} + {second} + {third}) = {paths.size} pixels, "
         f"{paths.seen} of them seen{clipped}",
+        xlim=(-2, SIZE + 1),
     )
 
 
@@ -152,6 +165,60 @@ for number, convolution in enumerate(layers, 1):
     print(f"layer {number}, rate {convolution.dilation:2d}: {field.size[0]} pixels")
 
 # %% [markdown]
+# ## What dilation costs
+#
+# Every layer now works at full resolution. Here are two chains of four 3 × 3 layers with 64
+# features on an image of 512 × 512 pixels. Both see 31 pixels; one strides, one dilates.
+# `analysis.summary` counts their multiply-adds, and the outputs of all layers are what training
+# keeps in memory for the backward pass.
+
+
+# %%
+def cost(strides, dilations, size=512, features=64):
+    """Field, multiply-adds, and mebibytes of the layers' outputs in float32."""
+    kernel = jax.ShapeDtypeStruct((3, 3, features, features), jnp.float32)
+
+    def net(x):
+        for number, (s, d) in enumerate(zip(strides, dilations, strict=True)):
+            with jax.named_scope(f"layer {number}"):
+                x = ops.conv(x, jnp.ones(kernel.shape), stride=s, dilation=d)
+        return x
+
+    table = analysis.summary(net, jax.ShapeDtypeStruct((1, size, size, features), jnp.float32))
+    whole, *layers = sorted(table.layers, key=lambda layer: layer.name)
+    values = sum(math.prod(layer.shape) for layer in layers)
+    return whole.field.size[0], whole.multiply_adds, 4 * values / 2**20
+
+
+for name, strides, dilations in (
+    ("strides 2, 2, 2, 1", (2, 2, 2, 1), (1, 1, 1, 1)),
+    ("dilations 1, 2, 4, 8", (1, 1, 1, 1), (1, 2, 4, 8)),
+):
+    size, multiply_adds, mebibytes = cost(strides, dilations)
+    print(
+        f"{name:>21}: field {size} pixels, {multiply_adds / 1e9:5.1f} billion multiply-adds, "
+        f"{mebibytes:4.0f} MiB"
+    )
+
+# %% [markdown]
+# Dilation costs about twelve times as many multiply-adds here, and twelve times as much memory. This is why nets for
+# segmentation stride first, down to an eighth or a sixteenth, and dilate only behind that.
+#
+# ## Several rates at once: ASPP
+#
+# DeepLab (Chen et al. 2017) reads the last map at several rates *in parallel*. This **atrous
+# spatial pyramid pooling** sees small and large surroundings at the same time; its last branch, the
+# mean of the map, sees the whole image:
+
+# %%
+plots.aspp(rates=(6, 12, 18))
+
+# %% [markdown]
+# The branches of `nn.ASPP` see $2d + 1 = 13$, 25 and 37 pixels of the map. If the map has one pixel
+# for every 8 of the image, this is 97, 193 and 289 pixels of the image, besides what the encoder
+# below has seen.
+
+# %% [markdown]
 # ## Holes: gridding
 #
 # Not every choice of rates is good. With rates 2, 2, 2 an output pixel sees only pixels at even
@@ -165,10 +232,11 @@ for number, convolution in enumerate(layers, 1):
 #
 # then $M_2 \le k$ is required, where $k$ is the number of taps along an axis. $M_l$ is meant as the
 # largest distance between neighboring pixels that layers $l$ to $L$ see. The second rule is that
-# the rates have no common factor.
+# the rates have no factor that is common to *all* of them.
 #
-# The initial rates pass the first rule and have holes, but 2 is a common factor. **Find rates that
-# pass both rules and still have holes.** (Hint: the first rule does not depend on $d_1$.)
+# The initial rates pass the first rule and have holes, but 2 is a common factor. **Predict**: do
+# rates that pass *both* rules always see their whole field? **Then search** for rates that pass
+# both and still have holes. (Hint: the first rule does not depend on $d_1$.)
 
 
 # %%
@@ -180,10 +248,11 @@ def draw_grid(first, second, third):
     return plots.path_counts(
         {f"rates {first}, {second}, {third}": np.outer(counts, counts)},
         title=f"{distance}, {factor}\nthe field has {'no holes' if paths.full else 'holes'}",
+        side=43,
     )
 
 
-sliders(draw_grid, first=IntSlider(2, 1, 9), second=IntSlider(2, 1, 9), third=IntSlider(2, 1, 9))
+sliders(draw_grid, first=IntSlider(2, 1, 7), second=IntSlider(2, 1, 7), third=IntSlider(2, 1, 7))
 
 # %% [markdown]
 # How often are the rules wrong? Consider all triples of rates up to 9, with three taps:
@@ -195,11 +264,19 @@ triples = {
 passes_with_holes = [rates for rates, p in triples.items() if p.passes and not p.full]
 fails_without_holes = [rates for rates, p in triples.items() if p.full and not p.passes]
 coprime = [rates for rates in passes_with_holes if math.gcd(*rates) == 1]
+pairwise = [
+    rates
+    for rates in passes_with_holes
+    if all(math.gcd(*pair) == 1 for pair in itertools.combinations(rates, 2))
+]
 print(
     f"{len(triples)} triples. Rule M₂ ≤ 3: {len(passes_with_holes)} pass and have holes, "
     f"{len(fails_without_holes)} fail and have none"
 )
-print(f"of those that pass with holes, {len(coprime)} have no common factor either")
+print(
+    f"of those that pass with holes, {len(coprime)} have no factor common to all three rates, and "
+    f"{len(pairwise)} have none common to any two"
+)
 
 from_one = {rates: p for rates, p in triples.items() if rates[0] == 1}
 print(
@@ -244,8 +321,50 @@ print(
 # **Try it**: leave the dilation of layer $B$ at 1. The largest difference is then about as large as
 # the largest value. The program still runs, but its result is meaningless.
 #
-# Dilation keeps every pixel at a cost: all layers work at full resolution. The alternative is to
-# stride first and to bring the pixels back afterwards: [Upconvolution](04_upconvolution.ipynb).
+# Dilation keeps every pixel at the cost above. The alternative is to stride first and to bring the
+# pixels back afterwards, which is the subject of the next page.
+#
+# ## Summary
+#
+# - $r = 1 + \sum_l (k_l - 1)\, d_l$: rates that double see as far as strides of 2, at full
+#   resolution.
+# - The price is computation and memory at full resolution.
+# - Rates with holes do not see all of their field. Rate 1 first, and $M_2 \le k$, is safe for three
+#   layers of three taps; the published rules alone are not. In doubt, count the paths.
+# - A stride can be traded for dilation in a trained net, without new training.
+#
+# ## Exercises
+#
+# **1.** Five 3 × 3 layers shall see 63 pixels without holes. Which rates do it?
+#
+# <details><summary>Solution</summary>
+#
+# $1 + 2\,(1 + 2 + 4 + 8 + 16) = 63$. Doubling rates that begin with 1 leave no hole: every offset
+# has exactly one or two ways to be written as a sum of the terms $-d_l$, 0 and $d_l$, at least one.
+#
+# </details>
+#
+# **2.** ASPP with rate 24 reads a map of 20 × 20 pixels. What does its 3 × 3 kernel compute?
+#
+# <details><summary>Solution</summary>
+#
+# All taps but the middle one lie outside of the map, at every pixel, where they meet zeros. The
+# 3 × 3 convolution has become a 1 × 1 convolution (Chen et al. 2017, section 3.3).
+#
+# </details>
+#
+# **3.** Rates 2, 3, 5 pass both rules. How many pixels of their field are not seen?
+#
+# <details><summary>Solution</summary>
+#
+# The field has $1 + 2 \cdot 10 = 21$ pixels. Sums of $\pm 2$, $\pm 3$, $\pm 5$ and zeros reach
+# every distance up to 10 but 9, so two pixels are not seen.
+#
+# </details>
 #
 # **Sources.** Yu & Koltun 2016, arXiv:1511.07122. Wang et al. 2018, arXiv:1702.08502. Chen et al.
 # 2017, arXiv:1706.05587. Yu, Koltun & Funkhouser 2017, arXiv:1705.09914.
+#
+# ---
+#
+# [← Segmentation](02_segmentation.ipynb) · [Contents and symbols](00_opening.ipynb) · [Upconvolution →](04_upconvolution.ipynb)

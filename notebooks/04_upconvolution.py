@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Upconvolution
 #
+# [← Dilation](03_dilation.ipynb) · [Contents and symbols](00_opening.ipynb) · [Residual connections →](05_residual_connections.ipynb)
+#
 # A strided convolution has fewer outputs than inputs. The **upconvolution** has more: it puts
 # $s - 1$ zeros between neighboring pixels of the input, that is, it *dilates the input*, and then
 # convolves with stride 1:
@@ -11,6 +13,18 @@
 # Here $n$ is the number of inputs, $k$ the number of taps, $p$ the padding and $a$ the output
 # padding. Other names are *transposed convolution*, *fractionally strided convolution* and,
 # wrongly, *deconvolution* (Dumoulin & Visin 2016).
+#
+# **What you will see**: the same operation as a convolution of a dilated input, as stamps that are
+# summed, and as the transpose of a matrix; why kernel 3 with stride 2 paints a checkerboard; and
+# output pixels of one net that see differently far.
+
+# %%
+import importlib.util
+
+if importlib.util.find_spec("jaxseg") is None:  # a fresh runtime, such as Colab's
+    SOURCE = "..."  # the address of a git repository of jaxseg
+    get_ipython().system(f"git clone -q {SOURCE} jaxseg && pip install -q './jaxseg[notebooks]'")
+    get_ipython().run_line_magic("cd", "jaxseg/notebooks")
 
 # %%
 import jax
@@ -18,8 +32,6 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from ipywidgets import IntSlider
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from pages import rows, sliders
 
 from jaxseg import analysis, models, nn, ops, plots
@@ -29,50 +41,14 @@ from jaxseg import analysis, models, nn, ops, plots
 #
 # On the left, the pixels of the input (blue), the zeros between and around them (white), and the
 # kernel at its first position (orange). On the right, the output; each number says how many pixels
-# of the input its window contains. **Move the stride**: how many taps meet a pixel, and how many
-# meet a zero? **Choose kernel and padding at stride 2 so that 4 pixels become 8.**
+# of the input its window contains.
+#
+# **Predict**: 4 pixels, kernel 3, stride 2 and no padding: how many outputs? **Then move the
+# stride**: how many taps meet a pixel, and how many meet a zero? **Choose kernel and padding at
+# stride 2 so that 4 pixels become 8.**
 
 # %%
 PIXELS = 4
-
-
-def draw_dilated(kernel, stride, padding, output_padding):
-    outputs = ops.upconv_output_size(
-        PIXELS, kernel, stride=stride, padding=padding, output_padding=output_padding
-    )
-    margin = kernel - 1 - padding  # zeros on each side; pixels cut off if it is negative
-    dilated = stride * (PIXELS - 1) + 1
-    figure = Figure(figsize=(8.0, 4.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    side = dilated + 2 * margin + output_padding
-    for row in range(side):
-        for column in range(side):
-            pixel = all(
-                0 <= n - margin < dilated and (n - margin) % stride == 0 for n in (row, column)
-            )
-            left.add_patch(
-                Rectangle(
-                    (column, row),
-                    1,
-                    1,
-                    edgecolor="#cccccc",
-                    linewidth=0.6,
-                    facecolor="#6baed6" if pixel else "white",
-                )
-            )
-    left.add_patch(Rectangle((0, 0), kernel, kernel, fill=False, edgecolor="#e4572e", linewidth=2))
-    left.set(xlim=(-0.3, side + 0.3), ylim=(side + 0.3, -0.3))
-    frame = f"{margin} zeros on each side" if margin >= 0 else f"{-margin} cut off on each side"
-    left.set_title(f"{PIXELS} pixels, dilated by {stride}, {frame}", fontsize=9)
-    counts = np.asarray(overlaps(PIXELS, kernel, stride, padding, output_padding))
-    right.imshow(counts, cmap="Blues", vmin=0, vmax=max(1.3 * counts.max(), 1))
-    for (row, column), number in np.ndenumerate(counts):
-        color = "white" if number > 0.7 * counts.max() else "black"
-        right.text(column, row, f"{number:.0f}", ha="center", va="center", fontsize=8, color=color)
-    right.set_title(f"{outputs} × {outputs} outputs: pixels in the window of each", fontsize=9)
-    for axes in (left, right):
-        axes.set(aspect="equal", xticks=[], yticks=[])
-    return figure
 
 
 def overlaps(pixels, kernel, stride, padding, output_padding=0):
@@ -84,7 +60,28 @@ def overlaps(pixels, kernel, stride, padding, output_padding=0):
         padding=padding,
         output_padding=output_padding,
     )[0, :, 0]
-    return jnp.outer(row, row)
+    return np.rint(np.outer(row, row)).astype(int)
+
+
+def draw_dilated(kernel, stride, padding, output_padding):
+    outputs = ops.upconv_output_size(
+        PIXELS, kernel, stride=stride, padding=padding, output_padding=output_padding
+    )
+    margin = kernel - 1 - padding  # zeros on each side; pixels cut off if it is negative
+    dilated = stride * (PIXELS - 1) + 1
+    place = np.arange(dilated + 2 * margin + output_padding) - margin
+    pixel = (place >= 0) & (place < dilated) & (place % stride == 0)
+    frame = f"{margin} zeros on each side" if margin >= 0 else f"{-margin} cut off on each side"
+    return plots.dilated_input(
+        np.outer(pixel, pixel),
+        kernel,
+        overlaps(PIXELS, kernel, stride, padding, output_padding),
+        cells=18,
+        titles=(
+            f"{PIXELS} pixels, dilated by {stride}, {frame}",
+            f"{outputs} × {outputs} outputs: pixels in the window of each",
+        ),
+    )
 
 
 sliders(
@@ -96,11 +93,34 @@ sliders(
 )
 
 # %% [markdown]
-# ## The upconvolution is a transpose
+# ## Stamps that are summed, and a transpose
 #
-# A convolution is linear: $y = A x$ with a matrix $A$. Its backward pass maps a gradient of the
-# size of $y$ to a gradient of the size of $x$, which is multiplication by $A^\top$. This *is* the
-# upconvolution with the same stride and padding and with the kernel flipped. Hence
+# There is a second way to read an upconvolution. Each pixel $x_i$ of the input *stamps* the kernel,
+# multiplied by $x_i$, onto the output, $s$ pixels behind the stamp before. Where stamps overlap,
+# they are summed. The figure shows it along one axis, for kernel 3 and stride 2.
+#
+# Row $i$ of the stamps is row $i$ of a matrix $A$, so the output is $A^\top x$. And $A$ itself is
+# the strided convolution with the same taps: each of its rows is the kernel at one position.
+#
+# **Predict**: for kernel 2 and stride 2, how many stamps does each output sum? **Then change
+# the sliders.**
+
+
+# %%
+def draw_stamps(kernel, stride):
+    # Tap t has the value t + 1. `ops.upconv` stamps its kernel from the last tap to the first.
+    taps = jnp.arange(1.0, kernel + 1)[::-1, None, None]
+    stamps = ops.upconv(jnp.eye(4)[..., None], taps, stride=stride, padding=0)[..., 0]
+    return plots.transposed_convolution(np.rint(stamps).astype(int))
+
+
+sliders(draw_stamps, kernel=IntSlider(3, 2, 5), stride=IntSlider(2, 1, 3))
+
+# %% [markdown]
+# In general, a convolution is linear: $y = A x$ with a matrix $A$. Its backward pass maps a
+# gradient of the size of $y$ to a gradient of the size of $x$, which is multiplication by $A^\top$.
+# This *is* the upconvolution with the same stride and padding. (`ops.upconv` stamps its kernel from
+# the last tap to the first, so the kernel has to be flipped.) Hence
 #
 # $$ \langle A x,\, y \rangle = \langle x,\, A^\top y \rangle \quad \text{for all } x, y . $$
 
@@ -126,16 +146,18 @@ print(f"⟨Ax, y⟩ = {jnp.vdot(down, y):.4f}, ⟨x, Aᵀy⟩ = {jnp.vdot(x, up)
 #
 # If the stride does not divide the kernel size, some outputs sum more products than others, in a
 # pattern that repeats with the stride (Odena, Dumoulin & Olah 2016). A kernel that is smaller than
-# the stride leaves outputs that sum none. **Find the kernels with even overlap** for stride 2 and
-# for stride 3.
+# the stride leaves outputs that sum none.
+#
+# **Predict**: which kernels from 2 to 8 have even overlap at stride 3? **Then find them**, for
+# stride 2 and for stride 3.
 
 
 # %%
 def overlap_pattern(kernel, stride):
-    """Three periods of the overlap, away from the border."""
-    counts = np.asarray(overlaps(12, kernel, stride, 0), int)
+    """The overlap of 12 × 12 outputs away from the border."""
+    counts = overlaps(24, kernel, stride, 0)
     start = len(counts) // 2 // stride * stride
-    return counts[start : start + 3 * stride, start : start + 3 * stride]
+    return counts[start : start + 12, start : start + 12]
 
 
 def draw_overlap(kernel, stride):
@@ -149,7 +171,10 @@ sliders(draw_overlap, kernel=IntSlider(3, 2, 8), stride=IntSlider(2, 2, 4))
 #
 # Behind an upconvolution with stride 2, even and odd pixels meet *different taps*. If their windows
 # differ in size, there is no single receptive field; there is one for each **phase** of the output
-# pixel. **Move the output pixel** step by step: how does the number of pixels that it sees change?
+# pixel.
+#
+# **Predict**: do two neighboring outputs of two such layers see the same number of pixels? **Then
+# move the output pixel** step by step.
 
 
 # %%
@@ -163,6 +188,8 @@ def draw_phases(kernel, depth, output_pixel):
         ["image", *(f"upconv {n + 1}" for n in range(depth))],
         index=index,
         title=f"output pixel {index} of 0 to {len(places[-1]) - 1}, from 5 pixels",
+        most_rows=4,
+        xlim=(-0.8, 4.8),
     )
 
 
@@ -232,32 +259,72 @@ print(f"largest difference {jnp.abs(whole - shuffled).max():.1e}")
 # shows the same features through a random and an ICNR kernel:
 
 # %%
-features = jax.random.normal(jax.random.key(5), (1, 10, 10, 8))
-smooth = ops.avg_pool(features, 5, stride=1, padding=2)
-figure = Figure(figsize=(6.2, 3.2), layout="constrained")
-for axes, (name, draw) in zip(
-    figure.subplots(1, 2),
-    {
-        "random": nn.initializers.he_normal(1.0),
-        "ICNR": nn.initializers.icnr(2, nn.initializers.he_normal(1.0)),
-    }.items(),
-    strict=True,
+features = ops.avg_pool(
+    jax.random.normal(jax.random.key(5), (1, 10, 10, 8)), 5, stride=1, padding=2
+)
+outputs = {}
+for name, draw in (
+    ("random", nn.initializers.he_normal(1.0)),
+    ("ICNR", nn.initializers.icnr(2, nn.initializers.he_normal(1.0))),
 ):
     subpixel = draw(jax.random.key(6), (3, 3, 8, 4))
-    axes.imshow(ops.pixel_shuffle(ops.conv(smooth, subpixel), 2)[0, ..., 0], cmap="gray")
-    axes.set(xticks=[], yticks=[])
-    axes.set_title(name, fontsize=9)
-figure
+    output = ops.pixel_shuffle(ops.conv(features, subpixel), 2)[0, ..., 0]
+    outputs[name] = np.asarray((output - output.min()) / (output.max() - output.min()))
+plots.image_row(outputs)
 
 # %% [markdown]
 # Even overlap and a good initialization only avoid a checkerboard at the start. Training can still
 # learn one.
 #
 # The upconvolution brings the pixels back, but not the *edges* that striding lost: it can only
-# guess them. The information has to bypass the layers that lose it, first around single blocks,
-# [Residual connections](05_residual_connections.ipynb), and later around
-# [the whole net](08_upconvolution_residual.ipynb).
+# guess them. The information has to bypass the layers that lose it, first around single blocks (the
+# next page) and later around [the whole net](08_upconvolution_residual.ipynb).
+#
+# ## Summary
+#
+# - Dilate the input and convolve; or stamp and sum; or multiply by $A^\top$: three readings of one
+#   operation.
+# - The transpose restores the size, not the content.
+# - If $s$ does not divide $k$, outputs sum different numbers of products: for $k = 3$ and $s = 2$,
+#   the most over the fewest is 2 along an axis and 4 in two dimensions.
+# - Behind upconvolutions, the receptive field depends on the output pixel's phase.
+#
+# ## Exercises
+#
+# **1.** Which kernel, padding and output padding at stride 3 turn 5 pixels into 15, with even
+# overlap?
+#
+# <details><summary>Solution</summary>
+#
+# $3\,(5 - 1) + k - 2p + a = 15$. Kernel 3 without padding is one; the stride divides the kernel.
+# Kernel 6 needs $2p - a = 3$, such as $p = 2$ and $a = 1$.
+#
+# </details>
+#
+# **2.** Why does a checkerboard of an upconvolution with kernel 3 and stride 2 repeat every two
+# pixels and not every three?
+#
+# <details><summary>Solution</summary>
+#
+# The stamps lie two pixels apart. Even outputs are covered by two of them, odd ones by one (or the
+# other way round), and this repeats with the stride. The size of the kernel only decides how many.
+#
+# </details>
+#
+# **3.** Change `flipped` above to the kernel with its channels swapped but not flipped. Are the two
+# scalar products still equal?
+#
+# <details><summary>Solution</summary>
+#
+# No. The unflipped kernel gives another matrix than $A^\top$, of the same size, so the sizes fit
+# but the numbers differ.
+#
+# </details>
 #
 # **Sources.** Dumoulin & Visin 2016, arXiv:1603.07285. Odena, Dumoulin & Olah, *Deconvolution and
 # checkerboard artifacts*, Distill 2016. Shi et al. 2016, arXiv:1609.05158. Aitken et al. 2017,
 # arXiv:1707.02937. Long et al. 2015, arXiv:1411.4038. Ronneberger et al. 2015, arXiv:1505.04597.
+#
+# ---
+#
+# [← Dilation](03_dilation.ipynb) · [Contents and symbols](00_opening.ipynb) · [Residual connections →](05_residual_connections.ipynb)

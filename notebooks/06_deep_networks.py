@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Deep networks are hard to train
 #
+# [← Residual connections](05_residual_connections.ipynb) · [Contents and symbols](00_opening.ipynb) · [Residual connections – gradient →](07_residual_gradient.ipynb)
+#
 # As a rule of thumb, plain nets can be trained with ten to fifteen layers, and nets with
 # normalization with twenty to thirty. Beyond that, a *deeper net is worse*. It is worse on the
 # training images too, so the reason is not overfitting. He et al. (2015) described this
@@ -16,19 +18,29 @@
 # A deeper net could copy the shallower one and let its other layers be the identity. It does not,
 # so it is the *training* that fails. What goes wrong? This page looks at the **size** of the signal
 # and at its **content**, the next one at the gradient.
+#
+# **What you will see**: a random net that forgets its input while its numbers stay of normal size,
+# and trained nets of 8 to 64 convolutions of which only those with shortcuts (or with carefully
+# chosen kernels) still learn.
+
+# %%
+import importlib.util
+
+if importlib.util.find_spec("jaxseg") is None:  # a fresh runtime, such as Colab's
+    SOURCE = "..."  # the address of a git repository of jaxseg
+    get_ipython().system(f"git clone -q {SOURCE} jaxseg && pip install -q './jaxseg[notebooks]'")
+    get_ipython().run_line_magic("cd", "jaxseg/notebooks")
 
 # %%
 import math
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
+import random_nets
+import short_runs
 from ipywidgets import Dropdown, FloatSlider, IntSlider
-from matplotlib.figure import Figure
-from pages import SMALL, decimal_ticks, sliders
+from pages import SMALL, results, sliders
 
-from jaxseg import data, losses, models, nn, plots, training
+from jaxseg import data, models, nn, plots
 from jaxseg.analysis import mean_field
 
 # %% [markdown]
@@ -48,55 +60,36 @@ from jaxseg.analysis import mean_field
 # layer no longer depends on the image in a useful way. The dashed line is the theory, the points
 # are one random net of width 400.
 #
-# **Move the weight variance** of tanh through its critical value, 1.76 at a bias variance of 0.05.
-# Below it, $c_l \to 1$ (order); above it, $c_l$ settles below 1 (chaos). **Choose ReLU with weight
-# variance 2 and bias variance 0**, its critical values (He et al. 2015b): the variance stays the
-# same. And the correlation?
+# **Predict**: two inputs have correlation 0.3. What is it after thirty layers of tanh whose weights
+# are small? And if they are large? **Then move the weight variance** of tanh through its critical
+# value, 1.76 at a bias variance of 0.05. Below it, $c_l \to 1$ (order); above it, $c_l$ settles
+# below 1 (chaos). **Choose ReLU with weight variance 2 and bias variance 0**, its critical values
+# (He et al. 2015b): the variance stays the same. And the correlation?
 
 # %%
 ACTIVATIONS = {
     "tanh": (mean_field.TANH, np.tanh),
     "relu": (mean_field.RELU, lambda x: np.maximum(x, 0)),
 }
-WIDTH, START = 400, 0.3
+START, DEEPEST = 0.3, 60
 
 
-def simulated_signals(phi, weight_variance, bias_variance, depth, branch_scale=None, seed=0):
-    """Variance and correlation of two inputs, layer by layer, in one random net."""
-    rng = np.random.default_rng(seed)
-    first, orthogonal = np.linalg.qr(rng.normal(size=(WIDTH, 2)))[0].T * np.sqrt(WIDTH)
-    h = np.stack([first, START * first + np.sqrt(1 - START**2) * orthogonal])
-    variances, correlations = [], []
-    for _ in range(depth + 1):
-        variances.append(np.mean(h**2))
-        correlations.append(h[0] @ h[1] / np.sqrt((h[0] @ h[0]) * (h[1] @ h[1])))
-        weights = rng.normal(size=(WIDTH, WIDTH)) * np.sqrt(weight_variance / WIDTH)
-        branch = phi(h) @ weights + rng.normal(size=WIDTH) * np.sqrt(bias_variance)
-        h = branch if branch_scale is None else h + branch_scale * branch
-    return variances, correlations
-
-
-def draw_signals(activation, weight_variance, bias_variance, depth, shortcut):
+def settings(activation, weight_variance, bias_variance, depth, shortcut):
+    """Mean-field theory of these settings, and the arguments of the simulation."""
     theory, phi = ACTIVATIONS[activation]
     scale = 1 / math.sqrt(depth) if shortcut == "yes, α = 1/√L" else None
     layer = mean_field.Layer(theory, weight_variance, bias_variance, branch_scale=scale)
     path = mean_field.iterate(layer, depth, correlation=START)
-    variances, correlations = simulated_signals(phi, weight_variance, bias_variance, depth, scale)
-    figure = Figure(figsize=(8.4, 3.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    layers = np.arange(depth + 1)
-    left.plot(layers, variances, ".", color="#0b5fa5")
-    left.plot(layers, path.variances, "--", color="#e4572e")
-    left.set(yscale="log", xlabel="layer", title="variance $q_l$ (size)")
-    decimal_ticks(left.yaxis)
-    right.plot(layers, correlations, ".", color="#0b5fa5", label="a random net")
-    right.plot(layers, path.correlations, "--", color="#e4572e", label="theory")
-    right.set(ylim=(-0.1, 1.05), xlabel="layer", title="correlation $c_l$ of two images")
-    right.legend(fontsize=8, frameon=False)
-    for axes in (left, right):
-        axes.title.set_fontsize(9)
-        axes.spines[["top", "right"]].set_visible(False)
-    return figure
+    theory = np.array(path.variances), np.array(path.correlations)
+    return theory, (phi, weight_variance, bias_variance, depth, scale)
+
+
+def draw_signals(activation, weight_variance, bias_variance, depth, shortcut, before=None):
+    theory, net = settings(activation, weight_variance, bias_variance, depth, shortcut)
+    ghost = settings(**before)[0] if before else None
+    return plots.signal_propagation(
+        random_nets.signals(*net, start=START), theory, before=ghost, most_layers=DEEPEST
+    )
 
 
 sliders(
@@ -138,117 +131,138 @@ for depth in (1, 2, 3, 10, 30, 100, 4000):
 print(f"9π²/2 = {9 * np.pi**2 / 2:.2f}")
 
 # %% [markdown]
+# ## A norm: the first remedy
+#
+# **Batch norm** (Ioffe & Szegedy 2015) makes the size of the signal independent of the weights.
+# Over all pixels of all images of a batch, it brings each feature $j$ to mean 0 and variance 1; two
+# trained numbers per feature, $\gamma_j$ and $\beta_j$, then set its scale and offset:
+#
+# $$ \hat x_j = \frac{x_j - \mu_j}{\sqrt{v_j + \epsilon}}, \qquad y_j = \gamma_j\, \hat x_j +
+# \beta_j . $$
+#
+# In training, $\mu_j$ and $v_j$ are the mean and variance over the batch, so an image's output
+# depends on the others of its batch; in use, running averages take their place. The *size* of the
+# signal is now safe at every depth. But the [next page](07_residual_gradient.ipynb) shows that the
+# gradient of a plain net with batch norm explodes.
+#
 # ## The experiment
 #
-# The cell below trains nets of 3 × 3 convolutions at full resolution: plain, plain with batch norm,
-# and residual. All have equally many kernels and see the same mosaics. Each kind of net is shown at
-# *its own best* learning rate and judged by its **training** loss, as the median of two seeds.
-# `vmap` trains all seeds and rates of a kind at once.
+# Nets of 3 × 3 convolutions at full resolution are trained on mosaics of 20 × 20 pixels: plain,
+# plain with batch norm, residual ($\alpha = 1/\sqrt L$), and a fair control, plain nets of tanh
+# with delta-orthogonal kernels (Xiao et al. 2018), which keep the size of every signal exactly. All
+# have equally many parameters and see the same images. Each kind is shown at *its own best* of
+# three learning rates and judged by its **training** loss.
 #
-# **Change** `NETS`, `DEPTHS`, `RATES`. (`python -m experiments.depth_scaling` asks the same
-# question with more seeds, rates and steps.)
+# **Predict** for each kind whether the loss after 150 steps rises from 8 to 64 convolutions.
 
 # %%
-NETS = {
-    "plain": {"residual": False},
-    "plain, batch norm": {"residual": False, "norm": "batch"},
-    "residual": {"residual": True},
+LABELS = {
+    "plain": "plain",
+    "plain_norm": "plain, batch norm",
+    "plain_isometric": "plain, tanh, orthogonal",
+    "residual": "residual",
 }
-DEPTHS = (8,) if SMALL else (8, 24)
-RATES = jnp.array([4e-3]) if SMALL else jnp.array([1e-3, 4e-3, 1.2e-2])
-SEEDS, STEPS, BATCH, FEATURES = (1, 2, 2, 4) if SMALL else (2, 110, 4, 8)
-CONFIG = data.MosaicConfig(size=16, cells=3, equal=False)
-
-pairs = [data.mosaic_example(CONFIG, "train", index) for index in range(8 if SMALL else 256)]
-images = jnp.asarray((np.stack([p[0] for p in pairs])[..., None] - 128.0) / 40, jnp.float32)
-labels = jnp.asarray(np.stack([p[1] for p in pairs]), jnp.int32)
-order = np.random.default_rng(0).integers(len(images), size=(STEPS, BATCH))
-
-
-def make_net(kind, depth):
-    """A net of `depth` convolutions as a pair of functions."""
-    options = {"classes": 3, "inputs": 1, "features": FEATURES, "blocks": depth // 2 - 1}
-    return nn.functional(lambda rngs: models.DeepNet(**options, **NETS[kind], rngs=rngs))
-
-
-def train(kind, depth):
-    """Training losses, (seeds, rates, steps)."""
-    init, apply = make_net(kind, depth)
-
-    def run(key, rate):
-        optimizer = optax.chain(training.clip_by_norm(1.0), optax.adam(rate))
-        step = training.make_train_step(apply, optimizer, losses.mean_cross_entropy)
-        state = training.init_state(*init(key), optimizer)
-
-        def train_batch(state, batch):
-            state, results = step(state, {"image": images[batch], "label": labels[batch]})
-            return state, results["loss"]
-
-        return jax.lax.scan(train_batch, state, order)[1]
-
-    keys = jax.random.split(jax.random.key(1), SEEDS)
-    run_all = jax.vmap(jax.vmap(run, (None, 0)), (0, None))
-    # With all optimizations, compiling would take longer than training.
-    options = {"xla_backend_optimization_level": 1}
-    return np.asarray(jax.jit(run_all, compiler_options=options)(keys, RATES))
-
-
-curves = {}
-for depth in DEPTHS:
-    for kind in NETS:
-        histories = train(kind, depth)
-        final = histories[..., -STEPS // 10 :].mean(-1)
-        best = np.argmin(np.where(np.isfinite(final), final, np.inf).mean(0))
-        curves[kind, depth] = histories[:, best]
-        print(
-            f"{kind:>17}, {depth:2d} convolutions: training loss {np.median(final[:, best]):.3f} "
-            f"at rate {float(RATES[best]):g}"
-        )
-
+stored = results("06_depth")
+place = {str(name): number for number, name in enumerate(stored["names"])}
+final = {label: stored["final"][place[name]].T for name, label in LABELS.items()}
+plots.medians(
+    stored["depths"],
+    final,
+    xlabel="convolutions",
+    ylabel="training loss (nats)",
+    log_x=True,
+    chance=math.log(3),
+    title="150 steps; median and range of three seeds",
+)
 
 # %%
-def smooth(line, steps=12):
-    """Mean over the last `steps` steps."""
-    total = np.convolve(line, np.ones(steps))[: len(line)]
-    return total / np.minimum(np.arange(1, len(line) + 1), steps)
-
-
-figure = Figure(figsize=(8.4, 3.2), layout="constrained")
-for axes, depth in zip(
-    figure.subplots(1, len(DEPTHS), sharey=True, squeeze=False)[0], DEPTHS, strict=True
-):
-    for kind, color in zip(NETS, plots.CYCLE, strict=False):
-        for number, line in enumerate(curves[kind, depth]):
-            axes.plot(smooth(line), color=color, linewidth=1.3, label=None if number else kind)
-    axes.axhline(np.log(3), color="black", linestyle=":", linewidth=1, label="chance, ln 3")
-    axes.set(xlabel="step", ylim=(0.5, 1.3))
-    axes.set_title(f"{depth} convolutions", fontsize=9)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=8, frameon=False, loc="lower left")
-figure.axes[0].set_ylabel("training loss (nats)")
-figure
+curves = stored["losses"].astype(float)  # (kinds, depths, seeds, steps)
+plots.training_curves(
+    {
+        f"{stored['depths'][depth]} convolutions": {
+            label: np.median(curves[place[name], depth], axis=0)[None]
+            for name, label in LABELS.items()
+        }
+        for depth in (0, 2, 3)
+    },
+    steps_per_value=int(stored["bin"]),
+    chance=math.log(3),
+    ylim=(0.3, 1.4),
+)
 
 # %% [markdown]
-# A net that knows nothing has a loss of ln 3 = 1.099. Both plain kinds lose with depth, the one
-# without norm most. But so does the residual net: 110 steps and two seeds are too few to show what
-# shortcuts are good for. `python -m experiments.depth_scaling` trains deeper nets, with three seeds
-# and 150 steps on slightly larger images. Its training losses, each kind at its best rate:
+# The numbers are those of `python -m experiments.depth_scaling`, which `precompute.py` stores. A
+# net that knows nothing has a loss of ln 3 = 1.099. The loss of both plain ReLU kinds rises with
+# depth, and the plain net with 64 convolutions learns nothing at all. The loss of the residual net
+# does not rise. The same study with more depths and five seeds (`--preset full`) goes on to 256
+# convolutions: plain 1.099, plain with batch norm 1.101, tanh with orthogonal kernels 0.761,
+# residual 0.468. Residual nets of 1,026 convolutions learn too (`--preset deepest`):
 #
-# | convolutions | plain | plain, batch norm | residual |
-# |---|---|---|---|
-# | 8 | 0.445 | 0.486 | 0.432 |
-# | 16 | 0.718 | 0.527 | 0.396 |
-# | 32 | 0.881 | 0.763 | 0.390 |
-# | 64 | 1.099 | 0.999 | 0.424 |
+# ![Training loss of residual nets of 1,026 convolutions](../experiments/figures/deepest.png)
 #
-# The loss of both plain kinds rises with depth, and the plain net with 64 convolutions learns
-# nothing at all. The loss of the residual net does not rise:
+# "Plain nets cannot be trained deep" would be too strong: with orthogonal kernels on the critical
+# line, 10,000 layers of tanh were trained (Xiao et al. 2018). Shortcuts need no such care. The
+# reason is in their gradient: that is the next page.
 #
-# ![How deep can a segmentation net be trained?](../experiments/figures/depth_scaling.png)
+# **Try it.** The cell below trains one net for 110 steps on 16 × 16 pixels. Does a plain net of 24
+# convolutions learn? Does a residual one? In so few steps a residual net of 24 convolutions is
+# still behind one of 8; only the longer runs above show that it is no worse.
+
+# %%
+CONVOLUTIONS, OPTIONS = (6, {"residual": True}) if SMALL else (24, {"residual": True})
+STEPS, RATE, SEED = 2 if SMALL else 110, 4e-3, 0
+CONFIG = data.MosaicConfig(size=16, cells=3, equal=False)
+net = nn.functional(
+    lambda rngs: models.DeepNet(
+        classes=3, inputs=1, features=8, blocks=CONVOLUTIONS // 2 - 1, **OPTIONS, rngs=rngs
+    )
+)
+train_set = short_runs.mosaic_examples(CONFIG, "train", 8 if SMALL else 256)
+run = short_runs.train(net, train_set, train_set[0][:8], steps=STEPS, rate=RATE, seed=SEED)
+print(f"training loss: {run.losses[0]:.3f} at first, {run.losses[-10:].mean():.3f} at the end")
+
+# %% [markdown]
+# ## Summary
 #
-# "Plain nets cannot be trained deep" would be too strong: tanh nets with orthogonal kernels on the
-# critical line were trained with 10,000 layers (Xiao et al. 2018). Shortcuts need no such care. The
-# reason is in their gradient: [Residual connections – gradient](07_residual_gradient.ipynb).
+# - Degradation is a failure of training: the *training* loss rises with depth.
+# - Random layers change the size of the signal, $q_l$, and its content, $c_l$. Either can be lost.
+# - Critical ReLU nets keep the size and lose the content slowly, as $1/l^2$.
+# - A norm fixes the size. It carries plain nets to twice the depth here, not farther.
 #
-# **Sources.** He et al. 2015, arXiv:1512.03385; 2015b, arXiv:1502.01852. Poole et al. 2016,
-# arXiv:1606.05340. Schoenholz et al. 2017, arXiv:1611.01232. Xiao et al. 2018, arXiv:1806.05393.
+# ## Exercises
+#
+# **1.** tanh with weight variance 1.3 and bias variance .05 has $\xi = 7.8$ layers. To which depth
+# can it be trained?
+#
+# <details><summary>Solution</summary>
+#
+# To about six depth scales, so to some 47 layers (Schoenholz et al. 2017).
+#
+# </details>
+#
+# **2.** ReLU with weight variance 1.5 and bias variance 0: by which factor does the variance change
+# in thirty layers?
+#
+# <details><summary>Solution</summary>
+#
+# ReLU keeps half of the second moment, so each layer multiplies by $1.5/2 = .75$:
+# $.75^{30} = 1.8 \cdot 10^{-4}$.
+#
+# </details>
+#
+# **3.** Why is each kind of net judged at its *own* best learning rate?
+#
+# <details><summary>Solution</summary>
+#
+# At one common rate, the comparison would depend on whom the rate suits. A residual net and a plain
+# one may need rates that differ severalfold, and deep plain nets need smaller ones.
+#
+# </details>
+#
+# **Sources.** He et al. 2015, arXiv:1512.03385; 2015b, arXiv:1502.01852. Ioffe & Szegedy 2015,
+# arXiv:1502.03167. Poole et al. 2016, arXiv:1606.05340. Schoenholz et al. 2017, arXiv:1611.01232.
+# Xiao et al. 2018, arXiv:1806.05393.
+#
+# ---
+#
+# [← Residual connections](05_residual_connections.ipynb) · [Contents and symbols](00_opening.ipynb) · [Residual connections – gradient →](07_residual_gradient.ipynb)

@@ -1,6 +1,8 @@
 # %% [markdown]
 # # Residual connections – gradient
 #
+# [← Deep networks are hard to train](06_deep_networks.ipynb) · [Contents and symbols](00_opening.ipynb) · [Upconvolution – residual connections →](08_upconvolution_residual.ipynb)
+#
 # A net of $L$ residual blocks is a sum. From the input $x_l$ of block $l$ to the last one's output,
 #
 # $$ x_L = x_l + \sum_{i=l}^{L-1} F_i(x_i) . $$
@@ -13,11 +15,24 @@
 # The 1 passes the gradient of the last block to every block **unchanged**, and the branches add
 # something to it. In a plain net the gradient is a *product* of $L - l$ Jacobians, and long
 # products tend to vanish or to explode.
+#
+# **What you will see**: gradients that vanish to $10^{-58}$, explode to $10^{19}$, or stay within a
+# factor of two, each as the formula says; and deep plain nets whose gradient has the right size and
+# is noise all the same.
+
+# %%
+import importlib.util
+
+if importlib.util.find_spec("jaxseg") is None:  # a fresh runtime, such as Colab's
+    SOURCE = "..."  # the address of a git repository of jaxseg
+    get_ipython().system(f"git clone -q {SOURCE} jaxseg && pip install -q './jaxseg[notebooks]'")
+    get_ipython().run_line_magic("cd", "jaxseg/notebooks")
 
 # %%
 import jax
 import jax.numpy as jnp
 import numpy as np
+import random_nets
 from ipywidgets import Dropdown, FloatSlider, IntSlider
 from matplotlib.figure import Figure
 from pages import SMALL, sliders
@@ -36,7 +51,8 @@ from jaxseg.analysis import mean_field
 # = (\lambda^2 + \alpha^2)^{L - l} \left\| \frac{\partial E}{\partial x_L} \right\|^2 . $$
 #
 # At first $\alpha = 1/\sqrt L = 0.125$ and $\lambda = 1$: the gradient stays within a factor of
-# $\sqrt e$, give or take the scatter of random nets.
+# $\sqrt e$, give or take the scatter of random nets. **Predict** the gradient at block 0 for each
+# setting below, then set it. (A pale line is the theory for the setting before.)
 #
 # - **Set $\alpha = 1$**: the squared gradient grows to $2^L$ times its size.
 # - **Set $\alpha = 1$ and $\lambda = 0$**: a plain net. It keeps the gradient on average, but
@@ -47,63 +63,40 @@ from jaxseg.analysis import mean_field
 #   gradient is exactly $\lambda^{L-l}$ times the last one, so it vanishes or explodes.
 
 # %%
-WIDTH, SEEDS = 128, 5
+SEEDS, DEEPEST = 5, 128
 
 
-def log_gradients(depth, branch, shortcut, seed):
-    """log10 of ‖∂E/∂x_l‖ / ‖∂E/∂x_L‖ for l = 0 ... L, in one random net."""
-    rng = np.random.default_rng(seed)
-    weights = rng.normal(size=(depth, WIDTH, WIDTH)) * np.sqrt(2 / WIDTH)
-    x, slopes = rng.normal(size=WIDTH), []
-    for w in weights:
-        slopes.append(x > 0)
-        x = shortcut * x + branch * (np.maximum(x, 0) @ w)
-        x = x / np.linalg.norm(x)  # the slopes of ReLU do not depend on the size of x
-    g, logs = rng.normal(size=WIDTH), [0.0]
-    for w, slope in zip(weights[::-1], slopes[::-1], strict=True):
-        norm = np.linalg.norm(g)
-        g = shortcut * g + branch * slope * (w @ g)
-        logs.append(logs[-1] + np.log10(np.linalg.norm(g) / norm))
-        g = g / np.linalg.norm(g)
-    return np.array(logs[::-1])
+def expected(depth, branch, shortcut):
+    return np.log10(shortcut**2 + branch**2) / 2 * np.arange(depth, -1, -1)
 
 
-def draw_gradients(depth, branch, shortcut):
+def draw_gradients(depth, branch, shortcut, before=None):
     if branch == shortcut == 0:
         raise ValueError("α = λ = 0: no gradient passes at all; make one of them positive.")
-    blocks = np.arange(depth + 1)
-    figure = Figure(figsize=(7.4, 3.4), layout="constrained")
+    nets = np.array(
+        [random_nets.log_gradients(depth, branch, shortcut, seed) for seed in range(SEEDS)]
+    )
+    figure = Figure(figsize=(7.4, 3.6), layout="constrained")
     axes = figure.subplots()
     axes.axhspan(-1, 1, color="#eeeeee", label="within a factor of ten")
-    for seed in range(SEEDS):
-        axes.plot(
-            blocks,
-            log_gradients(depth, branch, shortcut, seed),
-            color="#0b5fa5",
-            linewidth=0.9,
-            label="random nets of width 128" if seed == 0 else None,
-        )
-    theory = np.log10(shortcut**2 + branch**2) / 2 * (depth - blocks)
-    axes.plot(
-        blocks,
-        theory,
-        "--",
-        color="#e4572e",
-        linewidth=1.6,
-        label=r"theory: $(\lambda^2 + \alpha^2)^{(L-l)/2}$",
+    plots.nets_and_theory(
+        axes,
+        nets,
+        expected(depth, branch, shortcut),
+        before=before and expected(**before),
+        label="random nets of width 128",
+        formula=r"theory: $(\lambda^2 + \alpha^2)^{(L-l)/2}$",
     )
-    logs = np.concatenate([line.get_ydata() for line in axes.lines])
-    axes.set_ylim(min(-3, 1.1 * logs.min()), max(3, 1.1 * logs.max()))
     axes.set(xlabel="block $l$", ylabel="log₁₀ of gradient norm at $l$ / at $L$")
+    axes.set(xlim=(-2, DEEPEST + 2), ylim=plots.steady_limits(nets.min(), nets.max(), least=3.0))
     axes.set_title(f"α = {branch:.3f}, λ = {shortcut:.2f}, {depth} blocks", fontsize=9)
-    axes.legend(fontsize=8, frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=8, frameon=False, loc="upper right")
     return figure
 
 
 sliders(
     draw_gradients,
-    depth=IntSlider(64, 4, 200),
+    depth=IntSlider(64, 4, DEEPEST),
     branch=FloatSlider(
         value=0.125, min=0.0, max=1.5, step=0.025, readout_format=".3f", description="branch α"
     ),
@@ -194,71 +187,24 @@ figure
 # small step the gradient points somewhere else. In residual nets the gradient changes more slowly.
 # On the right is the cosine between the gradients at two points, by their distance on the circle.
 #
-# **Move the depth from 1 to 60**, without and with batch norm, and compare the plain net with the
-# residual one beside it.
+# **Predict**: does batch norm make the gradient of a plain net smoother or rougher? **Then move the
+# depth from 1 to 60**, without and with batch norm, and compare the plain net with the residual one
+# below it.
+
 
 # %%
-POINTS, UNITS = 192, 160
-
-
-def gradients_on_circle(depth, *, residual, batch_norm, seed=0):
-    """∂E/∂x at the points of a circle of inputs, (points, units)."""
-    rng = np.random.default_rng(seed)
-    weights = rng.normal(size=(depth, UNITS, UNITS)) * np.sqrt(2 / UNITS)
-    scale = 1.0 if batch_norm else 1 / np.sqrt(depth)
-    angle = np.linspace(0, 2 * np.pi, POINTS, endpoint=False)[:, None]
-    start = rng.normal(size=(2, UNITS))
-    x = np.cos(angle) * start[0] + np.sin(angle) * start[1]  # all of nearly the same size
-    slopes = []
-    for w in weights:
-        # The statistics count as constants, so that each point has a gradient of its own.
-        mean, deviation = (x.mean(0), x.std(0)) if batch_norm else (0.0, 1.0)
-        z = (x - mean) / deviation
-        slopes.append((z > 0) / deviation)
-        branch = np.maximum(z, 0) @ w
-        x = x + scale * branch if residual else branch
-    g = np.tile(rng.normal(size=UNITS), (POINTS, 1))
-    for w, slope in zip(weights[::-1], slopes[::-1], strict=True):
-        branch = slope * (g @ w.T)
-        g = g + scale * branch if residual else branch
-        g = g / np.sqrt(np.mean(g**2))
-    return g
-
-
-def mean_cosines(gradients):
-    """Mean cosine of the gradients at two points, by the number of points between them."""
-    directions = gradients / np.linalg.norm(gradients, axis=1, keepdims=True)
-    return [
-        np.mean(np.sum(directions * np.roll(directions, -lag, axis=0), axis=1))
-        for lag in range(POINTS // 2)
-    ]
-
-
 def draw_shattering(norm, depth):
-    figure = Figure(figsize=(8.4, 3.6), layout="constrained")
-    axes = figure.subplot_mosaic([["plain", "cosine"], ["residual", "cosine"]])
-    degrees = np.arange(POINTS) * 360 / POINTS
-    for kind, color in (("plain", "#c1272d"), ("residual", "#0b5fa5")):
-        gradients = gradients_on_circle(
+    gradients = {
+        kind: random_nets.gradients_on_circle(
             depth, residual=kind == "residual", batch_norm=norm == "batch norm"
         )
-        component = gradients.sum(axis=1) / np.sqrt(UNITS)
-        axes[kind].plot(degrees, component, color=color, linewidth=1)
-        axes[kind].set(ylabel=kind, yticks=[])
-        axes["cosine"].plot(
-            degrees[: POINTS // 2], mean_cosines(gradients), color=color, label=kind
-        )
-    axes["plain"].set_title("one component of the gradient", fontsize=9)
-    axes["plain"].set_xticklabels([])
-    axes["residual"].set_xlabel("position on the circle of inputs (degrees)")
-    axes["cosine"].axhline(0, color="black", linewidth=0.5)
-    axes["cosine"].set(ylim=(-0.15, 1.05), xlabel="distance on the circle (degrees)")
-    axes["cosine"].set_title("cosine between two gradients", fontsize=9)
-    axes["cosine"].legend(fontsize=8, frameon=False)
-    for ax in axes.values():
-        ax.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(f"{depth} layers, {norm}", fontsize=9)
-    return figure
+        for kind in ("plain", "residual")
+    }
+    return plots.shattering(
+        {kind: g.sum(axis=1) for kind, g in gradients.items()},
+        {kind: random_nets.mean_cosines(g) for kind, g in gradients.items()},
+        title=f"{depth} layers, {norm}",
+    )
 
 
 sliders(
@@ -293,11 +239,51 @@ for depth in (1, 2, 4, 8, 16, 32, 64):
     print(f"{depth:6d}   {2.0**-depth:17.2e}   {plain:.1e}   {scaled:.3f}")
 
 # %% [markdown]
-# In summary, shortcuts with scaled branches keep the **size** of the gradient at every depth, and
-# they keep its **direction** from one input to the next.
+# Shortcuts with scaled branches keep the **size** of the gradient at every depth, and they keep its
+# **direction** from one input to the next. The same idea works across a whole net: shortcuts from
+# encoder to decoder bring the lost pixels back. That is the next page.
 #
-# The same idea works across a whole net: shortcuts from encoder to decoder bring the lost pixels
-# back. [Upconvolution – residual connections](08_upconvolution_residual.ipynb).
+# ## Summary
+#
+# - $\partial E/\partial x_l = \partial E/\partial x_L\,(1 + \dots)$: the 1 passes the gradient on.
+# - The squared gradient grows by $\lambda^2 + \alpha^2$ a block. With $\lambda = 1$ and
+#   $\alpha = 1/\sqrt L$ this is at most $e$ in all, at every depth; so $\alpha = 1/\sqrt L$.
+# - Plain nets with batch norm: the squared gradient explodes by $\pi/(\pi - 1)$ a layer, and
+#   gradients of unlike inputs shatter as $2^{-L}$.
+#
+# ## Exercises
+#
+# **1.** A shortcut is scaled by $\lambda = 0.9$, and the branches are zero. How many blocks let the
+# gradient fall below a thousandth?
+#
+# <details><summary>Solution</summary>
+#
+# $0.9^L < 10^{-3}$ needs $L > 3 / 0.0458 = 65.6$, so 66 blocks.
+#
+# </details>
+#
+# **2.** Why $\alpha = 1/\sqrt L$ and not $1/L$?
+#
+# <details><summary>Solution</summary>
+#
+# $(1 + 1/L^2)^L \to 1$: with $1/L$, all branches together hardly change the signal, and in a deep
+# net the blocks at initialization do nothing. $1/\sqrt L$ is the largest power with a finite limit,
+# $e$.
+#
+# </details>
+#
+# **3.** By how much does the gradient grow through 64 layers of a plain net with batch norm?
+#
+# <details><summary>Solution</summary>
+#
+# The squared norm by $(\pi/(\pi - 1))^{64} = 1.467^{64} \approx 4.5 \cdot 10^{10}$, the norm by
+# about $2 \cdot 10^5$.
+#
+# </details>
 #
 # **Sources.** He et al. 2016, arXiv:1603.05027. Balduzzi et al. 2017, arXiv:1702.08591. Yang et al.
 # 2019, arXiv:1902.08129. De & Smith 2020, arXiv:2002.10444.
+#
+# ---
+#
+# [← Deep networks are hard to train](06_deep_networks.ipynb) · [Contents and symbols](00_opening.ipynb) · [Upconvolution – residual connections →](08_upconvolution_residual.ipynb)

@@ -1,34 +1,47 @@
 # %% [markdown]
 # # Gradient-norm studies with `vmap`
 #
+# [← Upconvolution – residual connections](08_upconvolution_residual.ipynb) · [Contents and symbols](00_opening.ipynb)
+#
 # The gradient of *one* net on *one* batch says little about nets in general. `jax.vmap` turns a
 # function of one input into a function of many, which is compiled once. This page maps over many
 # **seeds**, many **examples** and many **learning rates**.
+#
+# **What you will see**: a thousand nets whose gradients scatter as theory says, the gradient of
+# each image in a batch, how large a batch should be, and thirty trainings as one program.
+
+# %%
+import importlib.util
+
+if importlib.util.find_spec("jaxseg") is None:  # a fresh runtime, such as Colab's
+    SOURCE = "..."  # the address of a git repository of jaxseg
+    get_ipython().system(f"git clone -q {SOURCE} jaxseg && pip install -q './jaxseg[notebooks]'")
+    get_ipython().run_line_magic("cd", "jaxseg/notebooks")
 
 # %%
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import random_nets
 from ipywidgets import IntSlider
-from matplotlib.figure import Figure
 from pages import SMALL, sliders
 
-from jaxseg import analysis, data, nn, ops
+from jaxseg import analysis, data, nn, ops, plots
 
 # %% [markdown]
 # ## Over seeds: a thousand nets
 #
-# A ReLU net of width $n$ and depth $L$ with He initialization keeps the squared gradient **on
+# A ReLU net of width $N$ and depth $L$ with He initialization keeps the squared gradient **on
 # average over nets**. A single net does not: each layer multiplies the squared gradient by a random
 # factor near 1. So the logarithm of the total gain $q$ is a sum of $L$ small random terms. It is
 # approximately normal, with (Hanin 2018)
 #
-# $$ \mathbb{E} \ln q \approx -\frac{5L}{2n}, \qquad \operatorname{Var} \ln q \approx \frac{5L}{n} ,
+# $$ \mathbb{E} \ln q \approx -\frac{5L}{2N}, \qquad \operatorname{Var} \ln q \approx \frac{5L}{N} ,
 # \qquad q = \frac{\|\partial E / \partial x_0\|^2}{\|\partial E / \partial x_L\|^2} . $$
 #
 # The gradient shrinks in the typical net; a few nets with a very large gradient make up the
-# average. What counts is the ratio $L/n$ of depth *to width*.
+# average. What counts is the ratio $L/N$ of depth *to width*.
 
 # %%
 WIDTH, DEPTH, SEEDS = (16, 4, 32) if SMALL else (64, 16, 1000)
@@ -62,50 +75,33 @@ print(
 print(f"mean of q {np.exp(logs).mean():.2f}, median of q {np.exp(np.median(logs)):.2f}")
 
 # %% [markdown]
-# `log_gradient` is written for one net; `vmap` made it a function of a thousand keys. **Double
-# width and depth** together: the distribution stays. **Increase the depth** alone: it moves to the
-# left and gets wider. (The figure shows 400 nets, computed with NumPy so that nothing is compiled
-# again.)
+# `log_gradient` is written for one net; `vmap` made it a function of a thousand keys.
+#
+# **Predict**: what happens to the distribution if width *and* depth double? And the depth alone?
+# **Then double width and depth** together: the distribution stays. **Increase the depth** alone: it
+# moves to the left and gets wider. (The figure draws 2,000 nets in NumPy. Given $g$, the product
+# $g W$ is normal with independent entries, so these are drawn instead of $W$.)
 
 
 # %%
-def simulated_logs(width, depth, nets=400):
-    """ln q of random nets."""
-    rng = np.random.default_rng(0)
-    g = rng.standard_normal((nets, 1, width), np.float32)
-    logs = np.zeros(nets)
-    for _ in range(depth):  # backward: new weights, and slopes 0 or 1 with equal probability
-        weights = rng.standard_normal((nets, width, width), np.float32)
-        new = (g @ weights) * (rng.random((nets, 1, width)) < 0.5) * np.sqrt(2 / width)
-        old_norm = np.linalg.norm(g, axis=(1, 2))
-        norm = np.maximum(np.linalg.norm(new, axis=(1, 2)), 1e-30)
-        logs += 2 * np.log(norm / old_norm)
-        g = new / norm[:, None, None]
-    return logs
-
-
 def draw_spread(width, depth):
-    logs = simulated_logs(width, depth)
+    logs = random_nets.log_gains(width, depth)
     mean, deviation = -2.5 * depth / width, np.sqrt(5 * depth / width)
-    along = np.linspace(mean - 4 * deviation, mean + 4 * deviation, 300)
+    edges = np.linspace(-14, 6, 101)
+    along = np.linspace(-14, 6, 400)
     bell = np.exp(-0.5 * ((along - mean) / deviation) ** 2) / deviation / np.sqrt(2 * np.pi)
-    figure = Figure(figsize=(7.2, 3.2), layout="constrained")
-    axes = figure.subplots()
-    axes.hist(logs, bins=30, density=True, color="#9ecae1", label="400 random nets")
-    axes.plot(along, bell, "--", color="#e4572e", label="theory: normal, −5L/2n and 5L/n")
-    axes.axvline(0, color="black", linewidth=0.8, label="q = 1: gradient kept")
-    axes.set(xlabel="ln q, the logarithm of the gain of the squared gradient", yticks=[])
-    axes.set_title(
-        f"L/n = {depth / width:.2f}: mean {logs.mean():.2f} (theory {mean:.2f}), "
+    return plots.shares(
+        (edges[1:] + edges[:-1]) / 2,
+        {"2,000 random nets": np.histogram(logs, edges)[0] / len(logs)},
+        curve=(along, bell * (edges[1] - edges[0]), "theory: normal, −5L/2N and 5L/N"),
+        limits=((-14, 6), (0, 0.2)),
+        xlabel="ln q, the logarithm of the gain of the squared gradient",
+        title=f"L/N = {depth / width:.2f}: mean {logs.mean():.2f} (theory {mean:.2f}), "
         f"variance {logs.var():.2f} (theory {deviation**2:.2f})",
-        fontsize=9,
     )
-    axes.legend(fontsize=8, frameon=False)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    return figure
 
 
-sliders(draw_spread, width=IntSlider(48, 8, 96, step=8), depth=IntSlider(12, 1, 40))
+sliders(draw_spread, width=IntSlider(48, 16, 96, step=8), depth=IntSlider(12, 4, 40))
 
 # %% [markdown]
 # ## Over examples: per-example gradients
@@ -161,18 +157,12 @@ print(
 norms = jax.jit(lambda p, b: analysis.layer_gradient_norms(net_loss, p, b))(
     params, (images, labels)
 )
-layers = [*norms["kernels"], norms["head"]]
-figure = Figure(figsize=(7.2, 3.0), layout="constrained")
-axes = figure.subplots()
-for number, layer in enumerate(layers, 1):
-    jitter = np.random.default_rng(number).uniform(-0.2, 0.2, len(layer))
-    axes.plot(number + jitter, layer, ".", color="#0b5fa5", alpha=0.6, markersize=4)
-    axes.hlines(np.median(layer), number - 0.3, number + 0.3, color="#e4572e")
-axes.set_xticks(range(1, len(layers) + 1), [*(f"conv {n + 1}" for n in range(3)), "head"])
-axes.set(yscale="log", ylabel="gradient norm")
-axes.set_title(f"per-example gradients of {len(images)} images; median in orange", fontsize=9)
-axes.spines[["top", "right"]].set_visible(False)
-figure
+layers = dict(zip(("conv 1", "conv 2", "conv 3"), norms["kernels"], strict=True))
+plots.points_by_layer(
+    {name: np.asarray(norm) for name, norm in (layers | {"head": norms["head"]}).items()},
+    ylabel="gradient norm",
+    title=f"per-example gradients of {len(images)} images",
+)
 
 # %% [markdown]
 # **A trap.** Batch norm in training mode uses the statistics of the batch, which couples its
@@ -267,24 +257,60 @@ def final_loss(key, rate):
 
 sweep = jax.jit(jax.vmap(jax.vmap(final_loss, (None, 0)), (0, None)))
 final = np.asarray(sweep(jax.random.split(jax.random.key(3), SWEEP_SEEDS), RATES))
-figure = Figure(figsize=(6.4, 3.2), layout="constrained")
-axes = figure.subplots()
-for line in final:
-    axes.plot(
-        RATES, np.where(np.isfinite(line), line, np.nan), ".-", color="#0b5fa5", linewidth=0.8
-    )
-axes.axhline(np.log(3), color="black", linestyle=":", linewidth=1, label="chance, ln 3")
-axes.set(xscale="log", xlabel="learning rate", ylabel="training loss")
-axes.set_ylim(top=min(2.0, axes.get_ylim()[1]))
-axes.set_title(f"{final.size} runs of {STEPS} steps in one program; one line per seed", fontsize=9)
-axes.legend(fontsize=8, frameon=False)
-axes.spines[["top", "right"]].set_visible(False)
-figure
+plots.medians(
+    [float(f"{rate:.2g}") for rate in RATES],
+    {"loss over all images": np.minimum(final, 3.0)},
+    xlabel="learning rate",
+    ylabel="training loss (nats)",
+    log_x=True,
+    chance=np.log(3),
+    title=f"{final.size} runs of {STEPS} steps in one program; median and range over seeds",
+)
 
 # %% [markdown]
 # The loss falls well below chance at rates near 0.02. At smaller rates it is still on its way; at
 # larger ones the net learns nothing. The studies of this laboratory work in the same way: a pure
 # function of a seed and a setting is mapped over all seeds and settings
 # (`jaxseg.training.over_members` also distributes them over all cores).
+# ## Summary
+#
+# - Single nets scatter: $\ln q$ is nearly normal with mean $-5L/2N$ and variance $5L/N$.
+# - `vmap` over keys, examples or rates turns a study into one program.
+# - $B = \operatorname{tr}\Sigma/\|G\|^2$ says which batch size is worth its cost, and it grows as a
+#   net learns.
+#
+# ## Exercises
+#
+# **1.** A net has width 64 and depth 64. What is the median of $q$, and how many in a hundred nets
+# keep at least the squared gradient, $q \ge 1$?
+#
+# <details><summary>Solution</summary>
+#
+# $\ln q$ has mean $-2.5$ and standard deviation $\sqrt5 = 2.24$. The median of $q$ is
+# $e^{-2.5} = .08$; $q \ge 1$ lies $2.5/2.24 = 1.12$ deviations above the mean: 13 in a hundred.
+#
+# </details>
+#
+# **2.** In linear regression with $D = 10$ and $\sigma = .5$, at which distance $\delta$ is $B =
+# 100$?
+#
+# <details><summary>Solution</summary>
+#
+# $B = (D + 1) + D\sigma^2/\delta^2 = 11 + 2.5/\delta^2 = 100$, so $\delta = \sqrt{2.5/89} = .17$.
+#
+# </details>
+#
+# **3.** Why may `vmap` over examples not be used with batch norm in training mode?
+#
+# <details><summary>Solution</summary>
+#
+# The statistics of a batch of one are those of the image itself: `vmap` computes the gradient of
+# another net, one that normalizes each image by itself.
+#
+# </details>
 #
 # **Sources.** Hanin 2018, arXiv:1801.03744. McCandlish et al. 2018, arXiv:1812.06162.
+#
+# ---
+#
+# [← Upconvolution – residual connections](08_upconvolution_residual.ipynb) · [Contents and symbols](00_opening.ipynb)

@@ -1,13 +1,16 @@
-"""Shared by all pages: sliders that redraw a figure, figures as small PNGs, legends and ticks.
+"""Shared by all pages: sliders that redraw a figure, figures as small PNGs, stored results.
 
 A page is a `.py` file in cells (jupytext's py:percent). `make notebooks` executes it into the
 `.ipynb` beside it.
 """
 
+import asyncio
 import base64
+import inspect
 import io
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
@@ -15,24 +18,37 @@ import jax.numpy as jnp
 import numpy as np
 from IPython import get_ipython
 from IPython.display import display
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
-from matplotlib.ticker import LogLocator, NullLocator
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 from jaxseg import analysis
-from jaxseg.data.sets import mosaic
+from jaxseg.compile_cache import keep_programs
+
+keep_programs()  # a page that is run again does not wait for the compiler
+# NumPy's products on these pages are small: with several threads they take up to ten times as long.
+threadpool_limits(1, user_api="blas")
 
 SMALL = bool(os.environ.get("JAXSEG_SMALL"))
 """True where the pages run at the small size of the tests, with the same code."""
+RESULTS = Path(__file__).parent / "results"
 _DPI = 88
 _COLORS = 255
+_PAUSE = 0.03  # seconds without a further move of the sliders, before a figure is redrawn
 
 
-def png(figure: Figure) -> bytes:
-    """Render a figure as a PNG with a palette of 255 colors, half as large as a full one."""
+def results(name: str) -> dict[str, np.ndarray]:
+    """Load what `precompute.py` stored under a name: trainings that take minutes."""
+    with np.load(RESULTS / f"{name}.npz") as arrays:
+        return dict(arrays)
+
+
+def png(figure: Figure, *, few_colors: bool = True) -> bytes:
+    """Render a figure as a PNG, by default with a palette of 255 colors, half as large."""
     buffer = io.BytesIO()
+    if not few_colors:  # three times as fast
+        figure.savefig(buffer, dpi=_DPI, facecolor="white", pil_kwargs={"compress_level": 1})
+        return buffer.getvalue()
     figure.savefig(buffer, dpi=_DPI, facecolor="white")
     # MAXCOVERAGE keeps rare colors, such as those of a few orange pixels.
     image = (
@@ -73,7 +89,8 @@ def panel(draw: Callable[..., Figure], controls: Mapping[str, Any]) -> widgets.V
     """Make the box of `sliders`.
 
     Args:
-        draw: Function from the values of the controls to a figure.
+        draw: Function from the values of the controls to a figure. If it takes `before`, it is
+            given the values of the figure that is shown, to draw it as a ghost.
         controls: Widgets by the name of the argument that they set. Their descriptions are set to
             these names if they have none.
 
@@ -85,20 +102,34 @@ def panel(draw: Callable[..., Figure], controls: Mapping[str, Any]) -> widgets.V
         control.style.description_width = "9em"
         control.layout.width = "30em"
 
-    def render() -> bytes:
-        return png(draw(**{name: control.value for name, control in controls.items()}))
+    shown = {name: control.value for name, control in controls.items()}
+    ghosts = "before" in inspect.signature(draw).parameters
+    pending: list[asyncio.TimerHandle] = []
 
-    def redraw(_change: Any) -> None:
+    def redraw() -> None:
+        values = {name: control.value for name, control in controls.items()}
         try:
-            image.value = render()
-            message.value = ""
+            figure = draw(**values, before=dict(shown)) if ghosts else draw(**values)
         except ValueError as error:
             message.value = str(error)
+            return
+        image.value = png(figure, few_colors=False)
+        message.value = ""
+        shown.update(values)
 
-    image, message = widgets.Image(value=render(), format="png"), widgets.Label()
+    def moved(_change: Any) -> None:
+        message.value = "drawing…"
+        while pending:
+            pending.pop().cancel()
+        try:  # a slider that is dragged sends many values: only the last one is drawn
+            pending.append(asyncio.get_running_loop().call_later(_PAUSE, redraw))
+        except RuntimeError:
+            redraw()
+
+    image, message = widgets.Image(value=png(draw(**shown)), format="png"), widgets.Label()
     image.layout.align_self, image.layout.max_width = "flex-start", "100%"  # not stretched
     for control in controls.values():
-        control.observe(redraw, names="value")
+        control.observe(moved, names="value")
     return widgets.VBox([*controls.values(), message, image])
 
 
@@ -138,30 +169,6 @@ def pixels_inside(links: Sequence[np.ndarray], index: int) -> int:
         sees = sees @ matrix
     pixels = np.flatnonzero(sees)
     return int(pixels[-1] - pixels[0] + 1) if len(pixels) else 0
-
-
-def class_legend(figure: Figure) -> None:
-    """Add the names and colors of the mosaic's classes below a figure of constrained layout."""
-    patches = [
-        Patch(color=np.array(color) / 255, label=name)
-        for name, color in zip(mosaic.CLASSES, mosaic.PALETTE, strict=True)
-    ]
-    figure.legend(
-        handles=patches, loc="outside lower center", ncols=len(patches), fontsize=9, frameon=False
-    )
-
-
-def decimal_ticks(axis: Axis) -> None:
-    """Label a log axis with decimals (0.5, 1, 2) where it spans less than two powers of ten.
-
-    Args:
-        axis: `axes.xaxis` or `axes.yaxis`, with everything plotted.
-    """
-    low, high = axis.get_view_interval()
-    if high < 100 * low:
-        axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if high > 3 * low else range(1, 10)))
-        axis.set_minor_locator(NullLocator())
-        axis.set_major_formatter("{x:g}")
 
 
 if get_ipython() is not None:  # a figure at the end of a cell is shown

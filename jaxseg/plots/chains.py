@@ -21,6 +21,8 @@ def chain(
     *,
     index: int,
     title: str = "",
+    most_rows: int = 0,
+    xlim: tuple[float, float] | None = None,
 ) -> Figure:
     """Draw the rows of pixels of a chain, the input lowest, and what one output pixel sees of each.
 
@@ -35,6 +37,9 @@ def chain(
         names: Names of the rows.
         index: Index of the output pixel.
         title: Title of the figure.
+        most_rows: The figure has room for this many rows, so that the lowest ones keep still when
+            others come or go.
+        xlim: Limits of the x axis; by default what the rows span.
 
     Raises:
         ValueError: Numbers of rows or pixels do not fit, or the index is outside of the output.
@@ -44,7 +49,8 @@ def chain(
     counts[0][index] = 1
     for matrix in reversed(links):
         counts.insert(0, counts[0] @ np.asarray(matrix, float))
-    figure = Figure(figsize=(8.4, 1.0 + 0.85 * len(places)), layout="constrained")
+    room = max(most_rows, len(places))
+    figure = Figure(figsize=(8.4, 1.0 + 0.85 * room), layout="constrained")
     axes = figure.subplots()
     for row, matrix in enumerate(links):
         _lines(axes, matrix, counts[row + 1] > 0, places[row], places[row + 1], row)
@@ -64,7 +70,8 @@ def chain(
         )
     _field(axes, np.asarray(places[0]), counts[0])
     axes.set_yticks(range(len(places)), names)
-    axes.set_ylim(-0.85, len(links) + 0.35)
+    axes.set_ylim(-0.85, room - 0.65)
+    axes.set_xlim(xlim)
     axes.tick_params(length=0, labelsize=8)
     axes.spines[:].set_visible(False)
     axes.set_xlabel("place (pixels of the input)", fontsize=8)

@@ -117,7 +117,9 @@ def look_at(axes: Axes, low: np.ndarray, high: np.ndarray) -> None:
     )
 
 
-def path_counts(counts: Mapping[str, np.ndarray], *, title: str = "") -> Figure:
+def path_counts(
+    counts: Mapping[str, np.ndarray], *, title: str = "", side: int | None = None
+) -> Figure:
     """Draw how many paths lead from each pixel to one output, on one log scale, and the holes.
 
     Args:
@@ -125,6 +127,8 @@ def path_counts(counts: Mapping[str, np.ndarray], *, title: str = "") -> Figure:
             `hybrid_dilation(...).counts` or the sums of an upconvolution's overlaps. Each is shown
             relative to its largest; a count of zero is a hole.
         title: Title of the figure.
+        side: Pixels along an axis for which there is room, so that a pixel keeps its size; by
+            default those of the counts.
 
     Raises:
         ValueError: Counts do not have two axes, or are nowhere positive.
@@ -139,13 +143,21 @@ def path_counts(counts: Mapping[str, np.ndarray], *, title: str = "") -> Figure:
     lowest = min(share[share > 0].min() for share in shares.values())
     norm = LogNorm(min(lowest, 0.5), 1)
     palette = colormaps["Blues"].with_extremes(bad=HOLE)
-    figure = Figure(figsize=(0.9 + 2.5 * len(counts), 3.2), layout="constrained")
+    larger = 1.0 if side is None else 1.5
+    size = (0.9 + 2.5 * larger * len(counts), 0.7 + 2.5 * larger)
+    figure = Figure(figsize=size, layout="constrained")
     figure.suptitle(title, fontsize=10)
     row = figure.subplots(1, len(counts), squeeze=False)[0]
     for axes, (name, share) in zip(row, shares.items(), strict=True):
         seen = int(np.sum(share > 0))
         axes.imshow(np.where(share > 0, share, np.nan), cmap=palette, norm=norm)
         axes.set(xticks=[], yticks=[])
+        if side is not None:
+            (bottom, top), (left, right) = axes.get_ylim(), axes.get_xlim()
+            more_rows, more_columns = ((side - n) / 2 for n in share.shape)
+            axes.set_ylim(bottom + more_rows, top - more_rows)
+            axes.set_xlim(left - more_columns, right + more_columns)
+            axes.set_facecolor(PAPER)
         axes.set_title(name, fontsize=9)
         axes.set_xlabel(f"{seen} of {share.size} pixels seen", fontsize=8)
     if any((share == 0).any() for share in shares.values()):

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 
 def image_strip(figure, strip: Mapping[str, np.ndarray], palette) -> None:
@@ -21,6 +23,58 @@ def image_strip(figure, strip: Mapping[str, np.ndarray], palette) -> None:
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
         row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+
+
+def label_maps(
+    strip: Mapping[str, np.ndarray],
+    palette: Sequence[tuple[int, int, int]],
+    class_names: Sequence[str],
+    *,
+    title: str = "",
+) -> Figure:
+    """Draw rows of images and label maps with a key of the classes, one row a name.
+
+    Args:
+        strip: Name -> (n, height, width, channels) images in 0..1 or (n, height, width) labels.
+        palette: A color a class, (red, green, blue) in 0..255.
+        class_names: A name a class.
+        title: Title of the figure.
+    """
+    columns = len(next(iter(strip.values())))
+    figure = Figure(figsize=(1.6 + 1.4 * columns, 0.6 + 1.43 * len(strip)), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
+    image_strip(figure, strip, palette)
+    handles = [
+        Patch(color=np.array(color) / 255, label=name)
+        for name, color in zip(class_names, palette, strict=True)
+    ]
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9, frameon=False
+    )
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def image_row(
+    panels: Mapping[str, np.ndarray], *, differences: Sequence[str] = (), title: str = ""
+) -> Figure:
+    """Draw gray images side by side.
+
+    Args:
+        panels: Title -> (height, width) in 0..1.
+        differences: Titles of panels that hold differences in -0.5..0.5, drawn from blue to red.
+        title: Title of the figure.
+    """
+    figure = Figure(figsize=(0.2 + 2.2 * len(panels), 2.7), layout="constrained")
+    for axes, (name, pixels) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
+    ):
+        low, high, colors = (-0.5, 0.5, "RdBu_r") if name in differences else (0, 1, "gray")
+        axes.imshow(pixels, cmap=colors, vmin=low, vmax=high)
+        axes.set(xticks=[], yticks=[])
+        axes.set_title(name, fontsize=9)
+    figure.suptitle(title, fontsize=9)
+    return figure
 
 
 def displayable(image: np.ndarray, *, bands: tuple[int, int, int] | None = None) -> np.ndarray:

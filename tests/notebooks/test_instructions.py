@@ -17,7 +17,7 @@ import pytest
 
 pytest.importorskip("ipywidgets", reason="make parity installs the notebooks' tools")
 
-from jaxseg import analysis, data, ops
+from jaxseg import analysis, ops
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
@@ -175,7 +175,8 @@ def test_01_the_share_of_the_field_that_holds_the_paths_falls_as_the_root_of_dep
 def test_02_mean_iou_falls_with_the_output_stride():
     p = page("02")
     if "test_labels" not in p.names:
-        p.names["test_labels"] = p["draw_examples"]("test", 16)[1]
+        examples = p["short_runs"].mosaic_examples(p["CONFIG"], "test", 16)
+        p.names["test_images"], p.names["test_labels"] = examples
     values = []
     for stride in (1, 2, 4, 8, 16):
         words = title(p.draw("draw_resolution", output_stride=stride)).replace(",", "").split()
@@ -324,7 +325,8 @@ def test_05_path_lengths_at_scale_1_and_at_one_over_root_depth():
 
 
 def test_05_a_plain_net_without_a_block_is_another_and_a_scaled_residual_one_is_not():
-    outputs, cosine = page("05")["outputs"], page("05")["cosine"]
+    nets = page("05")["random_nets"]
+    outputs, cosine = nets.outputs, nets.cosine
     for plain, branch_scale, low, high in ((True, 1, -0.2, 0.3), (False, 0.25, 0.95, 1)):
         options = {"plain": plain}
         whole = outputs(16, branch_scale, **options)
@@ -386,7 +388,7 @@ def test_07_gradients_at_the_scales_that_the_page_asks_for(branch, shortcut, dec
 
 
 def test_07_deeper_plain_nets_scatter_more():
-    log_gradients = page("07")["log_gradients"]
+    log_gradients = page("07")["random_nets"].log_gradients
     spread = [np.std([log_gradients(L, 1, 0, seed)[0] for seed in range(20)]) for L in (4, 64)]
     assert spread[1] > 2 * spread[0]
 
@@ -441,7 +443,7 @@ def test_08_fields_of_u_nets(levels, size):
 
 
 def test_09_the_ratio_of_depth_to_width_decides():
-    logs = page("09")["simulated_logs"]
+    logs = page("09")["random_nets"].log_gains
     start = page("09").initial("draw_spread")
     width, depth = start["width"], start["depth"]
     page("09").moved("draw_spread", width=2 * width, depth=2 * depth)
@@ -453,24 +455,148 @@ def test_09_the_ratio_of_depth_to_width_decides():
     assert deeper.std() > first.std() + 0.2
 
 
-def test_classes_of_the_mosaic_differ_for_the_color_blind():
-    # Severe deuteranomaly in linear RGB (Machado et al. 2009); distances in CIE Lab.
-    matrix = np.array(
-        [
-            [0.367322, 0.860646, -0.227968],
-            [0.280085, 0.672501, 0.047413],
-            [-0.011820, 0.042940, 0.968881],
-        ]
-    )
-    to_xyz = np.array(
-        [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
-    )
+# Predictions and the solutions of the exercises
 
-    def lab(color):
-        srgb = np.array(color) / 255
-        linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-        x, y, z = np.cbrt(to_xyz @ np.clip(matrix @ linear, 0, 1) / [0.9505, 1, 1.089])
-        return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
-    a, b, c = (lab(color) for color in data.sets.mosaic.PALETTE)
-    assert min(np.linalg.norm(p - q) for p, q in ((a, b), (a, c), (b, c))) > 30
+def test_00_solutions():
+    assert ops.conv_output_size(48, 5, dilation=3, padding=6) == 48
+    assert [ops.conv_output_size(n, 3, stride=2, padding=1) for n in (47, 48, 49)] == [24, 24, 25]
+    assert page("01")["field_by_formula"]([3] * 4, [2] * 4) == 31
+
+
+def test_01_solutions():
+    formula, vgg = page("01")["field_by_formula"], page("01")["VGG16"]
+    assert formula([3] * 15, [1] * 15) == formula([3] * 4, [2] * 4) == 31
+    assert vgg[2] == (2, 2)
+    earlier = [vgg[2], *vgg[:2], *vgg[3:]]
+    assert formula(*zip(*earlier, strict=True)) == 216
+    # 95 % of a normal distribution, in a quarter of the field.
+    depths = [L for L in range(1, 100) if 2 * 1.96 * math.sqrt(2 * L / 3) <= 2 * L / 4]
+    assert min(depths) in (41, 42)
+
+
+def stored(name):
+    """The stored runs: name of the net -> name of the array -> its values."""
+    with np.load(NOTEBOOKS / "results" / f"{name}.npz") as arrays:
+        tables = {key: array for key, array in arrays.items() if array.ndim > 1}
+        names = arrays["names"].tolist()
+    return {n: {key: array[i] for key, array in tables.items()} for i, n in enumerate(names)}
+
+
+def test_02_what_the_stored_runs_show():
+    nets = stored("02_segmentation")
+    iou = {name: np.median(net["mean_iou"]) for name, net in nets.items()}
+    border = {name: np.median(net["near_borders"]) for name, net in nets.items()}
+    assert abs(nets["1 × 1"]["losses"][:, -1].astype(float).mean() - math.log(3)) < 0.01
+    assert iou["rates 1, 1, 2, 4"] - iou["3 × 3"] == pytest.approx(0.07, abs=0.015)
+    assert nets["rates 1, 1, 2, 4"]["mean_iou"].min() > nets["3 × 3"]["mean_iou"].max()
+    assert border["rates 1, 1, 2, 4"] - border["3 × 3"] < 0.01
+    assert iou["rates 1, 2, 4, 8"] - iou["3 × 3"] < 0.01
+
+
+def test_02_solutions():
+    rates = analysis.hybrid_dilation((1, 1, 1, 5))
+    assert (rates.size, rates.full) == (17, True)
+
+
+def test_03_predictions_and_solutions():
+    assert ops.conv_output_size(17, 3, dilation=4, padding=4) == 17  # and spans 9 pixels
+    third = [d for d in range(1, 10) if analysis.hybrid_dilation((1, 2, d)).size == 25]
+    assert third == [9]
+    page("03").moved("draw_chain", first=1, second=2, third=9)
+    doubling = analysis.hybrid_dilation((1, 2, 4, 8, 16))
+    assert (doubling.size, doubling.full) == (63, True)
+    holes = analysis.hybrid_dilation((2, 3, 5))
+    assert (holes.size, holes.seen, holes.passes) == (21, 19, True)
+
+
+def test_03_dilation_costs_about_twelve_times_as_much():
+    cost = page("03")["cost"]
+    striding = cost((2, 2, 2, 1), (1, 1, 1, 1), size=64, features=4)
+    dilating = cost((1, 1, 1, 1), (1, 2, 4, 8), size=64, features=4)
+    assert striding[0] == dilating[0] == 31
+    assert 11 < dilating[1] / striding[1] < 12.5
+    assert 11 < dilating[2] / striding[2] < 12.5
+
+
+@pytest.mark.parametrize(("kernel", "stride", "sums"), [(2, 2, {1}), (3, 2, {1, 2}), (3, 3, {1})])
+def test_04_stamps_that_an_output_sums(kernel, stride, sums):
+    figure = page("04").draw("draw_stamps", kernel=kernel, stride=stride)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert {int(text) for text in texts if text.isdigit()} == sums
+
+
+def test_04_the_stamps_are_the_rows_of_the_convolution():
+    taps = jnp.arange(1.0, 4)[:, None, None]
+    stamps = ops.upconv(jnp.eye(4)[..., None], taps[::-1], stride=2, padding=0)[..., 0]
+    x = jax.random.normal(jax.random.key(0), (9,))
+    down = ops.conv(x[None, :, None], taps, stride=2, padding=0)[0, :, 0]
+    np.testing.assert_allclose(stamps @ x, down, rtol=1e-5)
+
+
+def test_04_solutions():
+    for kernel, padding, output_padding in ((3, 0, 0), (6, 2, 1)):
+        options = {"stride": 3, "padding": padding, "output_padding": output_padding}
+        assert ops.upconv_output_size(5, kernel, **options) == 15
+    assert [k for k in range(2, 9) if k % 3 == 0] == [3, 6]
+
+
+def test_05_solutions():
+    assert (1 + 0.026**2) ** 1000 < 2 < (1 + 0.027**2) ** 1000
+    # 40 residual blocks see as far as 20 plain ones.
+    first = title(page("05").draw("draw_fields", blocks=20))
+    second = title(page("05").draw("draw_fields", blocks=40))
+    assert first.split("√(2L/3) = ")[1][:4] == second.split("√(L/3) = ")[1][:4]
+
+
+def test_06_what_the_stored_runs_show():
+    with np.load(NOTEBOOKS / "results" / "06_depth.npz") as arrays:
+        names = arrays["names"].tolist()
+        final = np.median(arrays["final"], axis=-1)
+        assert arrays["depths"].tolist() == [8, 16, 32, 64]
+    loss = dict(zip(names, final, strict=True))
+    assert loss["plain"][-1] > 1.09  # chance
+    assert loss["plain_norm"][-1] > 0.9
+    assert loss["residual"][-1] < 1.05 * loss["residual"][0]
+    assert loss["plain_isometric"][-1] < math.log(3) / 2
+
+
+def test_06_solutions():
+    assert pytest.approx(47, abs=0.1) == 6 * 7.834
+    assert pytest.approx(1.8e-4, rel=0.01) == 0.75**30
+
+
+def test_07_solutions():
+    assert 0.9**66 < 1e-3 < 0.9**65
+    assert (math.pi / (math.pi - 1)) ** 64 == pytest.approx(4.5e10, rel=0.02)
+
+
+def test_08_solutions():
+    sizes = [(37, 101)]
+    for _ in range(2):
+        sizes.append(tuple(-(-n // 2) for n in sizes[-1]))
+    assert sizes == [(37, 101), (19, 51), (10, 26)]
+    noise = np.random.default_rng(0).normal(size=(64, 64, 2, 2))
+    lost = noise - noise.mean(axis=(2, 3), keepdims=True)
+    assert lost.var() / noise.var() == pytest.approx(0.75, abs=0.02)
+
+
+def test_09_solutions():
+    logs = page("09")["random_nets"].log_gains(64, 64, 4000)
+    assert np.mean(logs >= 0) == pytest.approx(0.13, abs=0.02)
+    assert 11 + 2.5 / math.sqrt(2.5 / 89) ** 2 == pytest.approx(100)
+
+
+def test_08_what_the_stored_runs_show():
+    none, added, concatenated = stored("08_long_skips").values()
+    assert added["mean_iou"].min() > none["mean_iou"].max()
+    assert concatenated["mean_iou"].min() > none["mean_iou"].max()
+    middle = np.median([net["mean_iou"] for net in (none, added, concatenated)], axis=1)
+    assert middle[1] - middle[0] == pytest.approx(0.09, abs=0.02)
+    assert middle[2] - middle[0] == pytest.approx(0.12, abs=0.02)
+    for net in (added, concatenated):
+        border, elsewhere = (
+            np.median(net[key]) - np.median(none[key]) for key in ("near_borders", "elsewhere")
+        )
+        assert border > 0.03
+        assert elsewhere > 0.8 * border

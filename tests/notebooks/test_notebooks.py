@@ -90,6 +90,38 @@ def test_every_page_runs_at_its_small_size():
     assert f"{len(PAGES)} passed" in done.stdout
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_a_page_is_built_as_a_lesson(page, build):
+    cells = build.unexecuted(page).cells
+    texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    whole = "\n".join(texts)
+    assert "**What you will see**" in texts[0] or page.stem.startswith("00")
+    assert whole.count("## Summary") == whole.count("## Exercises") == 1
+    assert whole.count("<details><summary>Solution</summary>\n\n") == 3
+    assert whole.count("\n\n</details>") == 3
+    # A prediction is asked for before each figure with sliders, since the figure before it.
+    asked = False
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            asked = asked or "**Predict" in cell.source
+        elif "\nsliders(" in f"\n{cell.source}":
+            assert asked, cell.source[-300:]
+            asked = False
+    # Previous, contents and next, at the top and at the end.
+    number = PAGES.index(page)
+    for neighbor in (*PAGES[max(number - 1, 0) : number], *PAGES[number + 1 : number + 2]):
+        for text in (texts[0], texts[-1]):
+            assert f"]({neighbor.stem}.ipynb)" in text
+
+
+def test_results_are_small_and_have_a_command(build):
+    stored = sorted((ROOT / "notebooks" / "results").iterdir())
+    assert [path.name[:2] for path in stored] == ["02", "06", "08"]
+    assert sum(path.stat().st_size for path in stored) < 300_000
+    source = (ROOT / "notebooks" / "precompute.py").read_text()
+    assert all(f'"{path.stem}' in source for path in stored)
+
+
 def test_links_between_pages_lead_somewhere():
     for page in PAGES:
         for line in page.read_text().splitlines():
@@ -116,8 +148,12 @@ def test_figures_keep_their_rare_colors_in_few(build):
 
 def test_sliders_draw_anew_and_say_what_is_wrong(build):
     pages = importlib.import_module("pages")
+    import io
+
     import ipywidgets as widgets
+    import numpy as np
     from matplotlib.figure import Figure
+    from PIL import Image
 
     drawn = []
 
@@ -139,5 +175,35 @@ def test_sliders_draw_anew_and_say_what_is_wrong(build):
     assert picture.value == second != first
     assert (drawn, wrong.value) == ([1, 2], "more than three")
     number.value = 1
-    assert picture.value == first
+    assert np.array_equal(
+        *(np.asarray(Image.open(io.BytesIO(p)).convert("RGB")) for p in (first, picture.value))
+    )
     assert wrong.value == ""
+
+
+def test_a_figure_is_given_what_it_showed_before_and_says_that_it_is_drawn(build):
+    pages = importlib.import_module("pages")
+    import asyncio
+
+    import ipywidgets as widgets
+    from matplotlib.figure import Figure
+
+    given = []
+
+    def draw(number, before=None):
+        given.append((number, before))
+        return Figure(figsize=(1, 1))
+
+    number = widgets.IntSlider(1, 0, 9)
+    sign = pages.panel(draw, {"number": number}).children[-2]
+
+    async def drag():
+        for number.value in (2, 3, 4):
+            assert sign.value == "drawing…"
+        await asyncio.sleep(0.3)
+
+    asyncio.run(drag())
+    assert given == [(1, None), (4, {"number": 1})]  # only the last value is drawn
+    assert sign.value == ""
+    number.value = 5
+    assert given[-1] == (5, {"number": 4})

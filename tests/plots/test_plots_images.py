@@ -27,3 +27,17 @@ def test_the_bands_that_are_shown_can_be_chosen_and_may_be_constant():
     shown = plots.displayable(image, bands=(5, 0, 0))
     np.testing.assert_array_equal(shown[0], [[1, 0, 0]] * 5)
     np.testing.assert_array_equal(shown[1:], 0)
+
+
+def test_label_maps_have_a_key_of_the_classes():
+    labels = np.array([[[0, 1], [1, 255]]] * 2)
+    figure = plots.label_maps(
+        {"truth": labels, "net": labels}, [(255, 0, 0), (0, 0, 255)], ["sky", "road"], title="t"
+    )
+    assert len(figure.axes) == 4
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["sky", "road"]
+
+
+def test_a_row_of_images_has_scales_of_its_own_for_differences():
+    figure = plots.image_row({"a": np.zeros((2, 2)), "b": np.zeros((2, 2))}, differences=["b"])
+    assert [axes.images[0].get_clim() for axes in figure.axes] == [(0, 1), (-0.5, 0.5)]
