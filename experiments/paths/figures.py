@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from experiments.colors import ARM_COLORS
+from experiments.arms import ARM_COLORS, ARM_LABELS
 from experiments.paths.claims import PUBLISHED, ByLength, Curves, Losses
 from jaxseg.plots import NEUTRAL
 

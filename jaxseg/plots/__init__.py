@@ -9,13 +9,24 @@ from jaxseg.plots.gradients import gradient_profile
 from jaxseg.plots.images import displayable, image_strip, to_rgb
 from jaxseg.plots.overlays import class_bars, contact_sheet, overlay
 from jaxseg.plots.runs import confusion_figure, error_panel, prediction_panel, run_curves
-from jaxseg.plots.style import CYCLE, NEUTRAL
+from jaxseg.plots.style import (
+    CYCLE,
+    NEUTRAL,
+    PAGE,
+    class_key,
+    headline,
+    plain_log_scale,
+    plain_log_ticks,
+    tidy,
+)
 
 __all__ = [
     "CYCLE",
     "NEUTRAL",
+    "PAGE",
     "chain",
     "class_bars",
+    "class_key",
     "confusion_figure",
     "contact_sheet",
     "displayable",
@@ -24,13 +35,17 @@ __all__ = [
     "export_parity",
     "field_growth",
     "gradient_profile",
+    "headline",
     "image_strip",
     "output_phases",
     "overlaps",
     "overlay",
     "path_counts",
+    "plain_log_scale",
+    "plain_log_ticks",
     "prediction_panel",
     "run_curves",
+    "tidy",
     "to_rgb",
     "windows",
 ]
