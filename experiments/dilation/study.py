@@ -53,7 +53,8 @@ def run(config: Config) -> Findings:
     return Findings(
         title="Plain, strided and dilated convolutions",
         about=f"{subject}, {measured_over(sweep.results.rows)} {orders} claims of order are made, "
-        f"each of which would seem to hold or to fail between equal arms with a probability of {chance_of_order(seeds):.0%}.",
+        "each of which would seem to hold or to fail between equal arms with a probability of "
+        f"{chance_of_order(seeds):.0%}.",
         verdicts=claims,
         figures={name: CAPTIONS[name] for name in drawings},
         drawings=drawings,

@@ -76,6 +76,17 @@ ARMS: dict[str, Make] = {
     "resize nearest": lambda features, rngs: ResizeConv(features, "nearest", rngs=rngs),
     "resize bilinear": lambda features, rngs: ResizeConv(features, "bilinear", rngs=rngs),
 }
+LABELS = {
+    "upconv k2s2": "upconv 2 × 2",
+    "upconv k3s2": "upconv 3 × 3",
+    "upconv k4s2": "upconv 4 × 4",
+    "upconv bilinear": "upconv bilinear",
+    "sub-pixel": "sub-pixel",
+    "sub-pixel ICNR": "sub-pixel ICNR",
+    "resize nearest": "resize nearest",
+    "resize bilinear": "resize bilinear",
+}
+"""Arm -> its name for people; all upconvolutions have stride 2."""
 WINDOWS = {"upconv k2s2": 2, "upconv k3s2": 3, "upconv k4s2": 4}
 RANDOM = ("upconv k2s2", "upconv k3s2", "upconv k4s2", "sub-pixel")
 """Arms whose phases have independent weights at initialization."""

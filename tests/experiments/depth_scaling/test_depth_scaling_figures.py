@@ -186,7 +186,7 @@ def test_seeds_of_a_single_arm_have_colors_of_their_own():
 
 def test_two_ranges_are_bands_and_the_others_bars():
     table = {4: np.array([0.4, 0.5]), 8: np.array([0.6, 0.7])}
-    left = draw(losses={arm: table for arm in ARMS}).axes[0]
+    left = draw(losses=dict.fromkeys(ARMS, table)).axes[0]
     kinds = [type(part).__name__ for part in left.collections]
     assert (kinds.count("FillBetweenPolyCollection"), kinds.count("LineCollection")) == (2, 3)
 
