@@ -74,11 +74,11 @@ def gradient_through_depth(
         heights = _apart([float(measured[arm][reached]) for arm in NETS])
         for arm, height in zip(NETS, heights, strict=True):
             color, values = STYLES[arm][0], measured[arm]
-            if last:
-                _dashed(canvas, expected[arm], layers)
             path = [place(n, values[n], layers) for n in range(reached, layers + 1)]
             if len(path) > 1:
                 canvas.line(path, color, 2.5)
+            if last:
+                _dashed(canvas, expected[arm], layers)
             canvas.dot(*path[0], 4.5, color)
             canvas.dot(RIGHT + 18, height, 4.5, color)
             name = LABELS[arm].replace("branches ", "")

@@ -15,6 +15,8 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
+from jaxseg.plots.style import PAGE
+
 Window = Sequence[Sequence[int]]
 """((top, bottom), (left, right)), inclusive."""
 HOLE = "#e4572e"
@@ -139,7 +141,7 @@ def path_counts(counts: Mapping[str, np.ndarray], *, title: str = "") -> Figure:
     lowest = min(share[share > 0].min() for share in shares.values())
     norm = LogNorm(min(lowest, 0.5), 1)
     palette = colormaps["Blues"].with_extremes(bad=HOLE)
-    figure = Figure(figsize=(0.9 + 2.5 * len(counts), 3.2), layout="constrained")
+    figure = Figure(figsize=(min(PAGE, 0.9 + 2.5 * len(counts)), 3.1), layout="constrained")
     figure.suptitle(title, fontsize=10)
     row = figure.subplots(1, len(counts), squeeze=False)[0]
     for axes, (name, share) in zip(row, shares.items(), strict=True):
