@@ -11,10 +11,10 @@ from matplotlib.patches import Rectangle
 
 from experiments.dilation.claims import Best, field_values
 from experiments.dilation.nets import ARMS, GRIDS, LABELS
-from jaxseg.plots import NEUTRAL, PAGE, class_key, headline, plain_log_scale, tidy, to_rgb
+from jaxseg.plots import CYCLE, NEUTRAL, PAGE, class_key, headline, plain_log_scale, tidy, to_rgb
 from jaxseg.studies import Row, Sweep, columns
 
-BEFORE, AFTER, THEORY = "#9aa5b1", "#0b5fa5", "#c1272d"
+BEFORE, AFTER, THEORY = "#9aa5b1", CYCLE[3], CYCLE[0]
 CAPTIONS = {
     "outcomes.png": "Training loss, mean IoU on validation images, and width of the effective "
     "field: each seed of each arm at its best rate, with the median and the range. Beside the arms "
@@ -217,7 +217,10 @@ def gridding(sweep: Sweep, arms: Sequence[str], *, title: str) -> Figure:
         Line2D([], [], color=AFTER, label="after"),
         Line2D([], [], color=THEORY, linestyle="--", label=f"frequency 1/{GRIDDING_PERIOD}"),
     ]
-    figure.legend(handles=handles, fontsize=8, frameon=False, ncols=6, loc="outside lower center")
+    each = min(6, int(wide / 1.2))
+    figure.legend(
+        handles=handles, fontsize=8, frameon=False, ncols=each, loc="outside lower center"
+    )
     return figure
 
 

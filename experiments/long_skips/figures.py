@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from experiments.long_skips.claims import Best, Updates
 from experiments.long_skips.config import Config
 from experiments.long_skips.nets import convolutions, stack_borders
-from jaxseg.plots import PAGE, headline, plain_log_ticks, tidy
+from jaxseg.plots import CYCLE, PAGE, headline, plain_log_ticks, tidy
 from jaxseg.studies import columns
 
 CAPTIONS = {
@@ -20,10 +20,10 @@ CAPTIONS = {
     "relative to its length. Layers run from the image, above, to the logits.",
 }
 STYLES = {
-    "no skips": ("#c1272d", "s"),
-    "long skips": ("#f08c2e", "D"),
-    "short skips": ("#3aa6a0", "^"),
-    "both": ("#0b5fa5", "o"),
+    "no skips": (CYCLE[0], "s"),
+    "long skips": (CYCLE[1], "D"),
+    "short skips": (CYCLE[4], "^"),
+    "both": (CYCLE[3], "o"),
 }
 """Arm -> color and marker."""
 

@@ -1,14 +1,16 @@
 """The output_stride study's figure: IoU against cost, and by class."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from experiments.output_stride.claims import by_arm
 from experiments.output_stride.config import LABELS, SKIPS, STRIDES
-from jaxseg.plots import PAGE, headline, plain_log_scale, tidy
+from jaxseg.plots import CYCLE, PAGE, headline, plain_log_scale, tidy
 from jaxseg.studies import Row, column
 
 CAPTIONS = {
@@ -16,7 +18,7 @@ CAPTIONS = {
     "seeds and each seed. Right: the IoU of each class, which a row of dots spreads from the "
     "coarsest net to the finest; a class without a pixel is left out."
 }
-KINDS = ((STRIDES, "#0b5fa5", "dilated encoder"), (SKIPS, "#f08c2e", "FCN with skips"))
+KINDS = ((STRIDES, CYCLE[3], "dilated encoder"), (SKIPS, CYCLE[1], "FCN with skips"))
 """Arms of a kind, color, label."""
 
 
@@ -34,17 +36,34 @@ def draw(rows: Sequence[Row], classes: Sequence[Row], *, title: str) -> dict[str
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.2))
     _against_cost(left, rows)
     _by_class(right, rows, classes)
-    handles, labels = left.get_legend_handles_labels()
-    more, kinds = right.get_legend_handles_labels()
+    _legend(figure, left, right)
+    return {"output_stride.png": figure}
+
+
+def _legend(figure: Figure, left: Axes, right: Axes) -> None:
+    """Draw a legend with a row a kind: its line, then its arms."""
+    entries = {
+        label: handle
+        for axes in (left, right)
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    rows = [
+        [label, *(LABELS[arm] for arm in arms if LABELS[arm] in entries)]
+        for arms, _, label in KINDS
+        if label in entries
+    ]
+    # A legend is filled column by column.
+    columns = itertools.zip_longest(*rows, fillvalue="")
+    labels = [label for column in columns for label in column]
+    blank = Line2D([], [], linestyle="")
     figure.legend(
-        handles + more,
-        labels + kinds,
-        fontsize=8,
+        [entries.get(label, blank) for label in labels],
+        labels,
+        fontsize=7.5,
         frameon=False,
-        ncols=3,
+        ncols=max(map(len, rows)),
         loc="outside lower center",
     )
-    return {"output_stride.png": figure}
 
 
 def _against_cost(axes: Axes, rows: Sequence[Row]) -> None:
@@ -71,7 +90,7 @@ def _against_cost(axes: Axes, rows: Sequence[Row]) -> None:
                 **place,
             )
     plain_log_scale(axes, "x", most=5)
-    axes.margins(x=0.25, y=0.12)
+    axes.margins(x=0.4, y=0.12)
     axes.set(xlabel="multiply-adds an image (millions)", ylabel="mean IoU")
     axes.grid(alpha=0.2)
     tidy(axes)

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from experiments.arms import ARM_COLORS
 from experiments.paths.claims import PUBLISHED, ByLength, Curves, Losses
 from experiments.paths.config import LABELS
-from jaxseg.plots import NEUTRAL, PAGE, headline, tidy
+from jaxseg.plots import CYCLE, NEUTRAL, PAGE, headline, tidy
 
 CAPTIONS = {
     "paths.png": "How the gradient at the image is shared among paths of each length, before "
@@ -20,11 +20,11 @@ CAPTIONS = {
     "removed, and after k blocks changed places. Left: median and range over the seeds. Others: "
     "median, and from the first tenth to the last.",
 }
-BEFORE, AFTER, RANGE = "#e08214", "#0b5fa5", "#dddddd"
+BEFORE, AFTER, RANGE = CYCLE[1], CYCLE[3], "#dddddd"
 QUANTITIES = {
-    "exact": "share of the squared gradient\nthrough all paths of a length",
-    "single": "log₁₀ of a single path's gradient\nover that of length 0 (sampled)",
-    "sampled": "share of the sum of norms\n(sampled, times number of paths)",
+    "exact": "share of the squared\ngradient, through all\npaths of a length",
+    "single": "log₁₀ of a single path's\ngradient over that\nof length 0 (sampled)",
+    "sampled": "share of the sum of\nnorms (sampled, times\nnumber of paths)",
 }
 
 

@@ -50,7 +50,7 @@ TRIPLE_COLORS = {
     "fails, with holes": "#dedede",
 }
 """The kinds of `probes.triple_kinds`, in their order -> color."""
-BLOCK_STYLES = (("#0b5fa5", "s"), ("#d55e00", "^"))
+BLOCK_STYLES = ((plots.CYCLE[3], "s"), (plots.CYCLE[1], "^"))
 CIRCLE = {"markersize": 13, "fillstyle": "none", "color": "black", "markeredgewidth": 1}
 PHOTOGRAPH = 256
 """Height and width of the photograph that windows are drawn on, in pixels."""

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from experiments.residual_gradient.claims import widest_depth
 from experiments.residual_gradient.config import LABELS, Config
 from jaxseg.analysis import finite_width
-from jaxseg.plots import PAGE, headline, plain_log_scale, tidy
+from jaxseg.plots import CYCLE, NEUTRAL, PAGE, headline, plain_log_scale, tidy
 from jaxseg.studies import Row
 
 CAPTIONS = {
@@ -23,18 +23,18 @@ CAPTIONS = {
     "close to normal. Left: features; right: the gradient. Dashed and dotted: theory.",
 }
 STYLES = {
-    "plain": ("#c1272d", "o"),
-    "plain_norm": ("#f08c2e", "s"),
-    "residual": ("#7b5ea7", "^"),
-    "residual_scaled": ("#0b5fa5", "D"),
-    "residual_norm": ("#2a9d8f", "v"),
-    "residual_zero": ("#555555", "P"),
+    "plain": (CYCLE[0], "o"),
+    "plain_norm": (CYCLE[1], "s"),
+    "residual": (CYCLE[2], "^"),
+    "residual_scaled": (CYCLE[3], "D"),
+    "residual_norm": (CYCLE[4], "v"),
+    "residual_zero": (NEUTRAL, "P"),
 }
 """Arm -> color, marker."""
 MEASURED, GUIDE = "#999999", "black"
 LOGARITHMS = {
-    "forward": ("#0b5fa5", r"$\ln\ |x_L|^2 / |x_0|^2$"),
-    "gradient": ("#c1272d", r"$\ln\ \|dE/dx_0\|^2 / \|dE/dx_L\|^2$"),
+    "forward": (CYCLE[3], r"$\ln\ |x_L|^2 / |x_0|^2$"),
+    "gradient": (CYCLE[0], r"$\ln\ \|dE/dx_0\|^2 / \|dE/dx_L\|^2$"),
 }
 """Column of log_growth.csv -> color, label."""
 LN10 = np.log(10)

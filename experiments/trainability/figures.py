@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from experiments.trainability.claims import best_rates, boundaries, phase_losses, transfer_losses
 from experiments.trainability.config import LABELS, PHASES, SCALES, Config, expected_depths
 from jaxseg.analysis import mean_field
-from jaxseg.plots import PAGE, headline, tidy
+from jaxseg.plots import CYCLE, PAGE, headline, tidy
 from jaxseg.studies import Row
 
 CAPTIONS = {
@@ -21,7 +21,7 @@ CAPTIONS = {
     "for three scales of the branches; right: each seed's best rate by depth.",
 }
 EDGE, THEORY, NOTE = "#111111", "#d1495b", "#777777"
-ARM_STYLES = (("#0b5fa5", "o"), ("#c1272d", "s"), ("#3a8f5c", "^"))
+ARM_STYLES = ((CYCLE[3], "o"), (CYCLE[0], "s"), (CYCLE[4], "^"))
 """Color and marker of each arm of depth transfer."""
 INFINITE = 1e9
 """Depth that is drawn where the expected one is infinite: far above any axis."""

@@ -18,7 +18,7 @@ from experiments.upconvolution.config import LABELS, STRIDE
 from experiments.upconvolution.probes import overlap, phases_of
 from jaxseg import ops
 from jaxseg.nn.initializers import bilinear
-from jaxseg.plots import NEUTRAL, PAGE, headline, overlaps, tidy, to_rgb
+from jaxseg.plots import CYCLE, NEUTRAL, PAGE, headline, overlaps, tidy, to_rgb
 from jaxseg.studies import Row, Sweep
 
 CAPTIONS = {
@@ -33,15 +33,15 @@ CAPTIONS = {
     "decoders.png": "Logits of one validation image, each on its own scale, and spectra over all "
     "images, over six decades with frequency 0 in the middle, of each arm's best run.",
 }
-PHASES = ("#0b5fa5", "#f08c2e", "#3aa6a0", "#c1272d")
+PHASES = (CYCLE[3], CYCLE[1], CYCLE[4], CYCLE[0])
 STYLES = {
-    "upconv k2s2": ("#8c6bb1", "v"),
-    "upconv k3s2": ("#c1272d", "s"),
-    "upconv k4s2": ("#f08c2e", "D"),
+    "upconv k2s2": (CYCLE[2], "v"),
+    "upconv k3s2": (CYCLE[0], "s"),
+    "upconv k4s2": (CYCLE[1], "D"),
     "sub-pixel": ("#b8860b", "P"),
-    "sub-pixel ICNR": ("#3aa6a0", "X"),
-    "upconv bilinear": ("#0b5fa5", "^"),
-    "resize nearest": ("#555555", "o"),
+    "sub-pixel ICNR": (CYCLE[4], "X"),
+    "upconv bilinear": (CYCLE[3], "^"),
+    "resize nearest": (NEUTRAL, "o"),
     "resize bilinear": ("#7fb2e5", "o"),
 }
 """Arm -> color and marker; markers tell apart what colors may not."""
@@ -195,7 +195,7 @@ def initial_layers(rows: Sequence[Row]) -> Figure:
     for axes, (quantity, cases) in zip(panels, by_quantity.items(), strict=True):
         for at, row in enumerate(cases):
             axes.plot([row["theory"]] * 2, [at - 0.35, at + 0.35], **THEORY)
-            color = STYLES.get(row["case"], ("#0b5fa5", "o"))[0]
+            color = STYLES.get(row["case"], (CYCLE[3], "o"))[0]
             bar = {"fmt": "o", "color": color, "markersize": 4.5, "capsize": 3}
             axes.errorbar(row["measured"], at, xerr=2 * row["error"], **bar)
         axes.set_yticks(range(len(cases)), [LABELS.get(row["case"], row["case"]) for row in cases])

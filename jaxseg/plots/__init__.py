@@ -8,17 +8,9 @@ from jaxseg.plots.fields import field_growth, path_counts, windows
 from jaxseg.plots.gradients import gradient_profile
 from jaxseg.plots.images import displayable, image_strip, to_rgb
 from jaxseg.plots.overlays import class_bars, contact_sheet, overlay
+from jaxseg.plots.printed import PAGE, class_key, headline, plain_log_scale, plain_log_ticks, tidy
 from jaxseg.plots.runs import confusion_figure, error_panel, prediction_panel, run_curves
-from jaxseg.plots.style import (
-    CYCLE,
-    NEUTRAL,
-    PAGE,
-    class_key,
-    headline,
-    plain_log_scale,
-    plain_log_ticks,
-    tidy,
-)
+from jaxseg.plots.style import CYCLE, NEUTRAL
 
 __all__ = [
     "CYCLE",

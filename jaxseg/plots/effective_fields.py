@@ -11,7 +11,7 @@ from matplotlib.patches import Ellipse, Patch
 from matplotlib.ticker import MaxNLocator
 
 from jaxseg.plots.fields import PAPER, WINDOW, Window, frame, look_at
-from jaxseg.plots.style import PAGE
+from jaxseg.plots.printed import PAGE
 
 GAUSSIAN = "#e76f2c"
 ENERGY = "#6a51a3"

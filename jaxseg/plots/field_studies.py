@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from jaxseg.plots.effective_fields import GAUSSIAN
-from jaxseg.plots.style import PAGE
+from jaxseg.plots.printed import PAGE
 
 
 def output_phases(intervals: np.ndarray, *, title: str = "") -> Figure:

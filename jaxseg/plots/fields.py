@@ -15,7 +15,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from jaxseg.plots.style import PAGE
+from jaxseg.plots.printed import PAGE
 
 Window = Sequence[Sequence[int]]
 """((top, bottom), (left, right)), inclusive."""
