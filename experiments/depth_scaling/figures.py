@@ -230,7 +230,7 @@ def training_curves(
 
     Args:
         curves: (arm, depth) -> (steps, losses) of each seed. The seeds of a single arm have a color
-            each.
+            each, and the title names the arm.
         chance: The loss of knowing nothing, in nats.
         title: Title of the figure.
     """
@@ -241,13 +241,15 @@ def training_curves(
         for number, (steps, losses) in enumerate(runs):
             color, label = ARM_COLORS[arm], name if number == 0 else None
             if len(curves) == 1:
-                color, label = CYCLE[number % len(CYCLE)], f"{name}, seed {number}"
+                color, label = CYCLE[number % len(CYCLE)], f"seed {number}"
             axes.plot(steps, losses, color=color, alpha=0.8, linewidth=1.1, label=label)
     _chance_levels(axes, chance)
     axes.set(xlabel="step", ylabel="training loss (nats)", ylim=(0, 1.5 * chance))
-    headline(figure, title)
+    (arm, depth), *others = curves
+    alone = "" if others else f"{LABELS[arm]}, {depth:,} convolutions\n"
+    headline(figure, alone + title)
     tidy(axes)
-    figure.legend(fontsize=8, frameon=False, ncols=3, loc="outside lower center")
+    figure.legend(fontsize=8, frameon=False, ncols=4, loc="outside lower center")
     return figure
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from experiments.upconvolution.config import LABELS, RANDOM
+from experiments.upconvolution.config import LABELS, RANDOM, case_label
 from experiments.upconvolution.probes import GRADIENT, POWER, SHARE
 from jaxseg.studies import (
     Row,
@@ -183,19 +183,16 @@ def initial_verdicts(initial: Sequence[Row]) -> list[Verdict]:
                 _verdict(
                     claim,
                     "derived",
-                    "; ".join(f"{_case(row)}: {row['theory']:.3g}" for row in rows),
+                    "; ".join(f"{case_label(row['case'])}: {row['theory']:.3g}" for row in rows),
                     "; ".join(
-                        f"{_case(row)}: {row['measured']:.2g} ± {row['error']:.1g}" for row in rows
+                        f"{case_label(row['case'])}: {row['measured']:.2g} ± {row['error']:.1g}"
+                        for row in rows
                     ),
                     min(row["draws"] for row in rows),
                     near if precise else None,
                 )
             )
     return shown_in("initial.png", verdicts)
-
-
-def _case(row: Row) -> str:
-    return LABELS.get(row["case"], row["case"])
 
 
 def trained_verdicts(

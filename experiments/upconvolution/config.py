@@ -1,5 +1,6 @@
 """Arms, net, configuration and presets of the upconvolution study."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +88,13 @@ LABELS = {
     "resize bilinear": "resize bilinear",
 }
 """Arm -> its name for people; all upconvolutions have stride 2."""
+
+
+def case_label(case: str) -> str:
+    """Return a name for people of an arm, or of a strided convolution by its window."""
+    return LABELS.get(case) or re.sub(r"^k(\d+)s2$", r"strided \1 × \1", case)
+
+
 WINDOWS = {"upconv k2s2": 2, "upconv k3s2": 3, "upconv k4s2": 4}
 RANDOM = ("upconv k2s2", "upconv k3s2", "upconv k4s2", "sub-pixel")
 """Arms whose phases have independent weights at initialization."""

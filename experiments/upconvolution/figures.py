@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from experiments.upconvolution.claims import OVERLAPS, Curves
-from experiments.upconvolution.config import LABELS, STRIDE
+from experiments.upconvolution.config import LABELS, STRIDE, case_label
 from experiments.upconvolution.probes import overlap, phases_of
 from jaxseg import ops
 from jaxseg.nn.initializers import bilinear
@@ -198,7 +198,7 @@ def initial_layers(rows: Sequence[Row]) -> Figure:
             color = STYLES.get(row["case"], (CYCLE[3], "o"))[0]
             bar = {"fmt": "o", "color": color, "markersize": 4.5, "capsize": 3}
             axes.errorbar(row["measured"], at, xerr=2 * row["error"], **bar)
-        axes.set_yticks(range(len(cases)), [LABELS.get(row["case"], row["case"]) for row in cases])
+        axes.set_yticks(range(len(cases)), [case_label(row["case"]) for row in cases])
         axes.set(xlabel=quantity, ylim=(len(cases) - 0.4, -0.6))
         axes.set_xlim(left=-0.03 * max(row["theory"] for row in cases))
         axes.grid(axis="x", linewidth=0.3)

@@ -8,7 +8,7 @@ STYLE = """
   --soft: #a5abb3; --line: #3a3f45; --link: #7fb8ea; --good: #6fd3a2; --bad: #ff9d94;
   --open: #e3b65c; --good-bg: #17352a; --bad-bg: #42201d; --open-bg: #3a2e14 } }
 * { box-sizing: border-box }
-html { scroll-behavior: smooth; scroll-padding-top: 4rem; -webkit-text-size-adjust: 100% }
+html { scroll-padding-top: 4rem; -webkit-text-size-adjust: 100% }
 body { margin: 0; background: var(--page); color: var(--ink);
   font: 17px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif }
 a { color: var(--link) } sup, sub { font-size: .72em; line-height: 0 }
@@ -56,13 +56,17 @@ summary h3 { display: inline; margin-right: .4rem }
 .card { background: var(--card); border: 1px solid var(--line); border-left: .35rem solid;
   border-radius: .5rem; padding: .7rem 1rem .8rem; overflow-wrap: break-word; min-width: 0 }
 .card.agrees { border-left-color: var(--good) } .card.disagrees { border-left-color: var(--bad) }
-.card.not-shown { border-left-color: var(--open) } .card:target { outline: 3px solid var(--link) }
+.card.not-shown { border-left-color: var(--open) } .card.tiny { border-left-color: var(--line) }
+.card:target { outline: 3px solid var(--link) }
 .card p { margin: 0 } .card dl { margin: 0; font-size: .92rem }
 .card dt { font-weight: 650; font-size: .78rem; letter-spacing: .03em; color: var(--soft) }
 .card dd { margin: 0 0 .4rem }
+.card ul { margin: 0; padding-left: 1.1rem; columns: 12rem auto; column-gap: 1.6rem }
+.card li { break-inside: avoid }
 figure { margin: 0 0 .9rem } details figure { margin: .4rem .9rem 1rem }
 .paper { overflow-x: auto; border: 1px solid var(--line); border-radius: .5rem; background: #fff }
-.paper img { display: block; width: 100%; min-width: 35rem; max-width: 60rem; margin: 0 auto }
+.paper img { display: block; width: 100%; min-width: var(--least); max-width: 60rem;
+  margin: 0 auto }
 figcaption { font-size: .9rem; color: var(--soft); margin-top: .4rem; max-width: 50rem }
 .wide { overflow-x: auto; padding: 0 .9rem .7rem }
 table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums }
@@ -88,7 +92,7 @@ td:first-child, th:first-child { position: sticky; left: 0; background: var(--ca
     --good-bg: #e2f3ea; --bad-bg: #fbe5e3; --open-bg: #f8eed9 }
   @page { size: A4; margin: 14mm }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact }
-  body { font-size: 10pt } .layout { display: block } main { padding: 0 } .up { display: none }
+  body { font-size: 10pt } .layout { display: block } main { padding: 0 }
   nav { position: static; height: auto; border: 0; overflow: visible }
   nav ol { display: block; columns: 2 } nav a { padding: .1rem 0; white-space: normal }
   section { break-before: page; border: 0; margin: 0; padding: 0 }
@@ -98,7 +102,9 @@ td:first-child, th:first-child { position: sticky; left: 0; background: var(--ca
   .cards, .group.bare .cards { grid-template-columns: 1fr 1fr; gap: .5rem }
   .card, figure, tr { break-inside: avoid } h2, h3, summary { break-after: avoid }
   figure { max-width: 150mm } .paper, .wide { overflow: visible } .paper img { min-width: 0 }
-  details { border: 0 } details::details-content { content-visibility: visible; display: block }
+  nav li:nth-child(-n + 2), .up { display: none } #claims details::details-content { display: none }
+  section:not(#claims) details::details-content { content-visibility: visible; display: block }
+  details { border: 0 }
   table { font-size: 6.5pt } th, td { padding: .2em .4em; min-width: 0; overflow-wrap: anywhere }
 }
 """

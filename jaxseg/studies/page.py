@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import get_args
 
 from jaxseg.studies._page_style import FRAME, STYLE
-from jaxseg.studies._page_text import escape, marked
+from jaxseg.studies._page_text import escape, listed, marked
 from jaxseg.studies.findings import TINY, TOO_SMALL, Findings, Table
 from jaxseg.studies.verdicts import Judgment, Verdict
 
+TINY_ONLY = '<b class="tiny">tiny runs only</b>'
 SYMBOLS = {"agrees": "✓", "disagrees": "✗", "not shown": "?"}
 """Verdict -> its sign, so that color alone does not tell."""
+PLURALS = {"agrees": "agree", "disagrees": "disagree"}
 MEANING = {
     "agrees": "theory and measurement meet within the stated tolerance.",
     "disagrees": "they differ by more than the measurement's own spread.",
@@ -81,7 +83,8 @@ def _totals(studies: Sequence[Findings]) -> str:
 def _counts(verdicts: Sequence[Verdict]) -> str:
     counts = Counter(verdict.verdict for verdict in verdicts)
     return "".join(
-        f'<span class="count {_kind(word)}">{SYMBOLS[word]} {counts[word]} {word}</span>'
+        f'<span class="count {_kind(word)}">{SYMBOLS[word]} {counts[word]} '
+        f"{PLURALS.get(word, word) if counts[word] > 1 else word}</span>"
         for word in get_args(Judgment)
         if counts[word]
     )
@@ -116,7 +119,8 @@ def _claims_by_heading(studies: Sequence[Findings], headings: Sequence[str]) -> 
             counted.setdefault(verdict.heading, [])
             counted[verdict.heading] += [] if study.preset == TINY else [verdict]
     return "".join(
-        f"<details><summary><h3>{escape(heading)}</h3> {_counts(counted[heading])}</summary>"
+        f"<details><summary><h3>{escape(heading)}</h3> "
+        f"{_counts(counted[heading]) or TINY_ONLY}</summary>"
         f'<ul class="claims-list">{"".join(items)}</ul></details>'
         for heading, items in lines.items()
         if items
@@ -146,7 +150,7 @@ def _section(folder: Path, study: Findings) -> str:
     further = [_figure(folder, *item) for item in study.figures.items() if item[0] not in shown]
     return (
         f'<section id="{escape(study.study)}"><h2>{marked(study.title)}</h2>{warning}{failure}'
-        f'<p class="about">{marked(study.about)}</p>{groups}'
+        f'<p class="about">{marked(study.about[:1].upper() + study.about[1:])}</p>{groups}'
         + _folded(f"Further figures ({len(further)})", "".join(further))
         + "".join(_folded(marked(table.title), _table(table)) for table in study.tables)
         + f'<p class="small">{command}(preset {escape(study.preset)}; {escape(versions)})</p>'
@@ -170,13 +174,14 @@ def _card(study: Findings, number: int, verdict: Verdict) -> str:
     """Render a claim: the verdict first, then the claim, theory and measurement."""
     seeds = "exact: nothing is drawn" if not verdict.seeds else f"{verdict.seeds} seeds"
     notes = [marked(verdict.source), "1 seed" if verdict.seeds == 1 else seeds]
+    kind = TINY if study.preset == TINY else _kind(verdict.verdict)
     exploratory = ' <span class="badge exploratory">exploratory</span>'
     return (
-        f'<article class="card {_kind(verdict.verdict)}" id="{escape(_anchor(study, number))}">'
+        f'<article class="card {kind}" id="{escape(_anchor(study, number))}">'
         f"<p>{_badge(study, verdict)}{exploratory if verdict.exploratory else ''}</p>"
         f"<h3>{marked(verdict.claim)}</h3>"
-        f"<dl><dt>Theory</dt><dd>{marked(verdict.theory)}</dd>"
-        f"<dt>Measured</dt><dd>{marked(verdict.measured)}</dd></dl>"
+        f"<dl><dt>Theory</dt><dd>{listed(verdict.theory)}</dd>"
+        f"<dt>Measured</dt><dd>{listed(verdict.measured)}</dd></dl>"
         f'<p class="small">{" · ".join(notes)}</p></article>'
     )
 
@@ -186,10 +191,14 @@ def _figure(folder: Path, name: str, caption: str) -> str:
     path = folder / name
     if Path(name).name != name or path.suffix != ".png" or not path.is_file():
         raise ValueError(f"{path} is no picture beside its study.json: run {folder.name} again.")
-    content = base64.b64encode(path.read_bytes()).decode()
+    picture = path.read_bytes()
+    # Half of the picture's own width: narrower, its letters could not be read; a phone scrolls.
+    least = int.from_bytes(picture[16:20], "big") // 2
+    content = base64.b64encode(picture).decode()
     return (
         f'<figure><div class="paper"><img src="data:image/png;base64,{content}" '
-        f'alt="{escape(caption)}"></div><figcaption>{marked(caption)}</figcaption></figure>'
+        f'style="--least:{least}px" alt="{escape(caption)}"></div>'
+        f"<figcaption>{marked(caption)}</figcaption></figure>"
     )
 
 

@@ -99,7 +99,7 @@ def test_verdicts_are_counted_over_all_studies_of_a_preset(tmp_path, capsys):
     page = page_of(tmp_path)
     assert "2 studies at the preset <code>quick</code>: 10 claims" in page
     assert "1 study at the preset <code>full</code>: 1 claims" in page
-    assert "✓ 6 agrees</span>" in page
+    assert "✓ 6 agree</span>" in page
     assert page.count('<article class="card agrees"') == 7
     printed = capsys.readouterr().out
     assert "quick (2 of the studies): agrees: 6, disagrees: 1, not shown: 3\n" in printed
@@ -112,7 +112,7 @@ def test_tiny_runs_are_marked_and_never_counted(tmp_path, capsys):
     page = page_of(tmp_path)
     assert "1 study at the preset <code>quick</code>: 2 claims" in page
     assert '<p class="tiny">1 study at the preset <code>tiny</code>: 2 verdicts' in page
-    assert "✓ 2 agrees</span>" in page
+    assert "✓ 2 agree</span>" in page
     assert "disagrees</span>" not in page.replace("tiny run: disagrees</span>", "")
     assert '<span class="badge tiny">tiny run: agrees</span>' in page
     assert "agrees: 2\n" in capsys.readouterr().out

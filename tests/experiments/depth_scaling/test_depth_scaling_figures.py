@@ -175,13 +175,12 @@ def test_curves_are_those_of_the_deepest_net_at_its_best_rate():
 
 def test_seeds_of_a_single_arm_have_colors_of_their_own():
     runs = [(np.arange(2), np.full(2, value)) for value in (0.1, 0.2)]
-    (axes,) = figures.training_curves({("residual", 1026): runs}, CHANCE, title="").axes
+    drawn = figures.training_curves({("residual", 1026): runs}, CHANCE, title="t")
+    assert drawn.get_suptitle() == "residual, 1,026 convolutions\nt"
+    (axes,) = drawn.axes
     assert len({line.get_color() for line in axes.lines[:2]}) == 2
     labels = axes.get_legend_handles_labels()[1]
-    assert labels[:2] == [
-        "residual, 1,026 convolutions, seed 0",
-        "residual, 1,026 convolutions, seed 1",
-    ]
+    assert labels[:2] == ["seed 0", "seed 1"]
 
 
 def test_two_ranges_are_bands_and_the_others_bars():
