@@ -124,11 +124,11 @@ def convolution(
         padding: Zeros at each edge.
     """
     image, animation = padded(x, padding), Animation()
-    source = Grid(46, 36, *image.shape, 34)
+    source = Grid(46, 36, len(image), len(image), 34)
     steps = list(conv_steps(x, kernel, stride=stride, dilation=dilation, padding=padding))
     side = steps[-1].at[0] + 1
     column = source.x + source.columns * source.cell + 48
-    taps = Grid(column, source.y + 4, *kernel.shape, 34)
+    taps = Grid(column, source.y + 4, len(kernel), len(kernel), 34)
     target = Grid(column, source.y + 34 * (source.rows - side), side, side, 34)
     height = int(source.y + source.rows * source.cell + 52)
     done: dict[tuple[int, int], int] = {}
@@ -185,12 +185,13 @@ def transposed(x: np.ndarray, *, title: str, stride: int = 2) -> Animation:
         title: Title.
         stride: Pixels of the output between two stamps.
     """
-    animation, total, times = Animation(), 0, 0
-    source, taps = Grid(24, 64, *x.shape, 36), Grid(24, 214, *KERNEL.shape, 36)
+    animation, size = Animation(), stride * (len(x) - 1) + len(KERNEL)
+    total, times = np.zeros((size, size), x.dtype), np.zeros((size, size), int)
+    source, taps = Grid(24, 64, len(x), len(x), 36), Grid(24, 214, len(KERNEL), len(KERNEL), 36)
+    target = Grid(184, 46, size, size, 38)
     for at, stamp in [*stamps(x, KERNEL, stride=stride), (None, None)]:
         if stamp is not None:
             total, times = total + stamp, times + (stamp > 0)
-        target = Grid(184, 46, *np.shape(total), 38)
         canvas = Canvas(354, title)
         for (i, j), value in np.ndenumerate(x):
             now = at == (i, j)
@@ -202,7 +203,7 @@ def transposed(x: np.ndarray, *, title: str, stride: int = 2) -> Animation:
             taps.write(canvas, i, j, f"{weight}", color=BLUE)
         for (i, j), value in np.ndenumerate(total):
             now = stamp is not None and stamp[i, j] > 0
-            fill = tint(ORANGE, 0.13 * times[i, j]) if value else "white"
+            fill = tint(ORANGE, 0.13 * float(times[i, j])) if value else "white"
             target.paint(canvas, i, j, fill=fill, outline=LINE)
             if now:
                 target.paint(canvas, i, j, outline=BLUE, thick=2)

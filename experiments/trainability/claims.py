@@ -104,7 +104,7 @@ def _reaches(config: Config, losses: np.ndarray, chance: float) -> Verdict:
     rank = rank_correlation(np.clip(expected, shallowest, deepest), middle)
     inside = [(v > shallowest) & (v < deepest) for v in (middle, expected)]
     ratios = (middle / expected)[np.logical_and(*inside)]
-    ratio = "none"
+    ratio, ranks = "none", "undefined" if math.isnan(rank) else f"{rank:.2f}"
     if len(ratios):
         ratio = f"median {np.median(ratios):.2f}, {ratios.min():.2f} to {ratios.max():.2f}"
     agrees = None
@@ -128,7 +128,7 @@ def _reaches(config: Config, losses: np.ndarray, chance: float) -> Verdict:
         theory="depth / 6 ξ_{c} = 1 (within a factor 2), rank correlation of the two ≥ .8; "
         f"deepest beside σ_{{w}}² = {critical:.3f}",
         measured=f"depth / 6 ξ_{{c}} over {len(ratios)} weight variances where both lie between "
-        f"the depths tried: {ratio}; rank correlation {rank:.2f}; deepest ({middle.max():.0f}) at "
+        f"the depths tried: {ratio}; rank correlation {ranks}; deepest ({middle.max():.0f}) at "
         f"σ_{{w}}² = {', '.join(f'{v:g}' for v in peaks)}{capped}",
         seeds=config.seeds,
         verdict=judge(agrees),

@@ -57,8 +57,8 @@ def class_key(
     """
     edge = {"edgecolor": NEUTRAL, "linewidth": 0.5}
     handles = [
-        Patch(facecolor=[channel / 255 for channel in color], label=name, **edge)
-        for color, name in zip(palette, names, strict=True)
+        Patch(facecolor=(red / 255, green / 255, blue / 255), label=name, **edge)
+        for (red, green, blue), name in zip(palette, names, strict=True)
     ]
     return [*handles, Patch(facecolor="white", label="ignored", **edge)] if ignored else handles
 

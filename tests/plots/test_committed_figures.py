@@ -75,7 +75,8 @@ def gridding():
 
 
 def output_stride():
-    classes = ("sky", "building", "pole", "road", "pavement", "tree", "pedestrian", "bicyclist")
+    short = ("sky", "pole", "road", "tree", "sign", "fence", "car")
+    classes = ("building", "pavement", "pedestrian", "bicyclist", *short)
     rows = [
         {"arm": arm, "mean_iou": 0.25 + 0.015 * n, "multiply_adds": cost}
         for n, (arm, cost) in enumerate(
@@ -83,7 +84,8 @@ def output_stride():
         )
     ]
     ious = [{"arm": a, "class": c, "iou": RANDOM.random()} for a in STRIDE_ARMS for c in classes]
-    title = "camvid at 90 × 120 pixels, test split, ResNet-18 of width 32, 500 steps of 8 images"
+    title = "camvid at 90 × 120 pixels, test split, ResNet-18 of width 32, 500 steps of 8 images, "
+    title += "1 seed"
     (figure,) = stride.draw(rows, ious, title=title).values()
     return figure
 
@@ -143,5 +145,4 @@ def test_the_committed_picture_has_the_size_of_the_figure(name):
     """Of the figure as the code draws it: an older picture does not stay."""
     width, height = DRAWN[name]().get_size_inches() * 150
     with Image.open(FOLDER / f"{name}.png") as picture:
-        assert picture.width == int(width)
-        assert abs(picture.height - height) < 60  # titles of more lines, strips of more rows
+        assert picture.size == (int(width), int(height))
