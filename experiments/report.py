@@ -4,9 +4,10 @@
     python -m experiments.report --make          run first what is missing, at `quick`
 
 Every study leaves a folder with study.json and its figures. The page holds them all, in the
-lecture's order, and needs no other file: the figures are inside. A study that was not run is named
-with the command that runs it. `--make` takes about half an hour in all on two cores; a study that
-is there already is not run again.
+lecture's order, each claim beside the figure that shows it, and needs no other file. It is made for
+a projector, a phone and paper. A study that was not run is named with the command that runs it, and
+one that was run at `tiny` is marked and not counted. `--make` takes about half an hour in all on
+two cores; a study that is there already is not run again.
 """
 
 import subprocess
@@ -89,9 +90,24 @@ def main(config: Config) -> None:
     )
     config.out.parent.mkdir(parents=True, exist_ok=True)
     files.write_text(config.out, page)
-    counts = Counter(v.verdict for findings in finished.values() for v in findings.verdicts)
-    print(", ".join(f"{word}: {number}" for word, number in sorted(counts.items())))
-    print(f"Not run: {', '.join(missing) or 'none'}. Page: {config.out}")
+    print(*_counts(list(finished.values())), sep="\n")
+    print(f"Not run: {', '.join(missing) or 'none'}.\nThe page is\n{config.out.resolve()}")
+
+
+def _counts(studies: "Sequence[Findings]") -> list[str]:
+    """Count the verdicts in a line a preset: those of tiny runs are not counted."""
+    from jaxseg.studies.findings import TINY
+
+    lines = []
+    for preset in dict.fromkeys(study.preset for study in studies):
+        chosen = [study for study in studies if study.preset == preset]
+        counts = Counter(v.verdict for study in chosen for v in study.verdicts)
+        words = ", ".join(f"{word}: {number}" for word, number in sorted(counts.items()))
+        lines.append(
+            f"{preset} ({len(chosen)} of the studies): "
+            + ("shows nothing, not counted" if preset == TINY else words)
+        )
+    return lines
 
 
 def _place(findings: "Findings") -> int:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from experiments.arms import ARM_LABELS
 from jaxseg import data
 from jaxseg.studies import SweepConfig, easy_mosaic
 
@@ -20,6 +21,8 @@ ARMS: dict[str, dict[str, Any]] = {
     "residual_norm": {"residual": True, "norm": "batch", "branch_scale": 1.0},
 }
 """Arm -> the options of `models.DeepNet` that set it apart."""
+LABELS = {arm: ARM_LABELS[arm] for arm in ARMS}
+"""Arm -> its name for people."""
 
 
 @dataclass(frozen=True, kw_only=True)

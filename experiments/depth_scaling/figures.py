@@ -7,22 +7,41 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.colors import ARM_COLORS
-from experiments.depth_scaling.claims import Best, loss_table
-from experiments.depth_scaling.config import ARMS, Config
+from experiments.arms import ARM_COLORS
+from experiments.depth_scaling.claims import (
+    Best,
+    curve_table,
+    gradient_table,
+    loss_table,
+    prediction_strip,
+)
+from experiments.depth_scaling.config import ARMS, LABELS, Config
 from experiments.depth_scaling.probes import theory
-from jaxseg.plots import NEUTRAL, gradient_profile, image_strip
+from jaxseg.plots import (
+    CYCLE,
+    NEUTRAL,
+    PAGE,
+    class_key,
+    gradient_profile,
+    headline,
+    image_strip,
+    plain_log_scale,
+    tidy,
+)
 from jaxseg.studies import Row, Sweep
 
 CAPTIONS = {
-    "depth_scaling.png": "Training loss against depth; the gradient in each block's input before "
-    "training, theory dashed; what the deepest nets predict on images they never saw",
-    "curves.png": "Training loss of each arm's deepest nets at their best rate, a line a seed",
-    "responses.png": "After training: what each block of the deepest nets puts out (plain) or adds "
-    "(residual), and how much of its output that is, in the shallowest and the deepest",
+    "depth_scaling.png": "Left: the training loss against depth, median and range over the seeds. "
+    "Right: the gradient that reaches each block before training, with theory dashed. Below: what "
+    "the deepest nets predict on validation images that they never saw.",
+    "curves.png": "The training loss of each arm's deepest nets, step by step at the best rate, a "
+    "line a seed.",
+    "responses.png": "After training. Left: what each block of the deepest nets puts out (plain) "
+    "or adds (residual). Right: how much of its output that is, in the shallowest nets and in the "
+    "deepest.",
 }
-POINTS = 50
-"""Points of a training curve, about."""
+BANDS = ("plain", "residual")
+"""Arms whose range over the seeds is a band; more bands would hide each other."""
 
 
 def draw(
@@ -58,49 +77,11 @@ def draw(
             theory={arm: line for arm, line in expected.items() if line is not None},
             strip=prediction_strip(sweep, best),
             palette=sweep.dataset.info.palette,
+            class_names=sweep.dataset.info.class_names,
             title=title,
         ),
         "curves.png": training_curves(curve_table(sweep, best), chance, title=title),
         "responses.png": layer_responses(responses["response"], responses["share"], title=title),
-    }
-
-
-def gradient_table(gradients: Sequence[Row], depth: int) -> dict[str, np.ndarray]:
-    """Collect the norms of the gradient in each block's input: arm -> (seeds, layers)."""
-    table: dict[str, dict[int, list[float]]] = {}
-    for row in gradients:
-        if row["depth"] == depth:
-            by_seed = table.setdefault(row["arm"], {})
-            by_seed.setdefault(row["seed"], []).append(row["input_gradient_norm"])
-    return {arm: np.array(list(by_seed.values())) for arm, by_seed in table.items()}
-
-
-def curve_table(sweep: Sweep, best: Best) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
-    """Collect the curves of each arm's deepest nets: "arm, depth" -> (steps, losses) by seed."""
-    every = max(1, sweep.config.steps // POINTS)
-    curves = {}
-    for arm, depths in best.items():
-        depth = max(depths)
-        losses = sweep.members(arm=arm, depth=depth).pick(depths[depth])
-        points = losses.shape[1] // every
-        means = losses[:, : points * every].reshape(len(losses), points, every).mean(axis=2)
-        curves[f"{arm}, {depth}"] = [(np.arange(points) * every, line) for line in means]
-    return curves
-
-
-def prediction_strip(sweep: Sweep, best: Best) -> dict[str, np.ndarray]:
-    """Collect validation images, masks, and what the deepest nets of either kind predict."""
-    strip = {}
-    for arm in ("residual", "plain"):
-        if arm in best:
-            depth = max(best[arm])
-            strip[f"{arm}, {depth}"] = sweep.read_array("predictions", arm=arm, depth=depth)
-    count = min((len(labels) for labels in strip.values()), default=1)
-    examples = sweep.validation[:count]
-    return {
-        "image": np.stack([example["image"] / 255 for example in examples]),
-        "mask": np.stack([example["label"] for example in examples]),
-        **strip,
     }
 
 
@@ -113,6 +94,7 @@ def depth_scaling(
     theory: Mapping[str, np.ndarray],
     strip: Mapping[str, np.ndarray],
     palette: Sequence[tuple[int, int, int]],
+    class_names: Sequence[str],
     title: str,
 ) -> Figure:
     """Draw the depth study in one figure.
@@ -125,16 +107,58 @@ def depth_scaling(
         theory: Arm -> (layers,) log10 of the expected norm relative to the last layer's.
         strip: Name -> (n, height, width, channels) images in 0..1 or (n, height, width) labels.
         palette: A color a class.
+        class_names: A name a class.
         title: Title of the whole figure.
     """
-    figure = Figure(figsize=(11, 7.6), layout="constrained")
-    figure.suptitle(f"How deep can it be trained?  {title}", fontsize=11)
-    upper, lower = figure.subfigures(2, 1, height_ratios=(1.25, 1))  # type: ignore[misc]
+    figure = Figure(figsize=(PAGE, 4.1 + 0.98 * len(strip)), layout="constrained")
+    headline(figure, f"How deep can it be trained?\n{title}")
+    upper, lower = figure.subfigures(  # type: ignore[misc]
+        2, 1, height_ratios=(3.6, 0.5 + 0.98 * len(strip))
+    )
     left, right = upper.subplots(1, 2)
     loss_against_depth(left, losses, chance)
-    gradient_profile(right, gradients, theory, depth, ARM_COLORS)
+    gradient_profile(
+        right,
+        {LABELS[arm]: norms for arm, norms in gradients.items()},
+        {LABELS[arm]: line for arm, line in theory.items() if arm in LABELS},
+        depth,
+        {LABELS[arm]: color for arm, color in ARM_COLORS.items()},
+        bands=[LABELS[arm] for arm in BANDS],
+        legend=False,
+    )
+    right.set_title(f"Gradient before training, {depth} convolutions")
+    right.set_ylabel("log₁₀ of the gradient in a block's input,\nrelative to the last block's")
+    tidy(right)
+    _legend(upper, left, right)
     image_strip(lower, strip, palette)
+    lower.legend(
+        handles=class_key(palette, class_names),
+        fontsize=8,
+        frameon=False,
+        ncols=min(6, len(class_names)),
+        loc="outside lower center",
+    )
     return figure
+
+
+def _legend(figure, left: Axes, right: Axes) -> None:
+    """Draw one legend for both panels: the arms, the marks, and theory."""
+    entries = {}
+    for axes in (left, right):
+        handles, labels = axes.get_legend_handles_labels()
+        entries |= {
+            label: handle
+            for handle, label in zip(handles, labels, strict=True)
+            if label not in entries
+        }
+    figure.legend(
+        entries.values(),
+        entries.keys(),
+        fontsize=8,
+        frameon=False,
+        ncols=4,
+        loc="outside lower center",
+    )
 
 
 def loss_against_depth(
@@ -142,68 +166,90 @@ def loss_against_depth(
 ) -> None:
     """Draw the median training loss against depth, its range over seeds, and the level of chance.
 
-    A median above the axis is drawn at its upper edge: a triangle if finite, else a cross.
+    The range of `BANDS` is a band, that of the others a bar. A median above the axis is drawn at
+    its upper edge: a triangle if finite, else a cross.
     """
-    ceiling = 1.25 * chance
-    marks = {"^": "above the axis", "x": "diverged"}
     drawn = set()
-    for arm, table in losses.items():
-        depths = sorted(table)
-        runs = [table[d] for d in depths]
-        spread = np.array([(np.min(r), np.median(r), np.max(r)) for r in runs])
-        low, middle, high = np.minimum(spread, ceiling).T
-        color = ARM_COLORS[arm]
-        axes.plot(depths, middle, "o-", color=color, label=arm, markersize=4)
-        axes.fill_between(depths, low, high, color=color, alpha=0.15, linewidth=0)
-        finite = np.isfinite(spread[:, 1])
-        for mark, chosen in (("^", finite & (spread[:, 1] > ceiling)), ("x", ~finite)):
-            at = np.array(depths)[chosen]
-            axes.plot(at, np.full(len(at), ceiling), mark, color=color, markersize=9)
-            drawn |= {mark} if len(at) else set()
+    for number, (arm, table) in enumerate(losses.items()):
+        drawn |= _losses_of_arm(axes, arm, table, 1.25 * chance, number - (len(losses) - 1) / 2)
     for mark in sorted(drawn):
-        axes.plot([], [], mark, color=NEUTRAL, label=marks[mark])
+        label = {"^": "above the axis", "x": "diverged"}[mark]
+        axes.plot([], [], mark, color=NEUTRAL, label=label)
     _chance_levels(axes, chance)
     depths = sorted({d for table in losses.values() for d in table})
     axes.set_xscale("log", base=2)
     axes.set_xticks(depths, [str(d) for d in depths])
+    axes.minorticks_off()
     axes.set(
         xlabel="depth (convolutions)",
-        ylabel="training loss (nats)",
+        ylabel="training loss at the best rate (nats)",
         ylim=(0, 1.3 * chance),
-        title="Training loss at each arm's best rate: median and range over seeds",
+        title="Loss after training: median, range over seeds",
     )
-    axes.title.set_fontsize(9)
-    axes.legend(fontsize=8, frameon=False, loc="lower left", ncols=2)
+    tidy(axes)
+
+
+def _losses_of_arm(
+    axes: Axes, arm: str, table: Mapping[int, np.ndarray], ceiling: float, beside: float
+) -> set[str]:
+    """Draw an arm's losses, bars `beside` their points; return the marks of those too high."""
+    depths, color, drawn = np.array(sorted(table)), ARM_COLORS[arm], set()
+    spread = np.array([(np.min(r), np.median(r), np.max(r)) for r in (table[d] for d in depths)])
+    low, middle, high = np.minimum(spread, ceiling).T
+    axes.plot(depths, middle, "o-", color=color, label=LABELS[arm], markersize=4)
+    if arm in BANDS:
+        axes.fill_between(depths, low, high, color=color, alpha=0.15, linewidth=0)
+    else:
+        axes.vlines(depths * 1.03**beside, low, high, color=color, linewidth=1)
+    finite = np.isfinite(spread[:, 1])
+    for mark, chosen in (("^", finite & (spread[:, 1] > ceiling)), ("x", ~finite)):
+        at = depths[chosen]
+        axes.plot(at, np.full(len(at), ceiling), mark, color=color, markersize=9)
+        drawn |= {mark} if len(at) else set()
+    return drawn
 
 
 def _chance_levels(axes: Axes, chance: float) -> None:
     axes.axhline(chance, color="black", linestyle=":", linewidth=1, label="chance, ln K")
     axes.axhline(
-        chance / 2, color="black", linestyle="--", linewidth=0.8, label="trainable below ½ ln K"
+        chance / 2,
+        color="black",
+        linestyle=(0, (6, 3)),
+        linewidth=0.8,
+        label="trainable below ½ ln K",
     )
 
 
 def training_curves(
-    curves: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]], chance: float, *, title: str
+    curves: Mapping[tuple[str, int], Sequence[tuple[np.ndarray, np.ndarray]]],
+    chance: float,
+    *,
+    title: str,
 ) -> Figure:
     """Draw the training loss against the step, a line a seed.
 
     Args:
-        curves: "arm, depth" -> (steps, losses) of each seed.
+        curves: (arm, depth) -> (steps, losses) of each seed. The seeds of a single arm have a color
+            each, and the title names the arm.
         chance: The loss of knowing nothing, in nats.
         title: Title of the figure.
     """
-    figure = Figure(figsize=(8.5, 3.4), layout="constrained")
+    figure = Figure(figsize=(PAGE, 3.6), layout="constrained")
     axes = figure.subplots()
-    for name, runs in curves.items():
-        color = ARM_COLORS[name.split(",")[0]]
+    for (arm, depth), runs in curves.items():
+        name = f"{LABELS[arm]}, {depth:,} convolutions"
         for number, (steps, losses) in enumerate(runs):
-            label = f"{name} convolutions" if number == 0 else None
-            axes.plot(steps, losses, color=color, alpha=0.7, linewidth=1.2, label=label)
+            color, label = ARM_COLORS[arm], name if number == 0 else None
+            if len(curves) == 1:
+                color, label = CYCLE[number % len(CYCLE)], f"seed {number}"
+            axes.plot(steps, losses, color=color, alpha=0.8, linewidth=1.1, label=label)
     _chance_levels(axes, chance)
     axes.set(xlabel="step", ylabel="training loss (nats)", ylim=(0, 1.5 * chance))
-    axes.set_title(title, fontsize=9)
-    axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    (arm, depth), *others = curves
+    alone = "" if others else f"{LABELS[arm]}, {depth:,} convolutions\n"
+    headline(figure, alone + title)
+    tidy(axes)
+    figure.legend(fontsize=8, frameon=False, ncols=4, loc="outside lower center")
     return figure
 
 
@@ -220,30 +266,34 @@ def layer_responses(
         shares: Likewise, ratios to the outputs' standard deviations; arms of ones are left out.
         title: Title of the figure.
     """
-    figure = Figure(figsize=(10, 4.3), layout="constrained")
-    figure.suptitle(f"The blocks' responses after training.  {title}", fontsize=9)
+    figure = Figure(figsize=(PAGE, 4.2), layout="constrained")
+    headline(figure, f"The blocks' responses after training\n{title}")
     left, right = figure.subplots(1, 2)
     for arm, by_depth in responses.items():
         depth = max(by_depth)
-        _by_block(left, by_depth[depth], ARM_COLORS[arm], "-", f"{arm}, {depth}")
+        _by_block(left, by_depth[depth], ARM_COLORS[arm], "-", f"{LABELS[arm]}, {depth}")
     for arm, by_depth in shares.items():
         for style, depth in zip("-:", sorted({max(by_depth), min(by_depth)})[::-1], strict=False):
             if np.ptp(by_depth[depth]):
                 color = ARM_COLORS[arm]
-                _by_block(right, by_depth[depth], color, style, f"{arm}, {depth}")
-    left.set_title("Standard deviation of what a block puts out or adds", fontsize=9)
-    right.set_title("What a residual block adds, over its output (a plain one: 1)", fontsize=9)
+                _by_block(right, by_depth[depth], color, style, f"{LABELS[arm]}, {depth}")
+    left.set_title("Standard deviation of what\na block puts out or adds")
+    right.set_title("What a residual block adds,\nover its output (a plain one: 1)")
     for axes in (left, right):
-        axes.set(xlabel="place in the net (0 is next to the image)", yscale="log")
+        axes.set(xlabel="place in the net (0 is next to the image)")
+        plain_log_scale(axes)
+        tidy(axes)
         axes.legend(
-            fontsize=8,
+            fontsize=7.5,
             frameon=False,
             loc="upper center",
-            bbox_to_anchor=(0.5, -0.14),
-            ncols=3,
+            bbox_to_anchor=(0.5, -0.16),
+            ncols=2,
             title="arm, convolutions",
-            title_fontsize=8,
+            title_fontsize=7.5,
         )
+    left.set_ylabel("standard deviation")
+    right.set_ylabel("share of the output's")
     return figure
 
 

@@ -52,13 +52,13 @@ def run(config: Config) -> Findings:
     best = at_best_rate_by(sweep.results.rows, "depth", tuple(ARMS))
     shares = response_table(responses.rows, best, "share")
     about = (
-        f"{sweep.dataset.info.name}, {config.size[0]}x{config.size[1]} pixels, {config.features} "
+        f"{sweep.dataset.info.name}, {config.size[0]} × {config.size[1]} pixels, {config.features} "
         f"features, {config.steps} steps of {config.batch_size} images"
     )
     return Findings(
         title="How deep can a segmentation net be trained?",
         about=f"{about}, {measured_over(sweep.results.rows)} Chance loss is ln K = {chance:.4f}; "
-        f"a depth counts as trainable where the median is below ln(K) / 2 = {chance / 2:.4f}.",
+        f"a depth counts as trainable where the median is below ½ ln K = {chance / 2:.4f}.",
         verdicts=verdicts(best, shares, chance),
         figures=CAPTIONS,
         drawings=draw(

@@ -10,18 +10,20 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from experiments.dilation.claims import Best, field_values
-from experiments.dilation.nets import ARMS, GRIDS
-from jaxseg.plots import NEUTRAL, to_rgb
+from experiments.dilation.nets import ARMS, GRIDS, LABELS
+from jaxseg.plots import CYCLE, NEUTRAL, PAGE, class_key, headline, plain_log_scale, tidy, to_rgb
 from jaxseg.studies import Row, Sweep, columns
 
-BEFORE, AFTER, THEORY = "#9aa5b1", "#0b5fa5", "#c1272d"
+BEFORE, AFTER, THEORY = "#9aa5b1", CYCLE[3], CYCLE[0]
 CAPTIONS = {
-    "outcomes.png": "Training loss and mean IoU of each arm at its best rate, over the seeds, and "
-    "the width of the effective field before and after training",
-    "effective_fields.png": "The energy of a middle logit's gradient in the image, before and "
-    "after training; dashed: the theoretical field",
-    "gridding.png": "Predictions, a class's logits and their spectra: rates that share a factor "
-    "leave their period",
+    "outcomes.png": "Training loss, mean IoU on validation images, and width of the effective "
+    "field: each seed of each arm at its best rate, with the median and the range. Beside the arms "
+    "their multiply-adds an image, in millions.",
+    "effective_fields.png": "Where the gradient of a logit in the middle lies in the image, before "
+    "training and after. Dashed: the theoretical field.",
+    "gridding.png": "Above: what each net predicts. Middle: the logit of the most frequent class. "
+    "Below: the spectrum of all logits, mean and range over the seeds. Rates that share a factor "
+    "leave a checkerboard, whose frequency is ½.",
 }
 GRIDDING_PERIOD = 2
 
@@ -54,11 +56,11 @@ def draw(sweep: Sweep, best: Best, fields: Sequence[Row], about: str) -> dict[st
         {arm: sweep.read_array("energy", stage=stage, arm=arm).mean(axis=0) for arm in best}
         for stage in ("before", "after")
     ]
-    title = f"Where the gradient of a middle logit lies ({about})"
+    title = f"Where the gradient of a logit in the middle lies\n{about}"
     figures["effective_fields.png"] = effective_fields(*stages, title=title)
     if "cascade" in best:
         arms = [arm for arm in (*GRIDS, "dilated") if arm in best]
-        figures["gridding.png"] = gridding(sweep, arms, title=f"Gridding ({about})")
+        figures["gridding.png"] = gridding(sweep, arms, title=f"Gridding: {about}")
     return figures
 
 
@@ -79,55 +81,49 @@ def outcomes(
         widths: Arm -> (before, after) training, in pixels, one value a seed.
         title: Title of the figure.
     """
-    figure = Figure(figsize=(12.5, 4.3), layout="constrained")
-    figure.suptitle(title, fontsize=9)
-    left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.15))
-    arms = list(losses)
-    for axes, table, label in ((left, losses, "training loss (nats)"), (middle, ious, "mean IoU")):
-        _ranges(axes, table, multiply_adds)
-        axes.set(xlabel="arm (multiply-adds an image, in millions)", ylabel=label)
-    rows = np.arange(len(arms))
-    for arm, row in zip(arms, rows, strict=True):
+    figure = Figure(figsize=(PAGE, 1.5 + 0.36 * len(losses)), layout="constrained")
+    headline(figure, title)
+    left, middle, right = figure.subplots(1, 3, sharey=True)
+    rows = np.arange(len(losses))
+    _ranges(left, losses, "training loss (nats)")
+    _ranges(middle, ious, "mean IoU")
+    for arm, row in zip(losses, rows, strict=True):
         for values, color, mark, shift in zip(
             widths[arm], (BEFORE, AFTER), ("s", "o"), (-0.14, 0.14), strict=True
         ):
             right.plot([min(values), max(values)], [row + shift] * 2, color=color, linewidth=2)
-            right.plot(np.median(values), row + shift, mark, color=color, markersize=6)
+            right.plot(np.median(values), row + shift, mark, color=color, markersize=5)
         right.plot(
             [ARMS[arm].walk] * 2, [row - 0.36, row + 0.36], "--", color=THEORY, linewidth=1.4
         )
-    right.set_yticks(rows, arms)
-    right.invert_yaxis()
-    right.set(xlabel="width of the effective field (pixels)", xlim=(0, None))
+    right.set(xlabel="width of the effective field\n(pixels)", xlim=(0, None))
     right.grid(axis="x", linewidth=0.3)
-    right.legend(
-        handles=[
-            Line2D([], [], color=BEFORE, marker="s", label="before training"),
-            Line2D([], [], color=AFTER, marker="o", label="after"),
-            Line2D([], [], color=THEORY, linestyle="--", label=r"$\sqrt{2/3\,\sum d^2}$"),
-        ],
-        fontsize=8,
-        frameon=False,
-        ncols=3,
-        loc="upper center",
-        bbox_to_anchor=(0.45, -0.14),
-    )
-    for axes in (left, middle, right):
-        axes.spines[["top", "right"]].set_visible(False)
+    tidy(right)
+    names = [f"{LABELS[arm]}, {multiply_adds[arm] / 1e6:.1f} M" for arm in losses]
+    left.set_yticks(rows, names)
+    left.invert_yaxis()
+    handles = [
+        Line2D([], [], color=BEFORE, marker="s", label="before training"),
+        Line2D([], [], color=AFTER, marker="o", label="after: median, range, seeds"),
+        Line2D(
+            [], [], color=THEORY, linestyle="--", label=r"theory before, $\sqrt{2/3\,\sum d^2}$"
+        ),
+    ]
+    figure.legend(handles=handles, fontsize=8, frameon=False, ncols=3, loc="outside lower center")
     return figure
 
 
-def _ranges(axes: Axes, table: Mapping[str, np.ndarray], costs: Mapping[str, int]) -> None:
-    """Draw a column an arm: median, range and seeds."""
-    for column, values in enumerate(table.values()):
+def _ranges(axes: Axes, table: Mapping[str, np.ndarray], label: str) -> None:
+    """Draw a row an arm: median, range and seeds."""
+    for row, values in enumerate(table.values()):
         finite = [v for v in values if np.isfinite(v)]
-        axes.plot([column] * len(finite), finite, "_", color=NEUTRAL, markersize=12)
+        axes.plot(finite, [row] * len(finite), "|", color=NEUTRAL, markersize=9)
         if finite:
-            axes.plot([column] * 2, [min(finite), max(finite)], color=AFTER, linewidth=2)
-            axes.plot(column, np.median(finite), "o", color=AFTER, markersize=6)
-    labels = [f"{arm} ({costs[arm] / 1e6:.1f})" for arm in table]
-    axes.set_xticks(range(len(table)), labels, rotation=40, ha="right", fontsize=8)
-    axes.grid(axis="y", linewidth=0.3)
+            axes.plot([min(finite), max(finite)], [row] * 2, color=AFTER, linewidth=2)
+            axes.plot(np.median(finite), row, "o", color=AFTER, markersize=5)
+    axes.set_xlabel(label)
+    axes.grid(axis="x", linewidth=0.3)
+    tidy(axes)
 
 
 def effective_fields(
@@ -140,33 +136,34 @@ def effective_fields(
         after: Likewise, after training.
         title: Title of the figure.
     """
-    figure = Figure(figsize=(0.6 + 1.55 * len(before), 3.9), layout="constrained")
-    figure.suptitle(title, fontsize=9)
-    grid = figure.subplots(2, len(before), squeeze=False)
-    for column, arm in enumerate(before):
-        for row, (stage, maps) in enumerate((("before", before), ("after", after))):
-            axes, energy = grid[row, column], np.nan_to_num(maps[arm])
-            axes.imshow(energy, cmap="Purples", norm=PowerNorm(0.4, 0, energy.max() or 1))
-            middle, half = np.array([n // 8 * 4 for n in energy.shape]), ARMS[arm].coverage.size / 2
-            axes.add_patch(
-                Rectangle(
-                    (middle[1] - half, middle[0] - half),
-                    2 * half,
-                    2 * half,
-                    fill=False,
-                    edgecolor=THEORY,
-                    linestyle="--",
-                )
-            )
-            axes.set(xticks=[], yticks=[])
-            axes.set(xlim=(-0.5, energy.shape[1] - 0.5), ylim=(energy.shape[0] - 0.5, -0.5))
-            if row == 0:
-                axes.set_title(arm, fontsize=9)
-            else:
-                axes.set_xlabel(f"field {ARMS[arm].coverage.size}", fontsize=8)
+    columns = min(4, len(before))
+    blocks = -(-len(before) // columns)
+    figure = Figure(figsize=(PAGE, 0.5 + 3.6 * blocks * min(1, 4 / columns)), layout="constrained")
+    headline(figure, title)
+    grid = figure.subplots(2 * blocks, columns, squeeze=False)
+    for number, arm in enumerate(before):
+        block, column = divmod(number, columns)
+        pair = grid[2 * block : 2 * block + 2, column]
+        for axes, maps, stage in zip(pair, (before, after), ("before", "after"), strict=True):
+            _effective_field(axes, np.nan_to_num(maps[arm]), ARMS[arm].coverage.size)
             if column == 0:
-                axes.set_ylabel(stage, fontsize=9)
+                axes.set_ylabel(f"{stage} training", fontsize=8)
+        pair[0].set_title(LABELS[arm], fontsize=8.5)
+        pair[1].set_xlabel(f"field of {ARMS[arm].coverage.size} pixels", fontsize=8)
+    for axes in grid[-2:, 1 + (len(before) - 1) % columns :].flat:
+        axes.axis("off")
     return figure
+
+
+def _effective_field(axes: Axes, energy: np.ndarray, size: int) -> None:
+    """Draw a map of energy, and the theoretical field of so many pixels."""
+    axes.imshow(energy, cmap="Purples", norm=PowerNorm(0.4, 0, energy.max() or 1))
+    middle, half = np.array([n // 8 * 4 for n in energy.shape]), size / 2
+    corner = middle[1] - half, middle[0] - half
+    style = {"fill": False, "edgecolor": THEORY, "linestyle": "--"}
+    axes.add_patch(Rectangle(corner, 2 * half, 2 * half, **style))
+    axes.set(xticks=[], yticks=[])
+    axes.set(xlim=(-0.5, energy.shape[1] - 0.5), ylim=(energy.shape[0] - 0.5, -0.5))
 
 
 def gridding(sweep: Sweep, arms: Sequence[str], *, title: str) -> Figure:
@@ -177,7 +174,8 @@ def gridding(sweep: Sweep, arms: Sequence[str], *, title: str) -> Figure:
         arms: The arms to draw.
         title: Title of the figure.
     """
-    palette = sweep.dataset.info.palette
+    info = sweep.dataset.info
+    palette = info.palette
     example = sweep.validation[0]
     image, mask = example["image"] / 255, example["label"]
     logits = {arm: sweep.read_array("logits", stage="after", arm=arm)[0, 0] for arm in arms}
@@ -185,19 +183,21 @@ def gridding(sweep: Sweep, arms: Sequence[str], *, title: str) -> Figure:
         arm: [sweep.read_array("spectrum", stage=stage, arm=arm) for stage in ("before", "after")]
         for arm in arms
     }
-    figure = Figure(figsize=(1.9 + 2.1 * len(logits), 6.4), layout="constrained")
-    figure.suptitle(title, fontsize=9)
-    grid = figure.subplots(3, 1 + len(logits), squeeze=False)
+    columns = 1 + len(logits)
+    wide = min(PAGE, max(4.8, 1.4 * columns))
+    figure = Figure(figsize=(wide, 1.1 + 3.1 * wide / columns), layout="constrained")
+    headline(figure, title)
+    grid = figure.subplots(3, columns, squeeze=False)
     most_frequent = int(np.bincount(mask[mask < len(palette)], minlength=1).argmax())
     for axes, picture, name in zip(grid[:, 0], (image, mask), ("image", "mask"), strict=False):
         axes.imshow(to_rgb(picture, palette), interpolation="nearest")
-        axes.set_title(name, fontsize=9)
+        axes.set_title(name, fontsize=8.5)
     grid[2, 0].axis("off")
     for column, (arm, scores) in enumerate(logits.items(), 1):
         shown = scores[..., most_frequent]
         limits = np.quantile(shown, (0.02, 0.98))
         grid[0, column].imshow(to_rgb(scores.argmax(-1), palette), interpolation="nearest")
-        grid[0, column].set_title(arm, fontsize=9)
+        grid[0, column].set_title(LABELS[arm], fontsize=8.5)
         grid[1, column].imshow(
             shown, cmap="gray", vmin=limits[0], vmax=limits[1], interpolation="nearest"
         )
@@ -209,15 +209,18 @@ def gridding(sweep: Sweep, arms: Sequence[str], *, title: str) -> Figure:
         axes.set_ylim(limits.min(), limits.max())
     for axes in grid[:2].flat:
         axes.set(xticks=[], yticks=[])
-    grid[0, 1].set_ylabel("prediction", fontsize=9)
-    grid[1, 1].set_ylabel("a class's logit", fontsize=9)
-    grid[2, 1].set_ylabel("share of the logits' power", fontsize=9)
+    for axes, name in zip(grid[:, 1], ("prediction", "a class's logit", "power"), strict=True):
+        axes.set_ylabel(name, fontsize=8)
     handles = [
+        *class_key(palette, info.class_names),
         Line2D([], [], color=BEFORE, label="before training"),
         Line2D([], [], color=AFTER, label="after"),
-        Line2D([], [], color=THEORY, linestyle="--", label=f"the frequency 1/{GRIDDING_PERIOD}"),
+        Line2D([], [], color=THEORY, linestyle="--", label=f"frequency 1/{GRIDDING_PERIOD}"),
     ]
-    grid[2, 0].legend(handles=handles, fontsize=8, frameon=False, loc="center")
+    each = min(6, int(wide / 1.2))
+    figure.legend(
+        handles=handles, fontsize=8, frameon=False, ncols=each, loc="outside lower center"
+    )
     return figure
 
 
@@ -231,9 +234,7 @@ def _spectrum(axes: Axes, before: np.ndarray, after: np.ndarray) -> None:
         )
         axes.plot(frequency, shares.mean(0), color=color, linewidth=1.4)
     axes.axvline(1 / GRIDDING_PERIOD, color=THEORY, linestyle="--", linewidth=1)
-    axes.set_yscale("log")
-    axes.yaxis.set_minor_formatter("")
-    axes.set_xlabel("cycles a pixel", fontsize=8)
-    axes.set_xticks((0, 0.25, 0.5), ("0", "1/4", "1/2"))
-    axes.tick_params(labelsize=7)
-    axes.spines[["top", "right"]].set_visible(False)
+    plain_log_scale(axes, most=4)
+    axes.set_xlabel("cycles a pixel")
+    axes.set_xticks((0, 0.25, 0.5), ("0", "¼", "½"))
+    tidy(axes, size=7.5)

@@ -85,6 +85,17 @@ ARMS: dict[str, Arm] = {
 }
 """`cascade` is what Wang et al. 2018 warn of, and the hybrids are their remedy; `degridded` is that
 of Yu et al. 2017: it ends with layers whose rates fall back to 1."""
+LABELS = {
+    "plain": "plain",
+    "strided": "strided",
+    "strided_wide": "strided, wide",
+    "dilated": "dilated",
+    "cascade": "equal rates",
+    "hybrid_123": "hybrid 1-2-3",
+    "hybrid_125": "hybrid 1-2-5",
+    "degridded": "degridded",
+}
+"""Arm -> its name for people."""
 GRIDS = ("cascade", "hybrid_123", "hybrid_125", "degridded")
 
 

@@ -1,5 +1,6 @@
 """The dilation study: trains every arm, and measures what its nets see before and after."""
 
+import math
 from functools import partial
 
 import jax
@@ -40,19 +41,20 @@ def run(config: Config) -> Findings:
             measure_fields(config, sweep, trained, fields)
             trained.save(features=features, **costs(trained, config, info.channels))
     best = at_best_rate(sweep.results.rows, tuple(ARMS))
-    about = (
-        f"{info.name} at {config.size[0]}x{config.size[1]} pixels, {config.steps} steps of "
-        f"{config.batch_size} images, {measured_over(sweep.results.rows)}"
+    subject = (
+        f"{info.name} at {config.size[0]} × {config.size[1]} pixels, {config.steps} steps of "
+        f"{config.batch_size} images"
     )
     seeds = len(next(iter(best.values())))
     differences = [same_scores(seed, config.size) for seed in range(seeds)]
-    claims = verdicts(best, fields.rows, differences)
+    claims = verdicts(best, fields.rows, differences, math.log(info.classes))
     orders = sum("beyond the seeds' range" in verdict.theory for verdict in claims)
-    drawings = draw(sweep, best, fields.rows, about)
+    drawings = draw(sweep, best, fields.rows, subject)
     return Findings(
         title="Plain, strided and dilated convolutions",
-        about=f"{about} {orders} claims of order are made, each of which would seem to hold or "
-        f"to fail between equal arms with a probability of {chance_of_order(seeds):.0%}.",
+        about=f"{subject}, {measured_over(sweep.results.rows)} {orders} claims of order are made, "
+        "each of which would seem to hold or to fail between equal arms with a probability of "
+        f"{chance_of_order(seeds):.0%}.",
         verdicts=claims,
         figures={name: CAPTIONS[name] for name in drawings},
         drawings=drawings,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from experiments.landscape.config import LABELS
 from jaxseg.studies import (
     Row,
     Table,
@@ -13,6 +14,7 @@ from jaxseg.studies import (
     is_above,
     judge,
     matching,
+    shown_in,
     spread,
 )
 
@@ -88,14 +90,15 @@ def verdicts(values: Mapping[str, Values], chance: float) -> list[Verdict]:
         values: From `value_tables`.
         chance: The loss of knowing nothing, in nats.
     """
-    claims = [_method(values["norm_difference"])]
+    claims: list[Verdict] = []
     losses = values["train_loss"]
     if {"plain", "residual"} <= {*losses}:
         depth = max({*losses["plain"]} & {*losses["residual"]}, default=None)
         if depth is not None:
             claims += [_compared(values, depth, *asked, chance) for asked in COMPARED]
     claims += [_over_depth(values, arm, chance) for arm in losses if len(losses[arm]) > 1]
-    return claims
+    method = shown_in("landscape.png", [_method(values["norm_difference"])])
+    return [*method, *shown_in("sharpness.png", claims)]
 
 
 def _method(differences: Values) -> Verdict:
@@ -105,7 +108,7 @@ def _method(differences: Values) -> Verdict:
         HEADING,
         "Each filter of a direction has the norm of the net's own filter",
         LI,
-        theory="equal to 1e-5",
+        theory="equal to 10⁻⁵",
         measured=f"at most {largest:.1e} apart",
         seeds=min(len(seeds) for seeds in by_net),
         verdict=judge(largest < 1e-5),
@@ -115,7 +118,9 @@ def _method(differences: Values) -> Verdict:
 def _poor(values: Mapping[str, Values], chance: float, *nets: tuple[str, int]) -> str:
     """Name those of some nets around which there is no minimum whose shape could be compared."""
     losses = values["train_loss"]
-    return hardly_trained({f"{arm} {depth}": losses[arm][depth] for arm, depth in nets}, chance)
+    return hardly_trained(
+        {f"{LABELS[arm]} {depth}": losses[arm][depth] for arm, depth in nets}, chance
+    )
 
 
 def _compared(
@@ -128,8 +133,8 @@ def _compared(
         HEADING,
         f"At {depth} convolutions {claim} than around a residual one",
         LI,
-        theory=f"{larger} higher in every seed; seeds that overlap show nothing",
-        measured="; ".join(f"{arm} {_text(seeds)}" for arm, seeds in by_arm.items()),
+        theory=f"{LABELS[larger]} higher in every seed; seeds that overlap show nothing",
+        measured="; ".join(f"{LABELS[arm]} {_text(seeds)}" for arm, seeds in by_arm.items()),
         seeds=min(len(seeds) for seeds in by_arm.values()),
         verdict=judge(is_above(by_arm[larger], by_arm[smaller])),
         exploratory=name in EXPLORATORY,
@@ -173,9 +178,10 @@ def shape_table(values: Mapping[str, Values]) -> Table:
     """Tabulate all numbers, a line a net."""
     names = ("train_loss", *NUMBERS[:-1])
     rows = [
-        [arm, depth, *(_text(values[name][arm][depth]) for name in names)]
+        [LABELS[arm], depth, *(_text(values[name][arm][depth]) for name in names)]
         for arm, depths in values["train_loss"].items()
         for depth in depths
     ]
-    columns = ("net", "convolutions", *(name.replace("_", " ") for name in names))
+    titles = ("training loss", *(name.replace("_", " ") for name in names[1:]))
+    columns = ("net", "convolutions", *titles)
     return Table.of("Each net at its best rate", columns, rows)

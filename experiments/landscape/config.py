@@ -6,10 +6,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from experiments.arms import ARM_LABELS
 from jaxseg.studies import SweepConfig
 
 ARMS: dict[str, dict[str, Any]] = {"plain": {"residual": False}, "residual": {"residual": True}}
 """Arm -> the options of `models.DeepNet` that set it apart."""
+LABELS = {arm: ARM_LABELS[arm] for arm in ARMS}
+"""Arm -> its name for people."""
 
 
 @dataclass(frozen=True, kw_only=True)

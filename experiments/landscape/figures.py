@@ -7,25 +7,29 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, Colormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
 
-from experiments.colors import ARM_COLORS
+from experiments.arms import ARM_COLORS
 from experiments.landscape.claims import Values
+from experiments.landscape.config import LABELS
+from jaxseg.plots import PAGE, headline, plain_log_scale, tidy
 
 CAPTIONS = {
-    "landscape.png": "Loss around trained nets along two filter-normalized directions, seed 0",
-    "sharpness.png": "Numbers of the surfaces' shape against depth, a dot a seed",
+    "landscape.png": "The loss around trained nets along two random directions, each of whose "
+    "filters is as long as the net's own. The net is in the middle; beyond the white line the loss "
+    "is above chance. One seed.",
+    "sharpness.png": "The shape of these surfaces against the depth of the nets, in numbers: a dot "
+    "is a seed, and the line joins the medians.",
 }
 BEYOND = "#1a1a1a"
 LEVELS = 2.0 ** np.arange(-3, 7)
 """Levels of the contours in nats; what is above the last one is black."""
 SHOWN = {
     "basin": "share of the surface below chance",
-    "negative": "share of that with negative curvature",
+    "negative": "share of that with\nnegative curvature",
     "filter_curvature": "curvature along filter-normalized\ndirections (nats)",
     "largest_eigenvalue": "largest eigenvalue of the Hessian",
     "concavity": "its most negative eigenvalue,\nmade positive",
-    "border": "loss at the grid's border (nats, median)",
+    "border": "loss at the grid's border\n(nats, median)",
     "train_loss": "training loss (nats)",
 }
 """Number -> title of its panel."""
@@ -77,10 +81,9 @@ def loss_contours(
         title: Title of the figure.
     """
     depths = sorted({depth for line in surfaces.values() for depth in line})
-    figure = Figure(
-        figsize=(1.6 + 2.6 * len(depths), 0.7 + 2.5 * len(surfaces)), layout="constrained"
-    )
-    figure.suptitle(title, fontsize=10)
+    wide = min(PAGE, max(4.8, 1.2 + 2.0 * len(depths)))
+    figure = Figure(figsize=(wide, 0.9 + 2.1 * len(surfaces)), layout="constrained")
+    headline(figure, title)
     grid = figure.subplots(len(surfaces), len(depths), squeeze=False, sharex=True, sharey=True)
     colors = colormaps["viridis"].with_extremes(over=BEYOND, bad=BEYOND)
     drawn = None
@@ -90,10 +93,10 @@ def loss_contours(
                 axes.axis("off")
                 continue
             drawn = _contours(axes, by_depth[depth], offsets, chance, colors)
-            axes.set_title(f"{arm}, {depth} convolutions", fontsize=9)
+            axes.set_title(f"{LABELS[arm]}, {depth} convolutions", fontsize=8)
         line[0].set_ylabel("second direction", fontsize=8)
     for axes in grid[-1]:
-        axes.set_xlabel("first direction (1: as long as each filter)", fontsize=8)
+        axes.set_xlabel("first direction", fontsize=8)
     bar = figure.colorbar(drawn, ax=grid, shrink=0.8, ticks=LEVELS, extend="max")  # type: ignore[arg-type]
     bar.ax.set_yticklabels([f"{level:.3g}" for level in LEVELS], fontsize=7)
     bar.set_label(f"loss (nats); white line: chance, {chance:.3g}", fontsize=8)
@@ -124,18 +127,17 @@ def shape_against_depth(values: Mapping[str, Values], *, title: str = "") -> Fig
         values: Name, of those in `SHOWN` -> arm -> depth in convolutions -> one value a seed.
         title: Title of the figure.
     """
-    columns = min(4, len(values))
+    columns = min(3, len(values))
     rows = -(-len(values) // columns)
-    figure = Figure(figsize=(max(5, 0.4 + 2.9 * columns), 0.6 + 2.5 * rows), layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    figure = Figure(figsize=(max(4.8, 2.4 * columns), 0.7 + 2.2 * rows), layout="constrained")
+    headline(figure, title)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid[len(values) :]:
         axes.remove()
     for axes, (name, arms) in zip(grid, values.items(), strict=False):
         _panel(axes, arms)
         if name in LOGARITHMIC:
-            axes.set_yscale("log")
-            axes.yaxis.set_minor_formatter(NullFormatter())
+            plain_log_scale(axes)
         else:
             axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
         axes.set_title(SHOWN[name], fontsize=8)
@@ -150,7 +152,9 @@ def _panel(axes: Axes, arms: Values) -> None:
     for number, (arm, by_depth) in enumerate(arms.items()):
         depths, color = sorted(by_depth), ARM_COLORS[arm]
         at = np.array(depths) * 1.05 ** (number - (len(arms) - 1) / 2)
-        axes.plot(at, [np.median(by_depth[depth]) for depth in depths], color=color, label=arm)
+        axes.plot(
+            at, [np.median(by_depth[depth]) for depth in depths], color=color, label=LABELS[arm]
+        )
         for place, depth in zip(at, depths, strict=True):
             seeds = by_depth[depth]
             places = np.full(len(seeds), place)
@@ -159,6 +163,5 @@ def _panel(axes: Axes, arms: Values) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(depths, [str(depth) for depth in depths])
     axes.minorticks_off()
-    axes.set_xlabel("depth (convolutions)", fontsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=7)
+    axes.set_xlabel("depth (convolutions)")
+    tidy(axes, size=7.5)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.landscape.claims import SHAPES, shape_table, value_tables, verdicts
-from experiments.landscape.config import ARMS, Config
+from experiments.landscape.config import ARMS, LABELS, Config
 from experiments.landscape.figures import CAPTIONS, draw
 from experiments.landscape.probes import SurfaceProbe, surface_shape
 from jaxseg import data
@@ -45,18 +45,18 @@ def run(config: Config) -> Findings:
         for arm, depths in best.items()
     }
     about = (
-        f"Mosaics of {config.size}x{config.size} pixels, {config.features} features, "
+        f"Mosaics of {config.size} × {config.size} pixels, {config.features} features, "
         f"{config.steps} steps of {config.batch_size} images"
     )
     return Findings(
         title="Loss surfaces",
         about=f"{about}, {measured_over(sweep.results.rows)} The loss is taken over "
         f"{config.images} training images; ln K = {chance:.3f}. No norm; branches scaled by "
-        "1/sqrt(L).",
+        "1/√L.",
         verdicts=verdicts(values, chance),
         figures=CAPTIONS,
         drawings=draw(surfaces, config.offsets, values, chance=chance, title=about),
-        tables=[shape_table(values), table_by_rate(sweep.results.rows, ("arm", "depth"))],
+        tables=[shape_table(values), table_by_rate(sweep.results.rows, ("arm", "depth"), LABELS)],
     )
 
 

@@ -6,7 +6,17 @@ import numpy as np
 
 from experiments.long_skips.config import Config
 from experiments.long_skips.nets import layer_places
-from jaxseg.studies import Row, Table, Verdict, columns, order, rate_text, spread
+from jaxseg.studies import (
+    Row,
+    Table,
+    Verdict,
+    columns,
+    none_trained,
+    order,
+    rate_text,
+    shown_in,
+    spread,
+)
 
 DROZDZAL = "Drozdzal et al. 2016"
 HEADING = "Upconvolution with residual connections"
@@ -56,15 +66,16 @@ def verdicts(config: Config, best: Best, updates: Updates, chance: float) -> lis
         chance: The loss of knowing nothing, in nats.
     """
     losses = columns(best, "train_loss")
+    pair = {arm: losses[arm] for arm in ("both", "long skips") if arm in losses}
+    poor = none_trained(pair, chance)
+    moved = (*_evenness(updates), *_bottom(config, updates))
     return [
-        *_fits(losses),
-        *_trainable(losses, chance),
-        *_evenness(updates),
-        *_bottom(config, updates),
+        *shown_in("long_skips.png", (*_fits(losses, chance), *_trainable(losses, chance))),
+        *shown_in("updates.png", (verdict.unless(poor) for verdict in moved)),
     ]
 
 
-def _fits(losses: Mapping[str, np.ndarray]) -> list[Verdict]:
+def _fits(losses: Mapping[str, np.ndarray], chance: float) -> list[Verdict]:
     claims = (
         ("both", "long skips", "Short skips help a deep net that has long ones"),
         ("both", "short skips", "Long skips help a deep net that has short ones"),
@@ -72,7 +83,9 @@ def _fits(losses: Mapping[str, np.ndarray]) -> list[Verdict]:
         ("short skips", "no skips", "Short skips alone are better than none"),
     )
     return [
-        _less(claim, DROZDZAL, "training loss", losses, pair)
+        _less(claim, DROZDZAL, "training loss", losses, pair).unless(
+            none_trained({arm: losses[arm] for arm in pair}, chance)
+        )
         for *pair, claim in claims
         if {*pair} <= {*losses}
     ]
@@ -83,7 +96,7 @@ def _trainable(losses: Mapping[str, np.ndarray], chance: float) -> list[Verdict]
         return []
     levels = {"half of chance": np.full(len(losses["no skips"]), chance / 2), **losses}
     learns = any(np.median(values) < chance / 2 for values in losses.values())
-    claim = "Without any skip the net is not trainable: its loss stays above ln(K) / 2"
+    claim = "Without any skip the net is not trainable: its loss stays above ½ ln K"
     verdict = _less(claim, "derived", "training loss", levels, ("half of chance", "no skips"))
     return [verdict.unless("" if learns else "no arm learns, so that the task may be at fault")]
 

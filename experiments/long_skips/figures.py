@@ -10,18 +10,20 @@ from matplotlib.figure import Figure
 from experiments.long_skips.claims import Best, Updates
 from experiments.long_skips.config import Config
 from experiments.long_skips.nets import convolutions, stack_borders
+from jaxseg.plots import CYCLE, PAGE, headline, plain_log_ticks, tidy
 from jaxseg.studies import columns
 
 CAPTIONS = {
-    "long_skips.png": "Training loss and mean IoU of the four arms",
-    "updates.png": "Where learning happens: the update of every layer over every epoch, relative "
-    "to its kernel",
+    "long_skips.png": "Left: the training loss of the four nets, median and range over the seeds. "
+    "Right: the mean IoU of each seed's net on validation images at the end, and their median.",
+    "updates.png": "Where learning happens: how far each layer's kernel moves in each epoch, "
+    "relative to its length. Layers run from the image, above, to the logits.",
 }
 STYLES = {
-    "no skips": ("#c1272d", "s"),
-    "long skips": ("#f08c2e", "D"),
-    "short skips": ("#3aa6a0", "^"),
-    "both": ("#0b5fa5", "o"),
+    "no skips": (CYCLE[0], "s"),
+    "long skips": (CYCLE[1], "D"),
+    "short skips": (CYCLE[4], "^"),
+    "both": (CYCLE[3], "o"),
 }
 """Arm -> color and marker."""
 
@@ -72,8 +74,8 @@ def skip_curves(
         every: Steps of an epoch, over which losses are averaged.
         title: Title of the figure.
     """
-    figure = Figure(figsize=(8.6, 3.8), layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    figure = Figure(figsize=(PAGE, 3.5), layout="constrained")
+    headline(figure, title)
     left, right = figure.subplots(1, 2, width_ratios=(1.7, 1))
     for arm, runs in losses.items():
         color, mark = STYLES[arm]
@@ -86,12 +88,12 @@ def skip_curves(
         )
     left.axhline(chance, color="black", linestyle="--", linewidth=1, label="chance, ln K")
     left.set(xlabel="epoch", ylabel="training loss (nats)", ylim=(0, 1.25 * chance))
-    left.set_title("median and range over seeds", fontsize=9)
+    left.set_title("median and range over the seeds")
     left.xaxis.get_major_locator().set_params(integer=True)
     figure.legend(fontsize=8, frameon=False, ncols=5, loc="outside lower center")
     _dots(right, ious)
     for axes in (left, right):
-        axes.spines[["top", "right"]].set_visible(False)
+        tidy(axes)
     return figure
 
 
@@ -100,9 +102,9 @@ def _dots(axes: Axes, ious: Mapping[str, np.ndarray]) -> None:
         color, mark = STYLES[arm]
         axes.plot(np.full(len(values), at), values, mark, color=color, markersize=5, alpha=0.8)
         axes.plot([at - 0.25, at + 0.25], [np.median(values)] * 2, color=color, linewidth=2)
-    axes.set_xticks(range(len(ious)), [arm.replace(" ", "\n") for arm in ious], fontsize=8)
+    axes.set_xticks(range(len(ious)), [arm.replace(" ", "\n") for arm in ious])
     axes.set(ylabel="mean IoU (validation)", ylim=(0, 1), xlim=(-0.6, len(ious) - 0.4))
-    axes.set_title("each seed, and the median", fontsize=9)
+    axes.set_title("each seed, and the median")
 
 
 def update_maps(
@@ -115,8 +117,9 @@ def update_maps(
         stacks: Name of a stack -> its first layer and the first one behind it.
         title: Title of the figure.
     """
-    figure = Figure(figsize=(1.8 + 2.3 * len(updates), 5), layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    wide = min(PAGE, max(4.8, 1.6 + 1.5 * len(updates)))
+    figure = Figure(figsize=(wide, 4.6), layout="constrained")
+    headline(figure, title)
     row = figure.subplots(1, len(updates), squeeze=False, sharey=True)[0]
     maps = {
         arm: np.exp(np.log(np.maximum(table, 1e-12)).mean(axis=0)) for arm, table in updates.items()
@@ -138,13 +141,16 @@ def update_maps(
         for first, last in stacks.values():
             axes.axhline(first + 0.5, color="white", linewidth=0.6)
             axes.axhline(last + 0.5, color="white", linewidth=0.6)
-        axes.set_title(arm, fontsize=9)
-        axes.set_xlabel("epoch")
+        axes.set(title=arm, xlabel="epoch")
+        tidy(axes)
         axes.xaxis.get_major_locator().set_params(integer=True)
     row[0].set_yticks(
-        [(first + last + 1) / 2 for first, last in stacks.values()], list(stacks), fontsize=8
+        [(first + last + 1) / 2 for first, last in stacks.values()], list(stacks), fontsize=7.5
     )
-    row[0].set_ylabel("layer, from the image (above) to the logits")
+    row[0].set_ylabel("layer, from the image (above) to the logits", fontsize=8)
     if shown is not None:
-        figure.colorbar(shown, ax=list(row), label="update / kernel (norms)", extend="both")
+        bar = figure.colorbar(shown, ax=list(row), extend="both")
+        bar.set_label("update over kernel (norms)", fontsize=8)
+        plain_log_ticks(bar.ax.yaxis)
+        bar.ax.tick_params(labelsize=7.5)
     return figure

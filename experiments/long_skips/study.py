@@ -29,7 +29,7 @@ def run(config: Config) -> Findings:
     return Findings(
         title="Long and short skips",
         about=f"U-Nets of {depth} convolutions of {config.features} features on {config.levels} "
-        f"levels; {config.images} mosaics of {config.size}x{config.size} pixels, {config.epochs} "
+        f"levels; {config.images} mosaics of {config.size} × {config.size} pixels, {config.epochs} "
         f"epochs of {config.epoch_steps} steps, {measured_over(sweep.results.rows)}",
         verdicts=verdicts(config, best, updates, chance),
         figures=CAPTIONS,

@@ -14,6 +14,8 @@ ARMS: dict[str, dict[str, Any]] = {
     **{name: {"name": name} for name in reversed(SKIPS)},
 }
 """Arm -> the options of the net that set it apart."""
+LABELS = {arm: arm.replace("fcn", "FCN-") for arm in ARMS}
+"""Arm -> its name for people."""
 
 
 @dataclass(frozen=True, kw_only=True)

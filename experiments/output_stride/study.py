@@ -56,15 +56,15 @@ def run(config: Config) -> Findings:
     )
     seeds = len({row["seed"] for row in rows})
     about = (
-        f"{config.dataset} at {config.size[0]}x{config.size[1]} pixels, {config.split} split, "
+        f"{config.dataset} at {config.size[0]} × {config.size[1]} pixels, {config.split} split, "
         f"ResNet-18 of width {config.width}, {config.steps} steps of {config.batch_size} images, "
-        f"seeds: {seeds}"
+        f"{seeds} seed{'s' if seeds > 1 else ''}"
     )
     return Findings(
         title="Output stride",
         about=f"{about}. Numbers are medians over the seeds with their range; an order holds where "
         "the ranges are apart.",
-        verdicts=verdicts(rows),
+        verdicts=verdicts(rows, len({row["class"] for row in ious})),
         figures=CAPTIONS,
         drawings=draw(rows, ious, title=about),
         tables=[arm_table(rows)],

@@ -5,9 +5,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.paths.config import ARMS, Config
+from experiments.paths.config import ARMS, LABELS, Config
 from jaxseg import analysis
-from jaxseg.studies import Row, Table, Verdict, column, hardly_trained, is_above, judge, spread
+from jaxseg.studies import (
+    Row,
+    Table,
+    Verdict,
+    column,
+    hardly_trained,
+    is_above,
+    judge,
+    shown_in,
+    spread,
+)
 
 VEIT = "Veit et al. 2016"
 PUBLISHED = (5, 17)
@@ -112,7 +122,7 @@ def path_verdicts(
             HEADING,
             "The parts of all path lengths sum to the gradient of the whole net",
             "derived",
-            theory="relative distance below 1e-4",
+            theory="relative distance below 10⁻⁴",
             measured=f"at most {distance:.1e}",
             seeds=len({row["seed"] for row in paths}),
             verdict=judge(distance < 1e-4),
@@ -121,9 +131,9 @@ def path_verdicts(
     verdicts += [_law(config, arm, curves[arm].exact) for arm in curves]
     if "residual_norm" in curves:
         losses = column(best["residual_norm"][config.blocks], "train_loss")
-        poor = hardly_trained({"residual_norm": losses}, chance)
+        poor = hardly_trained({LABELS["residual_norm"]: losses}, chance)
         verdicts += _short(config, curves["residual_norm"], poor)
-    return verdicts
+    return shown_in("paths.png", verdicts)
 
 
 def tell(holds: Any, contradicted: Any) -> bool | None:
@@ -208,7 +218,7 @@ def lesion_verdicts(losses: Sequence[Mapping[str, Losses]], chance: float) -> li
     for arm, deep in losses[0].items():
         if ARMS[arm]["residual"]:
             verdicts += [_more(arm, deep, kind, chance) for kind in ("delete", "shuffle")]
-    return verdicts
+    return shown_in("lesions.png", verdicts)
 
 
 def _more(arm: str, losses: Losses, kind: str, chance: float) -> Verdict:
@@ -220,7 +230,7 @@ def _more(arm: str, losses: Losses, kind: str, chance: float) -> Verdict:
     able = medians[0] < 2 / 3 * chance and not np.isnan(medians).any()
     return Verdict(
         HEADING,
-        f"The more blocks of a {losses.block.shape[1]}-block `{arm}` net are "
+        f"The more blocks of a {losses.block.shape[1]}-block net, “{LABELS[arm]}”, are "
         f"{'removed' if kind == 'delete' else 'moved'}, the higher its loss, step by step",
         VEIT,
         theory=f"rises with k = {', '.join(map(str, steps))}",
@@ -246,13 +256,14 @@ def _one_block(arms: Mapping[str, Losses], plain: str, residual: str, chance: fl
     contradicted = is_above(lost[residual], lost[plain])
     return Verdict(
         HEADING,
-        f"Without one of {arms[plain].block.shape[1]} blocks a `{plain}` net fails and a "
-        f"`{residual}` net hardly notices",
+        f"Without one of its {arms[plain].block.shape[1]} blocks the net “{LABELS[plain]}” fails, "
+        f"and “{LABELS[residual]}” hardly notices",
         VEIT,
         theory="of chance minus loss, the median block takes above 50 % plain, below 20 % "
         "residual, in every seed",
         measured="; ".join(
-            f"{arm} {spread(100 * lost[arm], 0)} % (loss whole {np.median(arms[arm].whole):.2f})"
+            f"{LABELS[arm]} {spread(100 * lost[arm], 0)} % "
+            f"(loss whole {np.median(arms[arm].whole):.2f})"
             for arm in pair
         ),
         seeds=min(len(values) for values in lost.values()),
@@ -268,6 +279,8 @@ def length_table(curves: Mapping[str, Curves]) -> Table:
             shown = [getattr(curve, stage) for curve in (exact, sampled)]
             if shown[0] is not None:
                 lengths = (mean_length(np.atleast_2d(values)) for values in shown)
-                rows.append([arm, stage, *(spread(values, 2) for values in lengths)])
+                rows.append(
+                    [LABELS.get(arm, arm), stage, *(spread(values, 2) for values in lengths)]
+                )
     columns = ("net", "training", "mean length, squared gradient", "mean length, sampled")
     return Table.of("Mean length of the paths that the gradient comes through", columns, rows)

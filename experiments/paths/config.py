@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from experiments.arms import ARM_LABELS
 from jaxseg.studies import SweepConfig
 
 ARMS: dict[str, dict[str, Any]] = {
@@ -20,6 +21,8 @@ ARMS: dict[str, dict[str, Any]] = {
     },
 }
 """Arm -> the options of `models.DeepNet` that set it apart."""
+LABELS = {arm: ARM_LABELS[arm] for arm in ARMS}
+"""Arm -> its name for people."""
 DEEP = ("residual", "residual_norm", "plain_isometric")
 """Arms that train at the full depth."""
 SHALLOW = ("residual", "residual_norm", "plain", "plain_norm", "plain_isometric")

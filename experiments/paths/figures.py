@@ -7,19 +7,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from experiments.colors import ARM_COLORS
+from experiments.arms import ARM_COLORS
 from experiments.paths.claims import PUBLISHED, ByLength, Curves, Losses
-from jaxseg.plots import NEUTRAL
+from experiments.paths.config import LABELS
+from jaxseg.plots import CYCLE, NEUTRAL, PAGE, headline, tidy
 
 CAPTIONS = {
-    "paths.png": "The gradient by path length: median and range over the seeds, theory dashed",
-    "lesions.png": "The loss after blocks were removed or changed places",
+    "paths.png": "How the gradient at the image is shared among paths of each length, before "
+    "training and after: median and range over the seeds, with theory dashed. The published range "
+    "of lengths is gray.",
+    "lesions.png": "The loss on validation images after one block was removed, after k blocks were "
+    "removed, and after k blocks changed places. Left: median and range over the seeds. Others: "
+    "median, and from the first tenth to the last.",
 }
-BEFORE, AFTER, RANGE = "#e08214", "#0b5fa5", "#dddddd"
+BEFORE, AFTER, RANGE = CYCLE[1], CYCLE[3], "#dddddd"
 QUANTITIES = {
-    "exact": "share of the squared gradient\nthrough all paths of a length",
-    "single": "log₁₀ of a single path's gradient\nover that of length 0 (sampled)",
-    "sampled": "share of the sum of norms\n(sampled, times number of paths)",
+    "exact": "share of the squared\ngradient, through all\npaths of a length",
+    "single": "log₁₀ of a single path's\ngradient over that\nof length 0 (sampled)",
+    "sampled": "share of the sum of\nnorms (sampled, times\nnumber of paths)",
 }
 
 
@@ -54,8 +59,9 @@ def gradient_by_length(curves: Mapping[str, Curves], *, title: str = "") -> Figu
         title: Title of the figure.
     """
     blocks = len(next(iter(curves.values())).exact.theory) - 1
-    figure = Figure(figsize=(max(6.0, 1.2 + 3.4 * len(curves)), 7.9), layout="constrained")
-    figure.suptitle(f"Gradient by path length, {blocks} blocks\n{title}", fontsize=10)
+    wide = min(PAGE, max(4.8, 1.2 + 2.4 * len(curves)))
+    figure = Figure(figsize=(wide, 6.6), layout="constrained")
+    headline(figure, f"Gradient by path length, {blocks} blocks\n{title}")
     grid = figure.subplots(len(QUANTITIES), len(curves), squeeze=False, sharex="col", sharey="row")
     for line, (quantity, label) in zip(grid, QUANTITIES.items(), strict=True):
         for axes, by_length in zip(line, curves.values(), strict=True):
@@ -65,7 +71,7 @@ def gradient_by_length(curves: Mapping[str, Curves], *, title: str = "") -> Figu
             _curves(axes, getattr(by_length, quantity))
         line[0].set_ylabel(label, fontsize=8)
     for axes, arm in zip(grid[0], curves, strict=True):
-        axes.set_title(arm, fontsize=9)
+        axes.set_title(LABELS.get(arm, arm), fontsize=8.5)
     for axes in grid[-1]:
         axes.set_xlabel("length of the path (branches)", fontsize=8)
     entries = {
@@ -78,7 +84,7 @@ def gradient_by_length(curves: Mapping[str, Curves], *, title: str = "") -> Figu
         entries.keys(),
         fontsize=8,
         frameon=False,
-        ncols=4,
+        ncols=2,
         loc="outside lower center",
     )
     return figure
@@ -98,8 +104,7 @@ def _curves(axes: Axes, curves: ByLength) -> None:
             )
     label = "theory before training"
     axes.plot(lengths, curves.theory, "--", color="black", linewidth=1, zorder=4, label=label)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=7)
+    tidy(axes, size=7.5)
     axes.margins(x=0.01)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
@@ -112,8 +117,8 @@ def lesions(rows: Sequence[Mapping[str, Losses]], *, chance: float, title: str =
         chance: The loss of knowing nothing, in nats.
         title: Title of the figure.
     """
-    figure = Figure(figsize=(10.5, 0.8 + 2.7 * len(rows)), layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    figure = Figure(figsize=(PAGE, 1.3 + 2.2 * len(rows)), layout="constrained")
+    headline(figure, title)
     grid = figure.subplots(len(rows), 3, squeeze=False, sharey="row")
     for line, arms in zip(grid, rows, strict=True):
         for number, (arm, losses) in enumerate(arms.items()):
@@ -129,37 +134,41 @@ def lesions(rows: Sequence[Mapping[str, Losses]], *, chance: float, title: str =
         line[0].set_ylim(0, None)
         ticks = [t for t in (0, 0.5, 1, 2, 10, 100, 1000) if t <= line[0].get_ylim()[1]]
         line[0].set_yticks(ticks, [f"{t:g}" for t in ticks])
+    entries = {
+        label: handle
+        for axes in grid[:, 0]
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        entries.values(),
+        entries.keys(),
+        fontsize=8,
+        frameon=False,
+        ncols=4,
+        loc="outside lower center",
+    )
     return figure
 
 
 def _label_panels(line: Sequence[Axes], depth: int, chance: float) -> None:
     panels = {
-        "without one block": "block removed (1 is next to the image)",
-        "without k blocks at random": "k",
-        "k blocks change places": "k",
+        "without one block": "block removed\n(1 is next to the image)",
+        "without k blocks at random": "k (blocks)",
+        "k blocks change places": "k (blocks)",
     }
     for axes, (name, unit) in zip(line, panels.items(), strict=True):
         axes.axhline(chance, color="black", linestyle=":", linewidth=1)
-        axes.set_title(f"{depth} blocks: {name}", fontsize=9)
-        axes.set_xlabel(unit, fontsize=8)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(labelsize=7)
+        axes.set(title=f"{depth} blocks:\n{name}", xlabel=unit)
+        tidy(axes, size=7.5)
     line[0].xaxis.set_major_locator(MaxNLocator(integer=True))
     line[0].plot([], [], ":", color="black", linewidth=1, label="chance, ln K")
     line[0].plot([], [], "--", color=NEUTRAL, linewidth=1, label="whole net")
-    line[0].set_ylabel("loss on validation images (nats)", fontsize=8)
-    line[2].legend(
-        *line[0].get_legend_handles_labels(),
-        fontsize=8,
-        frameon=False,
-        loc="center left",
-        bbox_to_anchor=(1, 0.5),
-    )
+    line[0].set_ylabel("loss on validation images\n(nats)", fontsize=7.5)
 
 
 def _one_block(axes: Axes, losses: Losses, color: str, arm: str) -> None:
     blocks, block = np.arange(1, losses.block.shape[1] + 1), losses.block
-    line = {"color": color, "markersize": 4, "linewidth": 1, "label": arm}
+    line = {"color": color, "markersize": 4, "linewidth": 1, "label": LABELS[arm]}
     axes.plot(blocks, np.median(block, 0), ".-", **line)
     axes.fill_between(blocks, block.min(0), block.max(0), color=color, alpha=0.15, linewidth=0)
     axes.axhline(float(np.median(losses.whole)), color=color, linestyle="--", linewidth=0.8)

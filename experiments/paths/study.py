@@ -16,7 +16,7 @@ from experiments.paths.claims import (
     lesion_verdicts,
     path_verdicts,
 )
-from experiments.paths.config import ARMS, UNTRAINED, Config
+from experiments.paths.config import ARMS, LABELS, UNTRAINED, Config
 from experiments.paths.figures import CAPTIONS, draw
 from experiments.paths.probes import (
     Gradient,
@@ -78,7 +78,7 @@ def run(config: Config) -> Findings:
     ]
     chance = math.log(dataset.info.classes)
     about = (
-        f"Mosaics of {config.size}x{config.size} pixels, {config.features} features, "
+        f"Mosaics of {config.size} × {config.size} pixels, {config.features} features, "
         f"{config.steps} steps of {config.batch_size} images"
     )
     return Findings(
@@ -90,7 +90,7 @@ def run(config: Config) -> Findings:
         ],
         figures=CAPTIONS,
         drawings=draw(curves, losses, chance=chance, title=about),
-        tables=[length_table(curves), table_by_rate(sweep.results.rows, ("arm", "blocks"))],
+        tables=[length_table(curves), table_by_rate(sweep.results.rows, ("arm", "blocks"), LABELS)],
     )
 
 

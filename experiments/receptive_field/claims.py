@@ -1,12 +1,13 @@
 """The receptive_field study's claims and tables, from its numbers, and what these should be."""
 
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from experiments.receptive_field.config import NETS
 from experiments.receptive_field.probes import TOOLS, exact_field
-from jaxseg.studies import Row, Table, Verdict, judge
+from jaxseg.studies import Row, Table, Verdict, judge, shown_in
 
 SEEING = "Receptive field: striding and dilation"
 DILATION, UPCONVOLUTION = "Dilation", "Upconvolution"
@@ -14,9 +15,9 @@ TWO_PLACES = ("ResNet-50 v1", "ResNet-50 v1.5")
 """Places of the stride: on a block's first 1x1 convolution, or on its 3x3."""
 GROWTH: dict[str, tuple[Callable[[int], int], str]] = {
     "plain": (lambda n: 2 * n + 1, "2n + 1"),
-    "pooling": (lambda n: 3 * 2**n - 2, "3 · 2ⁿ - 2"),
-    "striding": (lambda n: 2 ** (n + 1) - 1, "2ⁿ⁺¹ - 1"),
-    "dilation": (lambda n: 2 ** (n + 1) - 1, "2ⁿ⁺¹ - 1"),
+    "pooling": (lambda n: 3 * 2**n - 2, "3 · 2ⁿ − 2"),
+    "striding": (lambda n: 2 ** (n + 1) - 1, "2ⁿ⁺¹ − 1"),
+    "dilation": (lambda n: 2 ** (n + 1) - 1, "2ⁿ⁺¹ − 1"),
 }
 """Way to see more -> size after n layers, and the same as text."""
 TRIPLES = {(2, 2, 2): (7, 13), (1, 2, 5): (17, 17), (1, 2, 9): (21, 25)}
@@ -36,9 +37,18 @@ TOLERANCE = 0.07
 
 def verdicts(rows: Sequence[Row]) -> list[Verdict]:
     """Judge all claims; those without numbers are left out."""
-    rules = (_hybrid(rows), _hybrid_from_rate_1(rows), _tools(rows))
-    judged = (*_fields(rows), *_holes(rows), _effective(rows), *rules)
-    return [verdict for verdict in judged if verdict is not None]
+    formula, places, growth = _fields(rows)
+    grids, uneven, phases = _holes(rows)
+    return [
+        *shown_in("bottlenecks.png", (formula, places)),
+        *shown_in("growth.png", (growth,)),
+        *shown_in("gridding.png", (grids,)),
+        *shown_in("checkerboard.png", (uneven,)),
+        *shown_in("phases_2x2.png", (phases,)),
+        *shown_in("effective_width.png", (_effective(rows),)),
+        *shown_in("hybrid.png", (_hybrid(rows), _hybrid_from_rate_1(rows))),
+        *shown_in("", (_tools(rows),)),
+    ]
 
 
 def select(rows: Sequence[Row], study: str, quantity: str = "") -> list[Row]:
@@ -65,7 +75,12 @@ def _all_hold(
 
 
 def _listed(chosen: Sequence[Row], unit: str = "") -> str:
-    return ", ".join(f"{row['case']}: {row['measured']}{unit}" for row in chosen)
+    return "; ".join(f"{_typeset(row['case'])}: {row['measured']}{unit}" for row in chosen)
+
+
+def _typeset(text: str) -> str:
+    """Write the sizes of windows in the name of a case as a page does: 2 × 2."""
+    return re.sub(r"(?<=\d)x(?=\d)", " × ", text)
 
 
 def _last_of_each(chosen: Sequence[Row]) -> list[Row]:
@@ -82,7 +97,7 @@ def _fields(rows: Sequence[Row]) -> list[Verdict | None]:
         _all_hold(
             [row for row in select(rows, "nets") if "phases" not in row["quantity"]],
             SEEING,
-            "A net sees 1 + sum (k - 1) d (product of the strides before), the largest over its "
+            "A net sees 1 + Σ (k − 1) · d · (product of the strides before), the largest over its "
             "paths",
             "Araujo et al. 2019",
             "published sizes, or the formula where none is: exact",
@@ -90,8 +105,8 @@ def _fields(rows: Sequence[Row]) -> list[Verdict | None]:
         _all_hold(
             strided,
             SEEING,
-            "The field of 'ResNet-50' is 483 pixels where blocks stride on their first 1x1 "
-            "convolution, and 427 where they stride on the 3x3",
+            "The field of “ResNet-50” is 483 pixels where blocks stride on their first 1 × 1 "
+            "convolution, and 427 where they stride on the 3 × 3",
             "Araujo et al. 2019; derived",
             "483 and 427 pixels: exact",
             measured=_listed(strided, " pixels"),
@@ -117,8 +132,8 @@ def _holes(rows: Sequence[Row]) -> list[Verdict | None]:
             DILATION,
             "Rates with a common factor see a grid; rates that grow too fast leave holes",
             "Wang et al. 2018",
-            ", ".join(f"{rates}: {seen} of {size}" for rates, (seen, size) in TRIPLES.items())
-            + " pixels an axis: exact",
+            "; ".join(f"{rates}: {seen} of {size}" for rates, (seen, size) in TRIPLES.items())
+            + " pixels along an axis: exact",
             measured=_listed(select(rows, "gridding", "seen")),
         ),
         _all_hold(
@@ -127,7 +142,7 @@ def _holes(rows: Sequence[Row]) -> list[Verdict | None]:
             "Where its stride does not divide an upconvolution's window, paths meet unevenly",
             "Odena et al. 2016",
             "most over fewest, in two dimensions at stride 2: "
-            + ", ".join(f"window {window}: {ratio:g}" for window, ratio in UPCONVS.items()),
+            + "; ".join(f"window {window}: {ratio:g}" for window, ratio in UPCONVS.items()),
             measured=_listed(uneven),
         ),
         _all_hold(
@@ -152,7 +167,7 @@ def _effective(rows: Sequence[Row]) -> Verdict | None:
         "The effective field of a random net is as wide as the root of its depth, inside a field "
         "that grows as the depth",
         "Luo et al. 2016",
-        "width sqrt(2/3 sum d^2) pixels, sqrt(n / 3) with shortcuts (x + f) / sqrt(2), within "
+        "width √(⅔ Σd²) pixels, √(n/3) with shortcuts (x + f)/√2, within "
         f"{width_tolerance(seeds):.0%}; variance and kurtosis of the paths of a chain: exact",
         measured=f"widths within {max(apart):.1%}" if apart else "",
     )
@@ -177,7 +192,7 @@ def _hybrid(rows: Sequence[Row]) -> Verdict | None:
     as_known = all(row["holds"] for row in counts.values())
     return Verdict(
         DILATION,
-        "Rates of three 3x3 convolutions leave no hole where M_2 <= K, and only there",
+        "Rates of three 3 × 3 convolutions leave no hole where M₂ ≤ K, and only there",
         "Wang et al. 2018",
         theory="no triple of rates passes with holes or fails without one",
         measured=measured + ("" if as_known else "; not as counted before"),
@@ -188,7 +203,7 @@ def _hybrid(rows: Sequence[Row]) -> Verdict | None:
 
 def _hybrid_from_rate_1(rows: Sequence[Row]) -> Verdict | None:
     chosen = select(rows, "hybrid", FIRST_RATE_1)
-    claim = "M_2 <= K is sufficient at K = 3 where the first rate is 1"
+    claim = "M₂ ≤ K is sufficient at K = 3 where the first rate is 1"
     theory = "no triple that begins with rate 1 passes with holes"
     return _all_hold(chosen, DILATION, claim, "derived", theory, measured=_listed(chosen))
 
@@ -220,13 +235,13 @@ def tool_answers(rows: Sequence[Row]) -> dict[str, dict[str, str]]:
 
 
 QUESTIONS = {
-    "nets": "Fields of standard nets: 1 + Σ (k - 1) · (product of the strides before), the largest "
-    "over all paths; behind upconvolutions, the support of a gradient in float64",
+    "nets": "Fields of standard nets: 1 + Σ (k − 1) · d · (product of the strides before), the "
+    "largest over all paths; behind upconvolutions, the support of a gradient in float64",
     "growth": "Growth with depth: " + "; ".join(f"{w} {t}" for w, (_, t) in GROWTH.items()) + ". "
-    "Striding and pooling leave one output pixel in 2ⁿ an axis, dilation all",
-    "gridding": "Holes of dilated convolutions: pixels seen of those from end to end, an axis",
+    "Striding and pooling leave one output pixel in 2ⁿ along an axis, dilation all",
+    "gridding": "Holes of dilated convolutions: pixels seen of those from end to end of an axis",
     "checkerboard": "Checkerboards of upconvolutions of stride 2, in two dimensions",
-    "paths": "Paths of chains: variance ⅔ Σd², kurtosis 3 - 1.5/n at rate 1",
+    "paths": "Paths of chains: variance ⅔ Σd², kurtosis 3 − 1.5/n at rate 1",
     "effective": "Width of the effective field: √(⅔ Σd²), and √(n/3) with shortcuts (x + f)/√2, "
     f"within {TOLERANCE:.0%} over 64 nets and more over fewer",
     "hybrid": "Hybrid dilation: the rule M₂ ≤ K on all triples of rates",
@@ -241,17 +256,26 @@ def tables(rows: Sequence[Row]) -> list[Table]:
         chosen = select(rows, question)
         if question == "growth":
             chosen = _last_of_each(chosen)
-        cells = [
-            [
-                *(row[name] for name in ("case", "quantity", "expected", "measured")),
-                "yes" if row["holds"] else "NO",
-                f"{row['seconds']:.3f}" if row["seconds"] else "",
-            ]
-            for row in chosen
-        ]
-        columns = ("case", "quantity", "theory", "measured", "as expected", "seconds")
-        numbers.append(Table.of(title, columns, cells))
+        numbers.append(_number_table(title, chosen))
     return [*numbers, _tool_table(rows), _phase_table()]
+
+
+def _number_table(title: str, chosen: Sequence[Row]) -> Table:
+    """Tabulate numbers beside theory; a column marks those that differ, where there is one."""
+    wrong = sum(not row["holds"] for row in chosen)
+    count = f"{len(chosen) - wrong} of {len(chosen)} as expected"
+    names = ("case", "quantity", "expected", "measured")
+    cells = [
+        [
+            *(_typeset(row[name]) for name in names),
+            *([""] if wrong and row["holds"] else ["differs"] if wrong else []),
+            f"{row['seconds']:.3f}" if row["seconds"] else "",
+        ]
+        for row in chosen
+    ]
+    differs = ("differs",) if wrong else ()
+    columns = ("case", "quantity", "theory", "measured", *differs, "seconds")
+    return Table.of(f"{title} ({count})", columns, cells)
 
 
 def _tool_table(rows: Sequence[Row]) -> Table:
@@ -259,7 +283,10 @@ def _tool_table(rows: Sequence[Row]) -> Table:
     return Table.of(
         "Fields by the rules that other tools document (computed here; the tools were not run)",
         ("net", *columns),
-        [[net, *(row[name] for name in columns)] for net, row in tool_answers(rows).items()],
+        [
+            [_typeset(net), *(row[name] for name in columns)]
+            for net, row in tool_answers(rows).items()
+        ],
     )
 
 
@@ -270,7 +297,12 @@ def _phase_table() -> Table:
         windows = {(a + n, b + n) for n, (a, b) in enumerate(intervals.tolist())}
         sizes = ", ".join(str(n) for n in intervals[:, 1] - intervals[:, 0] + 1)
         cells.append(
-            [f"{window}x{window}", sizes, len(windows), f"{np.abs(intervals.mean(axis=1)).max():g}"]
+            [
+                f"{window} × {window}",
+                sizes,
+                len(windows),
+                f"{np.abs(intervals.mean(axis=1)).max():g}",
+            ]
         )
     return Table.of(
         "Phases of a U-Net: four upconvolutions of stride 2 make a period of 16 pixels",

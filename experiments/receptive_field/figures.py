@@ -19,16 +19,23 @@ from jaxseg.plots.fields import GROWTH, HOLE
 from jaxseg.studies import Row
 
 CAPTIONS = {
-    "growth.png": "The field by depth: plain convolutions, pooling, striding and dilation",
-    "bottlenecks.png": "The field of a ResNet-50 by stage, for both places of its strides",
-    "windows.png": "What one pixel of each scale of a U-Net sees",
-    "gridding.png": "Paths from each pixel of the image to an output of three dilated convolutions",
-    "checkerboard.png": "Paths that meet in each output pixel of an upconvolution",
-    "hybrid.png": "The rule of hybrid dilation and the truth, for all triples of rates",
-    "phases_2x2.png": "Fields of the pixels of a U-Net with 2x2 upconvolutions, by phase",
-    "phases_4x4.png": "Fields of the pixels of a U-Net with 4x4 upconvolutions, by phase",
-    "effective.png": "Where the gradient of one output pixel lies in random nets",
-    "effective_width.png": "Width of the effective field and size of the theoretical one, by depth",
+    "growth.png": "How the receptive field grows with depth: linearly for plain convolutions, "
+    "exponentially for pooling, striding and dilation.",
+    "bottlenecks.png": "The receptive field of a ResNet-50 after each stage, for both places of "
+    "its strides; circles are published sizes.",
+    "windows.png": "What one pixel of each scale of a U-Net sees, and what one output pixel sees.",
+    "gridding.png": "How many paths lead from each pixel of the image to one output pixel of three "
+    "dilated convolutions; red pixels have none.",
+    "checkerboard.png": "How many paths meet in each output pixel of an upconvolution of stride 2.",
+    "hybrid.png": "What the rule of hybrid dilation says, and the truth, for all triples of rates.",
+    "phases_2x2.png": "The fields of neighboring output pixels of a U-Net with 2 × 2 "
+    "upconvolutions differ: by phase, within a period of 16 pixels.",
+    "phases_4x4.png": "The fields of neighboring output pixels of a U-Net with 4 × 4 "
+    "upconvolutions, likewise.",
+    "effective.png": "Where the gradient of one output pixel lies in random nets, inside the "
+    "theoretical field.",
+    "effective_width.png": "The theoretical field grows as the depth n, and the width of the "
+    "effective one as √n.",
 }
 KIND_STYLES = {
     "uniform": ("#5b6f8f", "s"),
@@ -43,7 +50,7 @@ TRIPLE_COLORS = {
     "fails, with holes": "#dedede",
 }
 """The kinds of `probes.triple_kinds`, in their order -> color."""
-BLOCK_STYLES = (("#0b5fa5", "s"), ("#d55e00", "^"))
+BLOCK_STYLES = ((plots.CYCLE[3], "s"), (plots.CYCLE[1], "^"))
 CIRCLE = {"markersize": 13, "fillstyle": "none", "color": "black", "markeredgewidth": 1}
 PHOTOGRAPH = 256
 """Height and width of the photograph that windows are drawn on, in pixels."""
@@ -89,7 +96,10 @@ def draw(
         "growth.png": _growth(config, claims.select(rows, "growth")),
         "bottlenecks.png": field_by_stage(*bottlenecks()),
         "windows.png": plots.windows(
-            photograph(PHOTOGRAPH), [*windows.values()], [*windows], title=CAPTIONS["windows.png"]
+            photograph(PHOTOGRAPH),
+            [*windows.values()],
+            [*windows],
+            title="What one pixel of each scale of a U-Net sees",
         ),
         "gridding.png": plots.path_counts(
             {f"rates {rates}": counts for rates, counts in paths.items()},
@@ -212,8 +222,8 @@ def field_by_stage(
     axes.set_ylabel("receptive field (pixels an axis)")
     _finish(
         axes,
-        "A ResNet-50 that strides on 1x1 convolutions (v1) sees farther\n"
-        "than one that strides on 3x3 (v1.5); published: Araujo et al. 2019",
+        "A ResNet-50 that strides on 1 × 1 convolutions (v1) sees farther\n"
+        "than one that strides on 3 × 3 (v1.5); published: Araujo et al. 2019",
     )
     return figure
 
@@ -273,8 +283,9 @@ def rule_of_triples(kinds: np.ndarray) -> Figure:
     """
     largest, columns = len(kinds), min(5, len(kinds))
     rows = -(-largest // columns)
-    figure = Figure(figsize=(1 + 1.75 * columns, 1.6 + 1.85 * rows), layout="constrained")
-    figure.suptitle(triples_title(kinds), fontsize=10)
+    wide = min(plots.PAGE, max(4.8, 1 + 1.3 * columns))
+    figure = Figure(figsize=(wide, 1.6 + 1.4 * rows), layout="constrained")
+    figure.suptitle(triples_title(kinds), fontsize=9)
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     colors = ListedColormap([*TRIPLE_COLORS.values()])
     edges = np.arange(largest + 1) + 0.5
@@ -288,7 +299,7 @@ def rule_of_triples(kinds: np.ndarray) -> Figure:
         axes.tick_params(labelsize=7, length=0, labelbottom=number + columns >= largest)
         ticks = [1, (largest + 1) // 2, largest]
         axes.set(xticks=ticks, yticks=ticks, aspect="equal")
-        axes.set_title(rf"$r_1 = {number + 1}$", fontsize=9)
+        axes.set_title(rf"$r_1 = {number + 1}$", fontsize=8)
         axes.set_xlabel(r"$r_3$" if number + columns >= largest else "", fontsize=9)
         axes.set_ylabel(r"$r_2$" if number % columns == 0 else "", fontsize=9)
     handles = [

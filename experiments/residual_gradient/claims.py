@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.residual_gradient.config import SHATTERED, Config
+from experiments.residual_gradient.config import LABELS, SHATTERED, Config
 from jaxseg.analysis import finite_width, shattering
-from jaxseg.studies import Row, Table, Verdict, judge, judge_within
+from jaxseg.studies import Row, Table, Verdict, judge, judge_within, shown_in
 
 HEADING = "Residual connections: the gradient"
 WIDE, LARGE_BATCH = 256, 128
@@ -71,11 +71,12 @@ def verdicts(config: Config, rows: Sequence[Row], logs: Mapping[str, np.ndarray]
         rows: Rows of results.csv.
         logs: "forward" and "gradient" -> ln of the squared norm's growth, one a seed.
     """
+    profiles = [*_shortcuts(config, rows), *_batch_norm(config, rows)]
+    widths = [_finite_width(config, name, values) for name, values in logs.items()]
     return [
-        *_shortcuts(config, rows),
-        *_batch_norm(config, rows),
-        *_shattered(config, rows),
-        *(_finite_width(config, name, values) for name, values in logs.items()),
+        *shown_in("layer_by_layer.png", profiles),
+        *shown_in("shattering.png", _shattered(config, rows)),
+        *shown_in("log_norms.png", widths),
         _path(rows),
     ]
 
@@ -101,14 +102,14 @@ def _shortcuts(config: Config, rows: Sequence[Row]) -> list[Verdict]:
             verdict=judge(largest == 0),
         ),
         _within(
-            "Branches scaled by 1/sqrt(L): the squared gradient grows by (1 + 1/L)^L, toward e",
+            "Branches scaled by 1/√L: the squared gradient grows by (1 + 1/L)ᴸ, toward e",
             HE,
             points(rows, "depths", "residual_scaled", "log_gradient").exp(2),
             0.05,
             able=wide,
         ),
         _within(
-            "Unscaled branches: the squared gradient doubles at each layer (log2 of its growth)",
+            "Unscaled branches: the squared gradient doubles at each layer (log₂ of its growth)",
             HE,
             doublings,
             0.05,
@@ -129,13 +130,13 @@ def _batch_norm(config: Config, rows: Sequence[Row]) -> list[Verdict]:
     linear = partial(_within, source=DE, tolerance=0.04, at="l", able=config.width >= WIDE)
     return [
         explodes(
-            "Plain nets with batch norm: the squared gradient explodes by pi/(pi - 1) a layer",
+            "Plain nets with batch norm: the squared gradient explodes by π/(π − 1) a layer",
             # A limit of large batches.
             chosen=points(rows, "batches", "relu", "log_growth", (largest,)).exp(),
             able=able and largest >= LARGE_BATCH,
         ),
         explodes(
-            "Plain nets with batch norm and without an activation: it explodes by (B - 2)/(B - 3)",
+            "Plain nets with batch norm and without an activation: it explodes by (B − 2)/(B − 3)",
             chosen=points(rows, "batches", "identity", "log_growth").exp(),
             able=able,
         ),
@@ -163,29 +164,29 @@ def _shattered(config: Config, rows: Sequence[Row]) -> list[Verdict]:
     near = partial(_within, tolerance=0.02, relative=False, able=config.width >= WIDE)
     return [
         near(
-            "Plain nets with batch norm: gradients shatter, their correlation over inputs is 2^-L",
+            "Plain nets with batch norm: gradients shatter, their correlation over inputs is 2⁻ᴸ",
             BALDUZZI,
             plain_norm(SHALLOW),
         ),
         near(
-            "Plain nets without batch norm: it is the product of kappa_0(c_l), far above 2^-L",
+            "Plain nets without batch norm: it is the product of κ₀(c_{l}), far above 2⁻ᴸ",
             DERIVED,
             plain(SHALLOW[1:]),
         ),
         _power(plain(), config.width),
         near(
-            "Residual nets with batch norm: it is the product of (l + 1/2)/(l + 1), ~ 2/sqrt(pi L)",
+            "Residual nets with batch norm: it is the product of (l + ½)/(l + 1), about 2/√(πL)",
             BALDUZZI,
             residual_norm((deepest,)).expecting(uncentered),
         ),
         near(
-            "Residual nets with batch norm: it falls faster, as L^-.73, because a norm divides by "
-            "a centered variance, which grows by (pi - 1)/pi a layer and not by 1",
+            "Residual nets with batch norm: it falls faster, as L^{−.73}, because a norm divides "
+            "by a centered variance, which grows by (π − 1)/π a layer and not by 1",
             DERIVED,
             residual_norm((*SHALLOW, deepest)),
         ),
         near(
-            "Branches scaled by 1/sqrt(L) do not shatter: the limit is .6336",
+            "Branches scaled by 1/√L do not shatter: the limit is .6336",
             DERIVED,
             scaled((deepest,)).expecting(limit),
         ),
@@ -208,7 +209,7 @@ def _power(plain: Points, width: int) -> Verdict:
     error = np.linalg.norm(error / np.abs(measured)) / run
     measured, theory = slopes
     verdict = _within(
-        "Plain nets without batch norm: the correlation tends to a power of depth, L^-3, and is no "
+        "Plain nets without batch norm: the correlation tends to a power of depth, L⁻³, and is no "
         "exponential (local exponent of wide nets)",
         DERIVED,
         Points(at[1:], measured, error, theory, plain.seeds),
@@ -233,7 +234,7 @@ def _finite_width(config: Config, name: str, logs: np.ndarray) -> Verdict:
     subject = {"forward": "features", "gradient": "the gradient"}[name]
     return Verdict(
         HEADING,
-        f"Finite width: ln |.|^2 of {subject} spreads over seeds by 5 L/n about -5 L/2n",
+        f"Finite width: ln ‖·‖² of {subject} spreads over seeds by 5 L/n about −5 L/2n",
         HANIN,
         theory=f"variance {leading.variance:.3f}, mean {leading.mean:.3f} (10 % each; "
         f"exact {exact.variance:.3f}, {exact.mean:.3f})",
@@ -250,10 +251,10 @@ def _path(rows: Sequence[Row]) -> Verdict:
     sums, broken = float(pre.measured[0]), float(post.measured[0])
     return Verdict(
         HEADING,
-        "Pre-activation: x_L - x_0 is the sum of the branches; a ReLU behind the sum breaks the "
+        "Pre-activation: x_{L} − x₀ is the sum of the branches; a ReLU behind the sum breaks the "
         "path",
         "He et al. 2016, eq. 4",
-        theory="0 of |x_L| left over (1e-5); more than 1 %",
+        theory="0 of ‖x_{L}‖ left over (10⁻⁵); more than 1 %",
         measured=f"{sums:.1e}; {broken:.1%}",
         seeds=pre.seeds,
         verdict=judge(sums < 1e-5 and broken > 0.01),
@@ -282,7 +283,7 @@ def _within(
         HEADING,
         claim,
         source,
-        theory=f"{listed(chosen.theory)} ({text})",
+        theory=f"{listed(chosen.theory)} (± {text})",
         measured=listed(chosen.measured),
         seeds=chosen.seeds,
         verdict=judge_within(chosen.measured, chosen.theory, width, chosen.error, able=able),
@@ -296,5 +297,5 @@ def correlation_table(rows: Sequence[Row]) -> Table:
         chosen = points(rows, "depths", arm, "gradient_correlation")
         depths = [f"L = {at:g}" for at in chosen.at]
         for kind, values in (("mean over the seeds", chosen.measured), ("theory", chosen.theory)):
-            lines.append([arm, kind, *(f"{value:.4f}" for value in values)])
+            lines.append([LABELS[arm], kind, *(f"{value:.4f}" for value in values)])
     return Table.of("Correlation of gradients at two inputs", ("arm", "", *depths), lines)

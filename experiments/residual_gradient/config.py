@@ -46,6 +46,15 @@ ARMS: dict[str, Arm] = {
     "residual_norm": Arm(norm=True),
     "residual_zero": Arm(scale=0.0),
 }
+LABELS = {
+    "plain": "plain",
+    "plain_norm": "plain, batch norm",
+    "residual": "residual",
+    "residual_scaled": "residual, branches / √L",
+    "residual_norm": "residual, batch norm",
+    "residual_zero": "residual, branches 0",
+}
+"""Arm -> its name for people."""
 SHATTERED = tuple(name for name, arm in ARMS.items() if arm.scale)
 """The arms whose gradients change direction from layer to layer."""
 

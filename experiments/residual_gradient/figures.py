@@ -8,31 +8,33 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from experiments.residual_gradient.claims import widest_depth
-from experiments.residual_gradient.config import Config
+from experiments.residual_gradient.config import LABELS, Config
 from jaxseg.analysis import finite_width
+from jaxseg.plots import CYCLE, NEUTRAL, PAGE, headline, plain_log_scale, tidy
 from jaxseg.studies import Row
 
 CAPTIONS = {
-    "layer_by_layer.png": "Gradient norms, activations and correlations layer by layer; theory "
-    "dashed, nothing fitted",
-    "shattering.png": "Correlation of the gradients at two inputs: of unlike inputs by depth, of "
-    "near ones by their angle. Only batch norm without shortcuts shatters as 2^-L",
-    "log_norms.png": "The size of what one net carries differs from seed to seed: its logarithm is "
-    "close to normal",
+    "layer_by_layer.png": "Gradient norms, activations and their correlations, layer by layer, of "
+    "random nets: mean and standard deviation over the seeds, theory dashed, nothing fitted.",
+    "shattering.png": "The correlation of the gradients at two inputs: left, of unlike inputs by "
+    "the depth of the net; right, of near ones by the angle between them. Only batch norm without "
+    "shortcuts shatters as 2⁻ᴸ.",
+    "log_norms.png": "The size of what a net carries differs from seed to seed: its logarithm is "
+    "close to normal. Left: features; right: the gradient. Dashed and dotted: theory.",
 }
 STYLES = {
-    "plain": ("#c1272d", "o", "plain"),
-    "plain_norm": ("#f08c2e", "s", "plain, batch norm"),
-    "residual": ("#7b5ea7", "^", "residual"),
-    "residual_scaled": ("#0b5fa5", "D", r"residual, branches $/\sqrt{L}$"),
-    "residual_norm": ("#2a9d8f", "v", "residual, batch norm"),
-    "residual_zero": ("#555555", "P", "residual, branches 0"),
+    "plain": (CYCLE[0], "o"),
+    "plain_norm": (CYCLE[1], "s"),
+    "residual": (CYCLE[2], "^"),
+    "residual_scaled": (CYCLE[3], "D"),
+    "residual_norm": (CYCLE[4], "v"),
+    "residual_zero": (NEUTRAL, "P"),
 }
-"""Arm -> color, marker, label."""
+"""Arm -> color, marker."""
 MEASURED, GUIDE = "#999999", "black"
 LOGARITHMS = {
-    "forward": ("#0b5fa5", r"$\ln\ |x_L|^2 / |x_0|^2$"),
-    "gradient": ("#c1272d", r"$\ln\ \|dE/dx_0\|^2 / \|dE/dx_L\|^2$"),
+    "forward": (CYCLE[3], r"$\ln\ |x_L|^2 / |x_0|^2$"),
+    "gradient": (CYCLE[0], r"$\ln\ \|dE/dx_0\|^2 / \|dE/dx_L\|^2$"),
 }
 """Column of log_growth.csv -> color, label."""
 LN10 = np.log(10)
@@ -83,8 +85,8 @@ def signal_profiles(rows: Sequence[Row], *, title: str) -> Figure:
             "gradient_correlation"), "at" (layer), "mean", "sd" and "theory".
         title: Title of the figure.
     """
-    figure = Figure(figsize=(11, 6.6), layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    figure = Figure(figsize=(PAGE, 5.4), layout="constrained")
+    headline(figure, title)
     (size, zoomed, moment), (activations, gradients, legend) = figure.subplots(2, 3)
     for axes, quantity in (
         (size, "log_gradient"),
@@ -102,11 +104,10 @@ def signal_profiles(rows: Sequence[Row], *, title: str) -> Figure:
     gradients.set(ylabel="cosine of two inputs' $dE/dx_l$", title="correlation of gradients")
     for axes in (size, zoomed, moment, activations, gradients):
         axes.set_xlabel("layer $l$ (0 is the input)")
-        axes.title.set_fontsize(9)
-        axes.spines[["top", "right"]].set_visible(False)
+        tidy(axes, size=7.5)
     legend.axis("off")
-    handles = _handles(rows, "mean over seeds, ± standard deviation")
-    legend.legend(handles=handles, fontsize=9, frameon=False, loc="center")
+    handles = _handles(rows, "mean over the seeds,\n± standard deviation")
+    legend.legend(handles=handles, fontsize=7.5, frameon=False, loc="center")
     return figure
 
 
@@ -132,7 +133,7 @@ def _handles(rows: Sequence[Row], measured: str, *, marks: bool = False) -> list
     """Make the legend's handles: the arms at hand, then what is measured, then theory."""
     width = 0.0 if marks else 2.2
     arms = {row["arm"] for row in rows}
-    styles = [style for arm, style in STYLES.items() if arm in arms]
+    styles = [(*style, LABELS[arm]) for arm, style in STYLES.items() if arm in arms]
     return [
         *(
             Line2D([], [], color=color, marker=mark if marks else "", linewidth=width, label=label)
@@ -144,7 +145,7 @@ def _handles(rows: Sequence[Row], measured: str, *, marks: bool = False) -> list
             color=GUIDE,
             linestyle="--",
             linewidth=0.9,
-            label="theory of wide nets, nothing fitted",
+            label="theory of wide nets,\nnothing fitted",
         ),
     ]
 
@@ -168,13 +169,14 @@ def shattering(
         wide_to: Depth up to which the theory of wide nets can be expected to hold.
         title: Title of the figure.
     """
-    figure = Figure(figsize=(11, 5.4), layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    figure = Figure(figsize=(PAGE, 4.4), layout="constrained")
+    headline(figure, title)
     left, right = figure.subplots(1, 2)
     for axes, rows in ((left, depths), (right, angles)):
         # On the logarithmic axis nothing is drawn that cannot be told from 0.
         _correlations(axes, rows, positive=axes is left)
         axes.set_xscale("log", base=2 if axes is left else 10)
+        tidy(axes)
     _guides(left, depths)
     if wide_to is not None:
         left.axvline(wide_to, color="#777777", linestyle=":", linewidth=1)
@@ -183,17 +185,18 @@ def shattering(
         )
     ylabel = "correlation of gradients at the input"
     left.set(xlabel="depth $L$ (layers)", ylabel=ylabel, ylim=(1e-4, 1.3))
-    left.set_title("two unlike inputs", fontsize=9)
+    left.set_title("two unlike inputs", fontsize=8.5)
+    plain_log_scale(right, "x")
     right.set(xlabel="angle between the inputs (radians)", ylabel=ylabel, ylim=(-0.06, 1.06))
-    right.set_title(f"two near inputs, {layers} layers", fontsize=9)
+    right.set_title(f"two near inputs, {layers} layers", fontsize=8.5)
     handles = _handles([*depths, *angles], "measured, ± 2 standard errors", marks=True)
-    figure.legend(handles=handles, fontsize=8, frameon=False, ncols=4, loc="outside lower center")
+    figure.legend(handles=handles, fontsize=7.5, frameon=False, ncols=3, loc="outside lower center")
     return figure
 
 
 def _correlations(axes: Axes, rows: Sequence[Row], *, positive: bool) -> None:
     """Draw means with two standard errors, and theory; only what is above 0 if `positive`."""
-    for arm, (color, mark, _) in STYLES.items():
+    for arm, (color, mark) in STYLES.items():
         at, mean, sd, theory = _columns(rows, arm, "gradient_correlation")
         if not len(at):
             continue
@@ -218,8 +221,9 @@ def _correlations(axes: Axes, rows: Sequence[Row], *, positive: bool) -> None:
 def _guides(axes: Axes, rows: Sequence[Row]) -> None:
     """Draw powers of depth, and name the exponential."""
     at = np.array(sorted({row["at"] for row in rows}), float)
-    axes.set_yscale("log")
+    plain_log_scale(axes)
     axes.set_xticks(at, [f"{a:g}" for a in at])
+    axes.xaxis.minorticks_off()
     if len(at) < 2:
         return
     end = at[-2:]
@@ -252,8 +256,8 @@ def log_growth(
         normals: Name -> mean and variance.
         title: Title of the figure.
     """
-    figure = Figure(figsize=(9.4, 3.9), layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    figure = Figure(figsize=(PAGE, 3.9), layout="constrained")
+    headline(figure, title)
     row = figure.subplots(1, len(logs), squeeze=False, sharex=True, sharey=True)[0]
     for axes, (name, values) in zip(row, logs.items(), strict=True):
         color, label = LOGARITHMS[name]
@@ -272,9 +276,7 @@ def log_growth(
             text = f"{which}: {mean:.2f} and {variance:.2f}"
             axes.plot(at, density, style, color=GUIDE, linewidth=1.3, label=text)
         axes.set_xlabel(label)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(fontsize=7.5, frameon=False, loc="upper left")
-    # Room for the legends: the axes share their limits.
-    row[0].set_ylim(0, 1.35 * row[0].get_ylim()[1])
-    row[0].set_ylabel("density over seeds")
+        tidy(axes)
+        axes.legend(fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2))
+    row[0].set_ylabel("density over the seeds", fontsize=8)
     return figure

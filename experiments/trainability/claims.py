@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.trainability.config import PHASES, Config, expected_depths
 from jaxseg.analysis import mean_field
-from jaxseg.studies import Row, Table, Verdict, best_rate, column, judge
+from jaxseg.studies import Row, Table, Verdict, best_rate, column, judge, shown_in
 
 HARD, SHORTCUTS = "Deep networks are hard to train", "Residual connections"
 OCTAVES = 2  # the range of best log2 rates that counts as not moving
@@ -24,14 +24,15 @@ def verdicts(config: Config, rows: Sequence[Row], chance: float) -> list[Verdict
         chance: The loss of knowing nothing, in nats.
     """
     phase = [phase_losses(config, rows, arm) for arm in PHASES]
-    claims = [_reaches(config, phase[0], chance), _residual(config, phase[1], chance)]
+    phases = [_reaches(config, phase[0], chance), _residual(config, phase[1], chance)]
+    claims = []
     for block_layers in config.block_layers:
         chosen = _select(rows, part="transfer", block_layers=block_layers)
         kind = f"({block_layers}-layer blocks)"
         for arm in RATE_CLAIMS:
             claims.append(_moves(config, _select(chosen, arm=arm), chance, arm, kind))
         claims.append(_zero(config, _select(chosen, arm="zero"), chance, kind))
-    return claims
+    return [*shown_in("phase_diagram.png", phases), *shown_in("depth_transfer.png", claims)]
 
 
 def _select(rows: Sequence[Row], **values) -> list[Row]:
@@ -103,7 +104,7 @@ def _reaches(config: Config, losses: np.ndarray, chance: float) -> Verdict:
     rank = rank_correlation(np.clip(expected, shallowest, deepest), middle)
     inside = [(v > shallowest) & (v < deepest) for v in (middle, expected)]
     ratios = (middle / expected)[np.logical_and(*inside)]
-    ratio = "none"
+    ratio, ranks = "none", "undefined" if math.isnan(rank) else f"{rank:.2f}"
     if len(ratios):
         ratio = f"median {np.median(ratios):.2f}, {ratios.min():.2f} to {ratios.max():.2f}"
     agrees = None
@@ -119,16 +120,16 @@ def _reaches(config: Config, losses: np.ndarray, chance: float) -> Verdict:
     capped = ""
     if len(beyond):
         span = f"{beyond.min():.0f} to {beyond.max():.0f}"
-        capped = f"; where 6 xi_c is above {deepest}, nets train to {span}"
+        capped = f"; where 6 ξ_{{c}} is above {deepest}, nets train to {span}"
     return Verdict(
         HARD,
         "Plain tanh nets train to about 6 depth scales, deepest between order and chaos",
         "Schoenholz et al. 2017",
-        theory="depth / 6 xi_c = 1 (within a factor 2), rank correlation of the two >= .8; "
-        f"deepest beside sigma_w^2 = {critical:.3f}",
-        measured=f"depth / 6 xi_c over {len(ratios)} weight variances where both lie between the "
-        f"depths tried: {ratio}; rank correlation {rank:.2f}; deepest ({middle.max():.0f}) at "
-        f"sigma_w^2 = {', '.join(f'{v:g}' for v in peaks)}{capped}",
+        theory="depth / 6 ξ_{c} = 1 (within a factor 2), rank correlation of the two ≥ .8; "
+        f"deepest beside σ_{{w}}² = {critical:.3f}",
+        measured=f"depth / 6 ξ_{{c}} over {len(ratios)} weight variances where both lie between "
+        f"the depths tried: {ratio}; rank correlation {ranks}; deepest ({middle.max():.0f}) at "
+        f"σ_{{w}}² = {', '.join(f'{v:g}' for v in peaks)}{capped}",
         seeds=config.seeds,
         verdict=judge(agrees),
     )
@@ -139,10 +140,9 @@ def _residual(config: Config, losses: np.ndarray, chance: float) -> Verdict:
     medians = np.median(losses, axis=-1)
     return Verdict(
         SHORTCUTS,
-        "The same layers as residual branches over sqrt(L) train at every weight variance and "
-        "depth",
+        "The same layers as residual branches over √L train at every weight variance and depth",
         "after Yang & Schoenholz 2017",
-        theory=f"loss below ln(K) / 2 = {chance / 2:.3f} nats everywhere",
+        theory=f"loss below ½ ln K = {chance / 2:.3f} nats everywhere",
         measured=f"largest median loss {medians.max():.3f} nats, of {medians.size}",
         seeds=config.seeds,
         verdict=judge(_all_train(medians, chance)),
@@ -163,7 +163,7 @@ def boundary_table(config: Config, rows: Sequence[Row], chance: float) -> Table:
     expected = expected_depths(config, config.weight_variances)
     return Table.of(
         f"Depth to which plain tanh nets train, of {config.depths[0]} to {config.depths[-1]} tried",
-        ("sigma_w^2", "6 xi_c (layers)", "trains to (range over seeds)", "ratio"),
+        ("σ_{w}²", "6 ξ_{c} (layers)", "trains to (range over seeds)", "ratio"),
         [
             [f"{v:g}", f"{e:.1f}", f"{m:.1f} ({a:.1f} to {b:.1f})", f"{m / e:.2f}"]
             for v, e, m, a, b in zip(
@@ -238,13 +238,13 @@ def rate_falls(best: np.ndarray, by_seed: np.ndarray, tried: np.ndarray) -> bool
 
 RATE_CLAIMS = {
     "1/sqrt(L)": (
-        "With branches over sqrt(L) the best learning rate does not move",
-        "best log2 rate within +-1 at all depths, none at an end of those tried",
+        "With branches over √L the best learning rate does not move",
+        "best log₂ rate within ±1 at all depths, none at an end of those tried",
         rate_stays,
     ),
     "unscaled": (
         "Unscaled, the best learning rate falls with depth until none is left",
-        "best log2 rate falls by more than 2, or every rate diverges at last",
+        "best log₂ rate falls by more than 2, or every rate diverges at last",
         rate_falls,
     ),
 }
@@ -277,7 +277,7 @@ def _zero(config: Config, rows: Sequence[Row], chance: float, kind: str) -> Verd
         "Behind a learned scale that starts at 0 a stack is the identity at step 0, and trains at "
         f"every depth {kind}",
         "De & Smith 2020; Bachlechner et al. 2020",
-        theory=f"|stack(x) - x| = 0 exactly; loss below ln(K) / 2 = {chance / 2:.3f} nats",
+        theory=f"|stack(x) - x| = 0 exactly; loss below ½ ln K = {chance / 2:.3f} nats",
         measured=f"{moved:g}; largest loss {least.max():.3f} nats; {_best_text(config, rows)}",
         seeds=config.block_seeds,
         verdict=judge(_all_train(least, chance) if moved == 0 else False),
@@ -287,10 +287,10 @@ def _zero(config: Config, rows: Sequence[Row], chance: float, kind: str) -> Verd
 def _best_text(config: Config, rows: Sequence[Row]) -> str:
     """Print the best rates, and the price of the shallowest nets' rate for the deepest."""
     tried = np.log2(config.block_learning_rates)
-    ends = {tried.min(): "<= ", tried.max(): ">= "}  # a better rate may lie beyond
+    ends = {tried.min(): "≤ ", tried.max(): "≥ "}  # a better rate may lie beyond
     best, _ = best_rates(config, rows)
     names = ", ".join("none" if np.isnan(b) else f"{ends.get(b, '')}{b:g}" for b in best)
-    text = f"best log2 rate {names} at {', '.join(map(str, config.block_depths))} blocks"
+    text = f"best log₂ rate {names} at {', '.join(map(str, config.block_depths))} blocks"
     losses = np.median(transfer_losses(config, rows), axis=-1)
     least, borrowed = losses[-1].min(), losses[-1, int(np.argmin(losses[0]))]
     if not np.isfinite(least):

@@ -18,6 +18,14 @@ PHASES = ("plain", "residual")
 SCALES = ("1/sqrt(L)", "unscaled", "zero")
 """Arms of depth transfer: branches divided by sqrt(L), as they are, and times a learned scale that
 starts at 0."""
+LABELS = {
+    "plain": "plain",
+    "residual": "residual, branches / √L",
+    "1/sqrt(L)": "branches / √L",
+    "unscaled": "unscaled",
+    "zero": "learned scale from 0",
+}
+"""Arm -> its name for people."""
 HE = 2.0
 """Weight variance of the ReLU nets of depth transfer."""
 REACH = 6

@@ -8,26 +8,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.trainability.claims import best_rates, boundaries, phase_losses, transfer_losses
-from experiments.trainability.config import PHASES, SCALES, Config, expected_depths
+from experiments.trainability.config import LABELS, PHASES, SCALES, Config, expected_depths
 from jaxseg.analysis import mean_field
+from jaxseg.plots import CYCLE, PAGE, headline, tidy
 from jaxseg.studies import Row
 
 CAPTIONS = {
-    "phase_diagram.png": "Training loss of tanh nets by weight variance and depth, the depth that "
-    "trains, and six depth scales of mean-field theory, dashed",
-    "depth_transfer.png": "Training loss of residual nets by learning rate and depth, and each "
-    "seed's best rate by depth",
+    "phase_diagram.png": "The training loss of tanh nets by weight variance and depth. Circles: "
+    "the depth that still trains, with its range over the seeds. Dashed: six depth scales of "
+    "mean-field theory, nothing fitted.",
+    "depth_transfer.png": "The training loss of residual nets by learning rate, a line a depth, "
+    "for three scales of the branches; right: each seed's best rate by depth.",
 }
 EDGE, THEORY, NOTE = "#111111", "#d1495b", "#777777"
-LABELS = {
-    "plain": "plain",
-    "residual": "residual, branches / √L",
-    "1/sqrt(L)": "branches / √L",
-    "unscaled": "unscaled",
-    "zero": "learned scale from 0",
-}
-"""Arm -> label."""
-ARM_STYLES = (("#0b5fa5", "o"), ("#c1272d", "s"), ("#3a8f5c", "^"))
+ARM_STYLES = ((CYCLE[3], "o"), (CYCLE[0], "s"), (CYCLE[4], "^"))
 """Color and marker of each arm of depth transfer."""
 INFINITE = 1e9
 """Depth that is drawn where the expected one is infinite: far above any axis."""
@@ -69,11 +63,11 @@ def phase_diagram(config: Config, losses: Mapping[str, np.ndarray], chance: floa
         losses: Arm -> (depths, weight variances, seeds) in nats; the theory is of the first arm.
         chance: The loss of knowing nothing, in nats; a net trains below half of it.
     """
-    figure = Figure(figsize=(10.4, 4.8), layout="constrained")
-    figure.suptitle(
+    figure = Figure(figsize=(PAGE, 4.3), layout="constrained")
+    headline(
+        figure,
         f"Which depths train?  tanh nets of width {config.width}, biases of variance "
         f"{config.bias_variance:g}, {config.steps} steps, {config.seeds} seeds",
-        fontsize=10,
     )
     panels = figure.subplots(1, len(losses), sharey=True, squeeze=False)[0]
     sides = _edges(np.asarray(config.weight_variances, float))
@@ -84,14 +78,17 @@ def phase_diagram(config: Config, losses: Mapping[str, np.ndarray], chance: floa
         _boundary(axes, config, boundaries(config, values, chance))
         axes.set(xlabel=r"weight variance $\sigma_w^2$", yscale="log")
         axes.set(ylim=floors[[0, -1]], xlim=sides[[0, -1]])
-        axes.set_title(arm, fontsize=9)
+        axes.set_title(arm)
+        tidy(axes)
         axes.set_yticks(list(config.depths), [str(depth) for depth in config.depths])
         axes.minorticks_off()
     _theory(panels[0], config)
-    panels[0].set_ylabel("depth (layers)")
+    panels[0].set_ylabel("depth (layers)", fontsize=8)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
-    bar = figure.colorbar(mesh, ax=panels[-1], label="training loss at the best rate (nats)")
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    bar = figure.colorbar(mesh, ax=panels[-1])
+    bar.set_label("training loss at the best rate (nats)", fontsize=8)
+    bar.ax.tick_params(labelsize=7.5)
     for level in (chance / 2, chance):
         bar.ax.axhline(level, color=EDGE, linewidth=1)
     bar.set_ticks([0, chance / 2, chance], labels=["0", "½ ln K", "ln K"])
@@ -159,27 +156,32 @@ def depth_transfer(
         chance: The loss of knowing nothing, in nats.
     """
     columns = len(next(iter(losses.values()))) + 1
-    figure = Figure(figsize=(3.3 * columns, 0.9 + 2.9 * len(losses)), layout="constrained")
-    figure.suptitle(
+    figure = Figure(figsize=(PAGE, 1.3 + 2.2 * len(losses)), layout="constrained")
+    headline(
+        figure,
         f"Does the best learning rate move with depth?  ReLU nets of width {config.block_width}, "
         f"{config.block_steps} steps, median and range of {config.block_seeds} seeds",
-        fontsize=10,
     )
     grid = figure.subplots(len(losses), columns, sharex="col", squeeze=False)
     for row, (kind, by_arm) in zip(grid, losses.items(), strict=True):
         for axes, (arm, values) in zip(row, by_arm.items(), strict=False):
             _rates(axes, config, values, chance)
-            axes.set_title(f"{kind}, {arm}", fontsize=9)
+            axes.set_title(f"{kind},\n{arm}")
         row[0].set_ylabel("training loss (nats)")
         _best(row[-1], config, best[kind])
-        row[-1].set_title(f"{kind}: each seed's best rate", fontsize=9)
+        row[-1].set_title(f"{kind}:\neach seed's best rate")
     for axes in grid[-1, :-1]:
         axes.set_xlabel(r"$\log_2$ learning rate")
     grid[-1, -1].set_xlabel("depth (blocks)")
-    for axes, place in ((grid[0, 0], "outside lower left"), (grid[0, -1], "outside lower right")):
-        handles, labels = axes.get_legend_handles_labels()
-        style = {"loc": place, "ncols": len(labels), "fontsize": 8, "frameon": False}
-        figure.legend(handles, labels, **style)
+    for axes in grid.flat:
+        tidy(axes, size=7.5)
+    handles, labels = [], []
+    for axes in (grid[0, 0], grid[0, -1]):
+        for collected, more in zip(
+            (handles, labels), axes.get_legend_handles_labels(), strict=True
+        ):
+            collected += more
+    figure.legend(handles, labels, fontsize=8, frameon=False, ncols=4, loc="outside lower center")
     return figure
 
 

@@ -62,7 +62,7 @@ def run(config: Config) -> Findings:
     chance = math.log(CLASSES)
     return Findings(
         title="Trainability",
-        about=f"Neighborhoods of {config.window}x{config.window} pixels of the mosaic, {CLASSES} "
+        about=f"Neighborhoods of {config.window} × {config.window} pixels of the mosaic, {CLASSES} "
         f"classes, batches of {config.batch_size}. Phase diagram: {config.examples} of them, dense "
         f"tanh nets of width {config.width}, {config.steps} steps with momentum 0.9 and a clip at "
         f"1, biases of variance {config.bias_variance:g}, {config.seeds} seeds. Depth transfer: "

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from experiments.upconvolution.config import RANDOM
+from experiments.upconvolution.config import LABELS, RANDOM, case_label
 from experiments.upconvolution.probes import GRADIENT, POWER, SHARE
 from jaxseg.studies import (
     Row,
@@ -15,6 +15,7 @@ from jaxseg.studies import (
     judge,
     order,
     rate_text,
+    shown_in,
     spread,
 )
 
@@ -38,7 +39,7 @@ IDENTITIES = {
         "derived",
     ),
     "pixel shuffle": (
-        "A 4x4 upconvolution of stride 2 is the pixel shuffle of four 2x2 convolutions",
+        "A 4 × 4 upconvolution of stride 2 is the pixel shuffle of four 2 × 2 convolutions",
         SHI,
     ),
     "ICNR": ("A sub-pixel convolution from ICNR is nearest-neighbor upsampling", AITKEN),
@@ -49,14 +50,18 @@ IDENTITIES = {
     ),
 }
 """Name of an identity -> claim, source."""
-OVERLAPS = {"3x3 at stride 2": (3, 4.0), "5x5 at stride 2": (5, 2.25), "4x4 at stride 2": (4, 1.0)}
+OVERLAPS = {
+    "3 × 3 at stride 2": (3, 4.0),
+    "5 × 5 at stride 2": (5, 2.25),
+    "4 × 4 at stride 2": (4, 1.0),
+}
 """Name -> window, and the largest over the smallest number of taps that meet in a pixel."""
 SIGMAS = 3.5
 """Standard errors that a measurement may be away from theory: of a dozen measurements at once, one
 is farther away by chance in one study of 200."""
-LABELS, RANDOM_LAYERS = "the labels", "layers of random kernels"
+THE_LABELS, RANDOM_LAYERS = "the labels", "layers of random kernels"
 TRAINED_LOGITS = (
-    (LABELS, "upconv k4s2", ODENA, "Training leaves a checkerboard even where overlap is even"),
+    (THE_LABELS, "upconv k4s2", ODENA, "Training leaves a checkerboard even where overlap is even"),
     (
         "upconv k4s2",
         "upconv k3s2",
@@ -97,7 +102,7 @@ def _verdict(claim: str, source: str, theory: str, measured: str, seeds: int, ag
 
 def _identity(name: str, error: float) -> Verdict:
     measured = f"relative error {error:.1e}"
-    equal = f"equal to {TOLERANCE:g} in float64"
+    equal = "equal to 10⁻¹² in float64"
     return _verdict(*IDENTITIES[name], equal, measured, 1, error <= TOLERANCE)
 
 
@@ -119,34 +124,36 @@ def algebra_verdicts(
     correct, total = sizes
     ratios = {name: float(counts.max() / counts.min()) for name, counts in overlaps.items()}
     expected = {name: ratio for name, (_, ratio) in OVERLAPS.items()}
-    return [
-        *(_identity(name, errors[name]) for name in IDENTITIES),
+    identities = [_identity(name, errors[name]) for name in IDENTITIES]
+    arithmetic = [
         _verdict(
-            "jax.lax.conv_transpose is the gradient of a convolution only with "
-            "transpose_kernel=True",
+            "`jax.lax.conv_transpose` is the gradient of a convolution only with "
+            "`transpose_kernel=True`",
             "derived",
             "different by default, else equal",
-            f"relative error {default:.1f} by default, {transposed:.1e} with transpose_kernel=True",
+            f"relative error {default:.1f} by default, {transposed:.1e} with "
+            "`transpose_kernel=True`",
             1,
             default > 0.1 and transposed <= TOLERANCE,
         ),
         _verdict(
             "Output sizes, and the remainder a that makes the way back unique",
             DUMOULIN,
-            "o = floor((i + 2p - k) / s) + 1; o' = s(i' - 1) + a + k - 2p, a = (i + 2p - k) mod s",
+            "o = ⌊(i + 2p − k) / s⌋ + 1; o′ = s(i′ − 1) + a + k − 2p, a = (i + 2p − k) mod s",
             f"{correct} of {total} geometries",
             0,
             correct == total,
         ),
-        _verdict(
-            "Where the stride does not divide the window, more taps meet in some pixels",
-            ODENA,
-            ", ".join(f"{name}: {ratio:g} to 1" for name, ratio in expected.items()),
-            ", ".join(f"{ratio:g}" for ratio in ratios.values()),
-            0,
-            ratios == expected,
-        ),
     ]
+    meeting = _verdict(
+        "Where the stride does not divide the window, more taps meet in some pixels",
+        ODENA,
+        "; ".join(f"{name}: {ratio:g} to 1" for name, ratio in expected.items()),
+        ", ".join(f"{ratio:g}" for ratio in ratios.values()),
+        0,
+        ratios == expected,
+    )
+    return [*shown_in("algebra.png", identities), *arithmetic, *shown_in("overlap.png", [meeting])]
 
 
 def initial_verdicts(initial: Sequence[Row]) -> list[Verdict]:
@@ -176,13 +183,16 @@ def initial_verdicts(initial: Sequence[Row]) -> list[Verdict]:
                 _verdict(
                     claim,
                     "derived",
-                    ", ".join(f"{row['case']}: {row['theory']:.3g}" for row in rows),
-                    ", ".join(f"{row['measured']:.2g} ± {row['error']:.1g}" for row in rows),
+                    "; ".join(f"{case_label(row['case'])}: {row['theory']:.3g}" for row in rows),
+                    "; ".join(
+                        f"{case_label(row['case'])}: {row['measured']:.2g} ± {row['error']:.1g}"
+                        for row in rows
+                    ),
                     min(row["draws"] for row in rows),
                     near if precise else None,
                 )
             )
-    return verdicts
+    return shown_in("initial.png", verdicts)
 
 
 def trained_verdicts(
@@ -203,11 +213,11 @@ def trained_verdicts(
         claim = ("ICNR starts without a checkerboard of the last level", AITKEN, "energy 0")
         start = logits["sub-pixel ICNR"][1][:, 0]
         agrees = bool(start.max() < 1e-6)
-        verdicts.append(_verdict(*claim, f"at most {start.max():.1e}", len(start), agrees))
+        verdicts.append(_verdict(*claim, f"{start.max():.1e} at most", len(start), agrees))
     pair = ("sub-pixel ICNR", "resize nearest")
     if {*pair} <= {*best}:
         claim = "A sub-pixel convolution from ICNR fits better than resizing and convolving"
-        fits = {arm: losses[arm] for arm in pair}
+        fits = {LABELS[arm]: losses[arm] for arm in pair}
         verdicts.append(
             _less(claim, AITKEN, "training loss", fits).unless(hardly_trained(fits, chance))
         )
@@ -215,7 +225,8 @@ def trained_verdicts(
     claim = "Strided convolutions leave a checkerboard in the gradient of trained nets"
     values = {"white noise": np.ones(len(last)), "all arms": last}
     verdict = _less(claim, ODENA, "energy of the gradient", values)
-    return [*verdicts, verdict.unless(hardly_trained(losses, chance))]
+    named = {LABELS[arm]: loss for arm, loss in losses.items()}
+    return shown_in("checkerboards.png", [*verdicts, verdict.unless(hardly_trained(named, chance))])
 
 
 def _less(claim: str, source: str, quantity: str, values: Mapping[str, np.ndarray]) -> Verdict:
@@ -227,19 +238,19 @@ def _trained_logits(
     losses: Mapping[str, np.ndarray], logits: Curves, labels: float, chance: float
 ) -> list[Verdict]:
     """Judge where training leaves less of a checkerboard in the logits."""
-    groups = {LABELS: [], RANDOM_LAYERS: [arm for arm in RANDOM if arm in losses]}
+    groups = {THE_LABELS: [], RANDOM_LAYERS: [arm for arm in RANDOM if arm in losses]}
     groups |= {arm: [arm] for arm in losses}
     values = {
         name: np.concatenate([logits[arm][1][:, -1] for arm in arms])
         for name, arms in groups.items()
         if arms
     }
-    values[LABELS] = np.full(4, labels)
+    values[THE_LABELS] = np.full(4, labels)
     verdicts = []
     for less, more, source, claim in TRAINED_LOGITS:
         if {less, more} <= {*values}:
-            pair = {name: values[name] for name in (less, more)}
-            trained = {arm: losses[arm] for arm in groups[less] + groups[more]}
+            pair = {LABELS.get(name, name): values[name] for name in (less, more)}
+            trained = {LABELS[arm]: losses[arm] for arm in groups[less] + groups[more]}
             verdict = _less(claim, source, "energy of the logits", pair)
             verdicts.append(verdict.unless(hardly_trained(trained, chance)))
     return verdicts
@@ -251,7 +262,7 @@ def arm_table(
     """Tabulate the arms at their best rates."""
     rows = [
         [
-            arm,
+            LABELS[arm],
             rate_text(results, runs),
             *(
                 spread([run[name] for run in runs])
@@ -266,7 +277,7 @@ def arm_table(
         ]
         for arm, runs in best.items()
     ]
-    rows.append([LABELS, *[""] * 4, f"{labels:.2f}", *[""] * 3])
+    rows.append([THE_LABELS, *[""] * 4, f"{labels:.2f}", *[""] * 3])
     return Table.of(
         "Each arm at its best rate",
         (
@@ -292,7 +303,7 @@ def rate_table(energies: Sequence[Row], labels: float) -> Table:
         runs = [row for row in energies if row["arm"] == arm]
         last = [row for row in runs if row["step"] == max(row["step"] for row in runs)]
         by_rate = [[r["logits"] for r in last if r["learning_rate"] == rate] for rate in rates]
-        rows.append([arm, *(spread(values, 2) if values else "" for values in by_rate)])
-    rows.append([LABELS, *[f"{labels:.2f}"] * len(rates)])
+        rows.append([LABELS[arm], *(spread(values, 2) if values else "" for values in by_rate)])
+    rows.append([THE_LABELS, *[f"{labels:.2f}"] * len(rates)])
     columns = ("arm", *(f"rate {rate:g}" for rate in rates))
     return Table.of("Energy of the trained logits at every rate", columns, rows)

@@ -1,5 +1,6 @@
 """Arms, net, configuration and presets of the upconvolution study."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,24 @@ ARMS: dict[str, Make] = {
     "resize nearest": lambda features, rngs: ResizeConv(features, "nearest", rngs=rngs),
     "resize bilinear": lambda features, rngs: ResizeConv(features, "bilinear", rngs=rngs),
 }
+LABELS = {
+    "upconv k2s2": "upconv 2 × 2",
+    "upconv k3s2": "upconv 3 × 3",
+    "upconv k4s2": "upconv 4 × 4",
+    "upconv bilinear": "upconv bilinear",
+    "sub-pixel": "sub-pixel",
+    "sub-pixel ICNR": "sub-pixel ICNR",
+    "resize nearest": "resize nearest",
+    "resize bilinear": "resize bilinear",
+}
+"""Arm -> its name for people; all upconvolutions have stride 2."""
+
+
+def case_label(case: str) -> str:
+    """Return a name for people of an arm, or of a strided convolution by its window."""
+    return LABELS.get(case) or re.sub(r"^k(\d+)s2$", r"strided \1 × \1", case)
+
+
 WINDOWS = {"upconv k2s2": 2, "upconv k3s2": 3, "upconv k4s2": 4}
 RANDOM = ("upconv k2s2", "upconv k3s2", "upconv k4s2", "sub-pixel")
 """Arms whose phases have independent weights at initialization."""

@@ -14,33 +14,34 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from experiments.upconvolution.claims import OVERLAPS, Curves
-from experiments.upconvolution.config import STRIDE
+from experiments.upconvolution.config import LABELS, STRIDE, case_label
 from experiments.upconvolution.probes import overlap, phases_of
 from jaxseg import ops
 from jaxseg.nn.initializers import bilinear
-from jaxseg.plots import NEUTRAL, overlaps, to_rgb
+from jaxseg.plots import CYCLE, NEUTRAL, PAGE, headline, overlaps, tidy, to_rgb
 from jaxseg.studies import Row, Sweep
 
 CAPTIONS = {
-    "algebra.png": "An upconvolution dilates its input and convolves; it is also the pixel shuffle "
-    "of one small convolution a phase",
-    "overlap.png": "Taps that meet in each output pixel: unevenly where the stride does not divide "
-    "the window",
-    "initial.png": "Layers at initialization, against theory",
-    "checkerboards.png": "Energy at the stride's frequencies through training: median and range "
-    "over the seeds",
+    "algebra.png": "Above: an upconvolution dilates its input and convolves. Below: it is also the "
+    "pixel shuffle of one small convolution for each phase of the output, a color each.",
+    "overlap.png": "How many taps meet in each output pixel: unevenly where the stride does not "
+    "divide the window.",
+    "initial.png": "What random layers leave before any training, measured over many draws, beside "
+    "theory, dashed.",
+    "checkerboards.png": "The energy at the stride's frequencies through training, at each arm's "
+    "best rate: median and range over the seeds. White noise has 1.",
     "decoders.png": "Logits of one validation image, each on its own scale, and spectra over all "
-    "images, over six decades with frequency 0 in the middle, of each arm's best run",
+    "images, over six decades with frequency 0 in the middle, of each arm's best run.",
 }
-PHASES = ("#0b5fa5", "#f08c2e", "#3aa6a0", "#c1272d")
+PHASES = (CYCLE[3], CYCLE[1], CYCLE[4], CYCLE[0])
 STYLES = {
-    "upconv k2s2": ("#8c6bb1", "v"),
-    "upconv k3s2": ("#c1272d", "s"),
-    "upconv k4s2": ("#f08c2e", "D"),
+    "upconv k2s2": (CYCLE[2], "v"),
+    "upconv k3s2": (CYCLE[0], "s"),
+    "upconv k4s2": (CYCLE[1], "D"),
     "sub-pixel": ("#b8860b", "P"),
-    "sub-pixel ICNR": ("#3aa6a0", "X"),
-    "upconv bilinear": ("#0b5fa5", "^"),
-    "resize nearest": ("#555555", "o"),
+    "sub-pixel ICNR": (CYCLE[4], "X"),
+    "upconv bilinear": (CYCLE[3], "^"),
+    "resize nearest": (NEUTRAL, "o"),
     "resize bilinear": ("#7fb2e5", "o"),
 }
 """Arm -> color and marker; markers tell apart what colors may not."""
@@ -111,22 +112,22 @@ def upconvolution(
         parts: (4, 2, 2) kernels of the phases, row by row.
         outputs: (4, n, n) outputs of the phases.
     """
-    figure = Figure(figsize=(10.2, 5.6), layout="constrained")
-    figure.suptitle("A 4x4 upconvolution of stride 2, in two ways", fontsize=11)
+    figure = Figure(figsize=(PAGE, 4.6), layout="constrained")
+    headline(figure, "A 4 × 4 upconvolution of stride 2, in two ways")
     upper, lower = figure.subfigures(2, 1, hspace=0.06)  # type: ignore[misc]
     scale = {"vmin": 0, "vmax": float(np.max(np.abs([output.max(), image.max()])))}
     dilated = np.zeros(tuple(2 * n - 1 for n in image.shape))
     dilated[::2, ::2] = image
     first = upper.subplots(1, 4)
     _pixels(first[0], image, "the input", **scale)
-    _pixels(first[1], dilated, "dilated: zeros between (blue)", **scale)
+    _pixels(first[1], dilated, "dilated: zeros\nbetween (blue)", **scale)
     for i, j in np.argwhere(np.add.outer(*(np.arange(n) % 2 for n in dilated.shape))):
         first[1].add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, color="#3c5a80", linewidth=0))
-    _kernel(first[2], kernel, "convolved with this kernel", lambda i, j: 2 * (i % 2) + j % 2)
+    _kernel(first[2], kernel, "convolved with\nthis kernel", lambda i, j: 2 * (i % 2) + j % 2)
     _pixels(first[3], output, "the output", **scale)
     second = lower.subplots(1, 4)
     _pixels(second[0], image, "the same input", **scale)
-    _grid(second[1], parts, "four 2x2 kernels,\nevery second tap of it", kernels=True)
+    _grid(second[1], parts, "four 2 × 2 kernels,\nevery second tap of it", kernels=True)
     _grid(second[2], outputs, "four convolutions", **scale)
     shuffled = np.zeros_like(output)
     for number, part in enumerate(outputs):
@@ -134,16 +135,16 @@ def upconvolution(
         shuffled[i::2, j::2] = part
         frame = {"fill": False, "edgecolor": PHASES[number], "linewidth": 1.6}
         second[3].add_patch(Rectangle((j - 0.4, i - 0.4), 0.8, 0.8, **frame))
-    _pixels(second[3], shuffled, "interleaved: pixel shuffle", **scale)
+    _pixels(second[3], shuffled, "interleaved:\npixel shuffle", **scale)
     difference = np.max(np.abs(shuffled - output))
-    second[3].set_xlabel(f"largest difference from above: {difference:.0e}", fontsize=8)
+    second[3].set_xlabel(f"largest difference\nfrom above: {difference:.0e}", fontsize=8)
     return figure
 
 
 def _pixels(axes: Axes, values: np.ndarray, title: str, **scale: float) -> None:
     axes.imshow(values, cmap="gray", **scale)  # type: ignore[arg-type]
     axes.set(xticks=[], yticks=[])
-    axes.set_title(title, fontsize=9)
+    axes.set_title(title, fontsize=8)
 
 
 def _kernel(axes: Axes, kernel: np.ndarray, title: str, phase: Callable[[int, int], int]) -> None:
@@ -152,18 +153,18 @@ def _kernel(axes: Axes, kernel: np.ndarray, title: str, phase: Callable[[int, in
     for (i, j), weight in np.ndenumerate(kernel):
         cell = {"facecolor": PHASES[phase(i, j)], "alpha": 0.35, "edgecolor": "white"}
         axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, **cell))
-        axes.text(j, i, f"{weight:.3g}".lstrip("0"), ha="center", va="center", fontsize=7)
+        axes.text(j, i, f"{weight:.3g}".lstrip("0"), ha="center", va="center", fontsize=6)
     axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), xticks=[], yticks=[])
     axes.set_aspect("equal")
     axes.spines[:].set_visible(False)
-    axes.set_title(title, fontsize=9)
+    axes.set_title(title, fontsize=8)
 
 
 def _grid(
     axes: Axes, arrays: Iterable[np.ndarray], title: str, *, kernels: bool = False, **scale: float
 ) -> None:
     """Draw four small arrays in the place of one, each in the color of its phase."""
-    axes.set_title(title, fontsize=9)
+    axes.set_title(title, fontsize=8)
     axes.axis("off")
     for number, array in enumerate(arrays):
         i, j = divmod(number, 2)
@@ -185,22 +186,23 @@ def initial_layers(rows: Sequence[Row]) -> Figure:
     by_quantity: dict[str, list[Row]] = {}
     for row in rows:
         by_quantity.setdefault(row["quantity"], []).append(row)
-    figure = Figure(figsize=(3.2 + 2.7 * len(by_quantity), 4.2), layout="constrained")
-    figure.suptitle("Layers at initialization", fontsize=10)
-    widths = [len(cases) for cases in by_quantity.values()]
-    panels = figure.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0]
+    counts = [len(cases) for cases in by_quantity.values()]
+    height = 0.9 + 0.85 * len(counts) + 0.2 * sum(counts)
+    figure = Figure(figsize=(PAGE, height), layout="constrained")
+    headline(figure, "Layers at initialization")
+    ratios = [1 + 0.4 * count for count in counts]
+    panels = figure.subplots(len(counts), 1, squeeze=False, height_ratios=ratios)[:, 0]
     for axes, (quantity, cases) in zip(panels, by_quantity.items(), strict=True):
         for at, row in enumerate(cases):
-            axes.plot([at - 0.35, at + 0.35], [row["theory"]] * 2, **THEORY)
-            color = STYLES.get(row["case"], ("#0b5fa5", "o"))[0]
-            bar = {"fmt": "o", "color": color, "markersize": 5, "capsize": 4}
-            axes.errorbar(at, row["measured"], 2 * row["error"], **bar)
-        names = [row["case"] for row in cases]
-        axes.set_xticks(range(len(cases)), names, rotation=40, ha="right", fontsize=8)
-        axes.set_title(textwrap.fill(quantity, 30), fontsize=9)
-        axes.set_ylim(bottom=-0.03 * max(row["theory"] for row in cases))
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.margins(x=0.1)
+            axes.plot([row["theory"]] * 2, [at - 0.35, at + 0.35], **THEORY)
+            color = STYLES.get(row["case"], (CYCLE[3], "o"))[0]
+            bar = {"fmt": "o", "color": color, "markersize": 4.5, "capsize": 3}
+            axes.errorbar(row["measured"], at, xerr=2 * row["error"], **bar)
+        axes.set_yticks(range(len(cases)), [case_label(row["case"]) for row in cases])
+        axes.set(xlabel=quantity, ylim=(len(cases) - 0.4, -0.6))
+        axes.set_xlim(left=-0.03 * max(row["theory"] for row in cases))
+        axes.grid(axis="x", linewidth=0.3)
+        tidy(axes)
     dots: dict[str, Any] = {"color": NEUTRAL, "marker": "o", "linestyle": ""}
     dot = Line2D([], [], label="measured, ± 2 standard errors", **dots)
     handles = [dot, Line2D([], [], label="theory, nothing fitted", **THEORY)]
@@ -216,30 +218,29 @@ def checkerboards(logits: Curves, gradients: Curves, *, labels: float) -> Figure
         gradients: Likewise, of the gradient in the image.
         labels: Energy of the labels themselves.
     """
-    figure = Figure(figsize=(10.6, 4.6), layout="constrained")
-    figure.suptitle("Checkerboards through training, each arm at its best rate", fontsize=9)
+    figure = Figure(figsize=(PAGE, 4.2), layout="constrained")
+    headline(figure, "Checkerboards through training, each arm at its best rate")
     left, right = figure.subplots(1, 2, sharey=True)
     panels = ((left, logits, "in the logits"), (right, gradients, "in the image's gradient"))
     for axes, curves, name in panels:
         for arm, (steps, runs) in curves.items():
             color, mark = STYLES[arm]
             line = {"color": color, "marker": mark, "markersize": 4.5, "linewidth": 1.4}
-            axes.plot(steps, np.median(runs, axis=0), label=arm, **line)
+            axes.plot(steps, np.median(runs, axis=0), label=LABELS[arm], **line)
             axes.fill_between(
                 steps, runs.min(axis=0), runs.max(axis=0), color=color, alpha=0.13, linewidth=0
             )
         axes.axhline(1, color="black", linestyle=":", linewidth=1, label="white noise; any slope")
         axes.set_yscale("symlog", linthresh=0.1, linscale=0.5)  # linear near 0, to show 0
-        axes.set(xlabel="step", ylim=(-0.01, None))
-        axes.set_title(name, fontsize=9)
-        axes.spines[["top", "right"]].set_visible(False)
+        axes.set(xlabel="step", ylim=(-0.01, None), title=name)
+        tidy(axes)
         axes.grid(axis="y", linewidth=0.3)
     left.axhline(labels, label="the labels themselves", **THEORY)
-    left.set_ylabel("energy at the stride's frequencies\n(white noise: 1)")
+    left.set_ylabel("energy at the stride's frequencies\n(white noise: 1)", fontsize=8)
     ticks = [0, 0.1, 1, 10, 100]
     left.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     handles, _ = left.get_legend_handles_labels()
-    figure.legend(handles=handles, fontsize=8, frameon=False, loc="outside right center")
+    figure.legend(handles=handles, fontsize=8, frameon=False, ncols=4, loc="outside lower center")
     return figure
 
 
@@ -258,8 +259,10 @@ def decoders(
             border. Those of the first image are drawn, for the class in its middle.
         palette: A color a class.
     """
-    figure = Figure(figsize=(1.95 + 1.35 * len(logits), 6.3), layout="constrained")
-    figure.suptitle("Logits and their spectra", fontsize=10)
+    columns = 1 + len(logits)
+    wide = min(PAGE, max(4.8, 1.3 * columns))
+    figure = Figure(figsize=(wide, 1.2 + 4 * wide / (columns + 0.5)), layout="constrained")
+    headline(figure, "Logits and their spectra")
     grid = figure.subplots(len(VIEWS), len(logits) + 1, squeeze=False)
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
@@ -271,7 +274,7 @@ def decoders(
     grid[2, 0].axis("off")
     grid[3, 0].axis("off")
     for column, (arm, stages) in zip(grid[:, 1:].T, logits.items(), strict=True):
-        column[0].set_title(textwrap.fill(arm, 11), fontsize=8)
+        column[0].set_title(textwrap.fill(LABELS.get(arm, arm), 10), fontsize=7.5)
         for number, values in enumerate(stages):
             shown = values[0, :, :, middle]
             reach = float(np.max(np.abs(shown))) or 1.0
@@ -280,7 +283,7 @@ def decoders(
             power = np.maximum(power / (power.max() or 1), 1e-6)
             column[2 * number + 1].imshow(power, norm=LogNorm(1e-6, 1), cmap="magma", **NEAREST)
     for axes, name in zip(grid[:, 1], VIEWS, strict=True):
-        axes.set_ylabel(textwrap.fill(name, 14), fontsize=8)
+        axes.set_ylabel(textwrap.fill(name, 12), fontsize=7)
     return figure
 
 

@@ -74,7 +74,7 @@ def run(config: Config) -> Findings:
     labels, chance = label_energy(batch, dataset.info.classes), math.log(dataset.info.classes)
     return Findings(
         title="Upconvolution",
-        about=f"Mosaics of {config.size}x{config.size} pixels, {config.features} features, "
+        about=f"Mosaics of {config.size} × {config.size} pixels, {config.features} features, "
         f"{config.steps} steps of {config.batch_size} images, "
         f"{measured_over(sweep.results.rows)}",
         verdicts=[

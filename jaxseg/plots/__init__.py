@@ -24,6 +24,7 @@ from jaxseg.plots.fields import field_growth, path_counts, windows
 from jaxseg.plots.gradients import gradient_profile
 from jaxseg.plots.images import displayable, image_row, image_strip, label_maps, to_rgb
 from jaxseg.plots.overlays import class_bars, contact_sheet, overlay
+from jaxseg.plots.printed import PAGE, class_key, headline, plain_log_scale, plain_log_ticks, tidy
 from jaxseg.plots.runs import confusion_figure, error_panel, prediction_panel, run_curves
 from jaxseg.plots.signals import shattering, signal_propagation
 from jaxseg.plots.style import CYCLE, NEUTRAL, decimal_ticks, plain_axes, steady_limits
@@ -31,10 +32,12 @@ from jaxseg.plots.style import CYCLE, NEUTRAL, decimal_ticks, plain_axes, steady
 __all__ = [
     "CYCLE",
     "NEUTRAL",
+    "PAGE",
     "against_share",
     "aspp",
     "chain",
     "class_bars",
+    "class_key",
     "confusion_figure",
     "contact_sheet",
     "convolution",
@@ -46,6 +49,7 @@ __all__ = [
     "export_parity",
     "field_growth",
     "gradient_profile",
+    "headline",
     "image_row",
     "image_strip",
     "kernel_on_pixels",
@@ -58,6 +62,8 @@ __all__ = [
     "path_counts",
     "plain_and_residual",
     "plain_axes",
+    "plain_log_scale",
+    "plain_log_ticks",
     "points_by_layer",
     "prediction_panel",
     "profiles",
@@ -67,6 +73,7 @@ __all__ = [
     "shattering",
     "signal_propagation",
     "steady_limits",
+    "tidy",
     "to_rgb",
     "training_curves",
     "transposed_convolution",

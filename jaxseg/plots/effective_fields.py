@@ -11,6 +11,7 @@ from matplotlib.patches import Ellipse, Patch
 from matplotlib.ticker import MaxNLocator
 
 from jaxseg.plots.fields import PAPER, WINDOW, Window, frame, look_at
+from jaxseg.plots.printed import PAGE
 
 GAUSSIAN = "#e76f2c"
 ENERGY = "#6a51a3"
@@ -42,7 +43,7 @@ def effective_field(
     Raises:
         ValueError: An energy does not have two axes.
     """
-    figure = Figure(figsize=(0.8 + 2.6 * len(energy), 5.6), layout="constrained")
+    figure = Figure(figsize=(min(PAGE, 0.8 + 2.6 * len(energy)), 4.9), layout="constrained")
     figure.suptitle(title, fontsize=10)
     upper, lower = figure.subplots(2, len(energy), squeeze=False, height_ratios=(2, 1))
     for n, (map_, label) in enumerate(zip(energy, labels, strict=True)):

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from jaxseg.plots.effective_fields import GAUSSIAN
+from jaxseg.plots.printed import PAGE
 
 
 def output_phases(intervals: np.ndarray, *, title: str = "") -> Figure:
@@ -21,7 +22,7 @@ def output_phases(intervals: np.ndarray, *, title: str = "") -> Figure:
         title: Title of the figure.
     """
     intervals = np.asarray(intervals)
-    figure = Figure(figsize=(9.4, 4.3), layout="constrained")
+    figure = Figure(figsize=(PAGE, 4.2), layout="constrained")
     figure.suptitle(title, fontsize=10)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.35))
     sizes = intervals[:, 1] - intervals[:, 0] + 1
@@ -111,7 +112,7 @@ def overlaps(counts: Mapping[str, np.ndarray], *, title: str = "") -> Figure:
             largest.
         title: Title of the figure.
     """
-    figure = Figure(figsize=(0.4 + 2.6 * len(counts), 3.3), layout="constrained")
+    figure = Figure(figsize=(min(PAGE, 0.4 + 2.6 * len(counts)), 3.1), layout="constrained")
     figure.suptitle(title, fontsize=10)
     row = figure.subplots(1, len(counts), squeeze=False)[0]
     for axes, (name, paths) in zip(row, counts.items(), strict=True):

@@ -107,7 +107,9 @@ from jaxseg.studies.verdicts import (
     is_above,
     judge,
     judge_within,
+    none_trained,
     order,
+    shown_in,
 )
 
 __all__ = [
@@ -138,11 +140,13 @@ __all__ = [
     "main",
     "matching",
     "measured_over",
+    "none_trained",
     "order",
     "over_seeds",
     "rate_text",
     "read_findings",
     "render",
+    "shown_in",
     "spread",
     "table_by_rate",
 ]

@@ -128,6 +128,8 @@ def spread(
 ) -> str:
     """Print the median of some values, and their range where there are several.
 
+    Values that are NaN are left out and counted; an infinite one, of a run that diverged, is ∞.
+
     Args:
         values: One a seed.
         digits: Digits behind the decimal point.
@@ -137,15 +139,24 @@ def spread(
     ('0.440 (0.430 to 0.460)', '0.5')
     >>> spread([17400.0, 0.0125], significant=True)
     '8.7e+03 (0.0125 to 1.74e+04)'
+    >>> spread([1.0, float("inf"), float("nan")], 1)
+    '∞ (1.0 to ∞; 1 of 3 undefined)'
     """
     values = np.asarray(values, float)
     if not values.size:
         return "none"
+    known = values[~np.isnan(values)]
+    lost = f"{values.size - known.size} of {values.size} undefined"
+    if not known.size:
+        return "undefined"
     style = f".{digits}{'g' if significant else 'f'}"
-    middle = f"{np.median(values):{style}}"
-    if values.size == 1:
-        return middle
-    return f"{middle} ({values.min():{style}} to {values.max():{style}})"
+    middle, low, high = (
+        f"{value:{style}}".replace("inf", "∞")
+        for value in (np.median(known), known.min(), known.max())
+    )
+    inside = [] if known.size == 1 else [f"{low} to {high}"]
+    inside += [lost] if known.size < values.size else []
+    return f"{middle} ({'; '.join(inside)})" if inside else middle
 
 
 def rate_text(rows: Rows, best: Rows) -> str:

@@ -16,6 +16,9 @@ from jaxseg.studies.verdicts import Verdict
 from jaxseg.training import tables
 
 STUDY = "study.json"
+TINY = "tiny"
+"""The preset of runs that only show that a study works; no verdict of theirs is counted."""
+TOO_SMALL = "A tiny run, which shows that the study works: what it measured shows nothing else."
 _DPI = 150
 
 
@@ -54,13 +57,17 @@ class Table:
         return cls(title, tuple(columns), tuple(tuple(map(str, row)) for row in rows))
 
 
-def table_by_rate(rows: Sequence[Row], names: Sequence[str] = ("arm",)) -> Table:
+def table_by_rate(
+    rows: Sequence[Row], names: Sequence[str] = ("arm",), labels: Mapping[str, str] | None = None
+) -> Table:
     """Tabulate the outcomes of every net at every learning rate: median and range over the seeds.
 
     Args:
         rows: Rows of a sweep's results.
         names: Columns that name a net.
+        labels: Arm -> its name for people; others are shown as they are.
     """
+    labels = labels or {}
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(row[name] for name in (*names, "learning_rate")), []).append(row)
@@ -69,7 +76,11 @@ def table_by_rate(rows: Sequence[Row], names: Sequence[str] = ("arm",)) -> Table
         "Every net at every learning rate",
         (*names, "rate", "training loss", "mean IoU", "pixel accuracy"),
         [
-            [*net, f"{rate:g}", *(spread(column(runs, outcome)) for outcome in outcomes)]
+            [
+                *(labels.get(name, name) for name in net),
+                f"{rate:g}",
+                *(spread(column(runs, outcome)) for outcome in outcomes),
+            ]
             for (*net, rate), runs in groups.items()
         ],
     )
@@ -113,8 +124,14 @@ class Findings:
             The text of summary.md.
 
         Raises:
-            ValueError: A figure has a caption and no drawing, or a drawing no caption.
+            ValueError: A figure has a caption and no drawing, or a drawing no caption; or a verdict
+                names a figure that is not there.
         """
+        unknown = sorted({v.figure for v in self.verdicts if v.figure} - {*self.figures})
+        if unknown:
+            raise ValueError(
+                f"findings: verdicts name the figures {unknown}, but there are {[*self.figures]}."
+            )
         if self.drawings and {*self.drawings} != {*self.figures}:
             different = sorted({*self.drawings} ^ {*self.figures})
             raise ValueError(f"findings: {different} need both a caption and a drawing.")
@@ -134,10 +151,11 @@ class Findings:
         """Render all but the pictures themselves as Markdown."""
         head = ("claim", "theory", "measured", "seeds", "verdict")
         cells = [
-            (f"{v.claim} ({v.source})", v.theory, v.measured, str(v.seeds), _word(v))
+            (f"{v.claim} ({v.source})", v.theory, v.measured, str(v.seeds or "none"), _word(v))
             for v in self.verdicts
         ]
         parts = [f"# {self.title}", self.about]
+        parts += [f"**{TOO_SMALL}**"] if self.preset == TINY else []
         parts += [f"**{self.failure}**"] if self.failure else []
         parts += [_markdown_table(head, cells)] if cells else []
         parts += [f"![{_line(caption)}]({name})" for name, caption in self.figures.items()]

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -27,6 +27,7 @@ class Verdict:
         verdict: "agrees"; "disagrees", where the measurement contradicts the claim by more than
             its own spread; "not shown", where this scale or these seeds cannot tell.
         exploratory: The analysis was chosen after the data had been looked at.
+        figure: File name of the study's figure that shows it; "" where none does.
     """
 
     heading: str
@@ -37,6 +38,7 @@ class Verdict:
     seeds: int
     verdict: Judgment
     exploratory: bool = False
+    figure: str = ""
 
     def __post_init__(self):
         """Refuse a word that no page would count."""
@@ -53,6 +55,16 @@ class Verdict:
         if not reason:
             return self
         return replace(self, verdict="not shown", measured=f"{self.measured}; {reason}")
+
+
+def shown_in(figure: str, verdicts: Iterable[Verdict | None]) -> list[Verdict]:
+    """Return verdicts with the name of the figure that shows them; None is left out.
+
+    Args:
+        figure: File name of a figure of the study.
+        verdicts: The verdicts.
+    """
+    return [replace(verdict, figure=figure) for verdict in verdicts if verdict is not None]
 
 
 def judge(agrees: bool | None) -> Judgment:
@@ -158,6 +170,25 @@ def hardly_trained(losses: Mapping[str, Sequence[float] | np.ndarray], chance: f
     return f"hardly trained: {', '.join(poor)}" if poor else ""
 
 
+def none_trained(losses: Mapping[str, Sequence[float] | np.ndarray], chance: float) -> str:
+    """Name the nets where none of them knows a third of what there is to know.
+
+    Of such nets an order says nothing: whichever is ahead is so by chance.
+
+    Args:
+        losses: Net -> training losses, one a seed, in nats.
+        chance: The loss of knowing nothing, in nats.
+
+    Returns:
+        What `hardly_trained` says of all of them; "" where one has learned.
+
+    >>> none_trained({"plain": [1.0, 1.1], "residual": [0.2, 0.3]}, 1.1)
+    ''
+    """
+    each = {net: hardly_trained({net: values}, chance) for net, values in losses.items()}
+    return hardly_trained(losses, chance) if all(each.values()) else ""
+
+
 def order(
     heading: str,
     claim: str,
@@ -199,7 +230,7 @@ def order(
         theory=f"{quantity}: {relation.join(best_first)}, beyond the seeds' range"
         if steps
         else f"not asked: {len(best_first)} of the arms were run",
-        measured=", ".join(measured) or "nothing",
+        measured="; ".join(measured) or "nothing",
         seeds=min((len(values) for values in best_first.values()), default=0),
         verdict=judge(agrees),
         exploratory=exploratory,

@@ -10,8 +10,8 @@ from experiments import report
 from jaxseg.studies import Findings, Table, Verdict
 
 
-def write_study(folder, *verdicts, heading="Dilation"):
-    """Write what a study leaves, with verdicts of these words."""
+def write_study(folder, *verdicts, heading="Dilation", preset="quick"):
+    """Write what a study leaves, with verdicts of these words, which its figure shows."""
     folder.mkdir(parents=True)
     name = folder.name
     verdict = Verdict(
@@ -22,6 +22,7 @@ def write_study(folder, *verdicts, heading="Dilation"):
         measured="3, 8",
         seeds=5,
         verdict="agrees",
+        figure=f"{name} loss.png",
     )
     findings = Findings(
         title=f"On {name}",
@@ -35,7 +36,7 @@ def write_study(folder, *verdicts, heading="Dilation"):
         tables=[Table.of("Rates", ("rate", "field"), [(1, 3)])],
         study=name,
         command=f"python -m experiments.{name}",
-        preset="tiny",
+        preset=preset,
         versions={"jax": "0.0"},
     )
     findings.write(folder)
@@ -60,8 +61,8 @@ def test_the_page_holds_verdicts_figures_and_tables(tmp_path):
     write_study(tmp_path / "long_skips", "not shown", heading="Upconvolution")
     write_study(tmp_path / "dilation")
     page = page_of(tmp_path)
-    assert '<td class="agrees">agrees</td>' in page
-    assert '<td class="not-shown">not shown</td>' in page
+    assert '<span class="badge agrees">✓ agrees</span>' in page
+    assert '<span class="badge not-shown">? not shown</span>' in page
     for name in ("dilation", "long_skips"):
         content = (tmp_path / name / f"{name} loss.png").read_bytes()
         assert page.count(base64.b64encode(content).decode()) == 1
@@ -71,20 +72,50 @@ def test_the_page_holds_verdicts_figures_and_tables(tmp_path):
     assert page.count("<figure>") == page.count('<img src="data:image/png;base64,') == 2
     assert "dilation &lt;b&gt;doubles&lt;/b&gt; | the field, 0" in page
     assert page.count("<th>rate</th>") == 2
-    # A table of verdicts a heading; the studies' own sections hold none.
-    assert page.count("<th>claim</th>") == 2
+    assert page.count('<article class="card') == 2
     assert "<script" not in page
     assert "http" not in page  # nothing is fetched
 
 
-def test_verdicts_are_counted_over_all_studies(tmp_path, capsys):
+def test_a_claim_stands_beside_its_figure_its_verdict_first(tmp_path):
+    write_study(tmp_path / "dilation", "agrees", "disagrees")
+    page = page_of(tmp_path)
+    group = page[page.index('<div class="group">') :]
+    figure, *cards = group.split("<article ")
+    assert figure.count("<figure>") == 1
+    for card, word in zip(cards, ("agrees", "disagrees"), strict=True):
+        places = [card.index(text) for text in (f" {word}</span>", "doubles", "Theory", "Measured")]
+        assert places == sorted(places)
+    # Every claim of the contents leads to a card, and every study to its section.
+    for anchor in ("dilation", "dilation-1", "dilation-2"):
+        assert page.count(f'href="#{anchor}"') == page.count(f'id="{anchor}"') == 1
+
+
+def test_verdicts_are_counted_over_all_studies_of_a_preset(tmp_path, capsys):
     """The counts differ from study to study and from word to word."""
     write_study(tmp_path / "dilation", "agrees", "agrees", "not shown")
     write_study(tmp_path / "depth_scaling", *["agrees"] * 4, "disagrees", "not shown", "not shown")
+    write_study(tmp_path / "paths", "agrees", preset="full")
     page = page_of(tmp_path)
-    assert "10 claims (agrees: 6, disagrees: 1, not shown: 3)." in page
-    assert page.count('<td class="agrees">') == 6
-    assert "agrees: 6, disagrees: 1, not shown: 3\n" in capsys.readouterr().out
+    assert "2 studies at the preset <code>quick</code>: 10 claims" in page
+    assert "1 study at the preset <code>full</code>: 1 claims" in page
+    assert "✓ 6 agree</span>" in page
+    assert page.count('<article class="card agrees"') == 7
+    printed = capsys.readouterr().out
+    assert "quick (2 of the studies): agrees: 6, disagrees: 1, not shown: 3\n" in printed
+    assert "full (1 of the studies): agrees: 1\n" in printed
+
+
+def test_tiny_runs_are_marked_and_never_counted(tmp_path, capsys):
+    write_study(tmp_path / "dilation", "agrees", "agrees")
+    write_study(tmp_path / "paths", "agrees", "disagrees", preset="tiny")
+    page = page_of(tmp_path)
+    assert "1 study at the preset <code>quick</code>: 2 claims" in page
+    assert '<p class="tiny">1 study at the preset <code>tiny</code>: 2 verdicts' in page
+    assert "✓ 2 agree</span>" in page
+    assert "disagrees</span>" not in page.replace("tiny run: disagrees</span>", "")
+    assert '<span class="badge tiny">tiny run: agrees</span>' in page
+    assert "agrees: 2\n" in capsys.readouterr().out
 
 
 def test_studies_stand_in_the_order_of_the_lecture(tmp_path):
@@ -96,7 +127,7 @@ def test_studies_stand_in_the_order_of_the_lecture(tmp_path):
     places = [page.index(f"<h2>On {name}</h2>") for name in ("long_skips", "dilation")]
     assert places == sorted(places)
     assert places[-1] < page.index("<h2>On depth_scaling</h2>")
-    headings = [page.index(f"<h3>{heading}</h3>") for heading in (first, second, third)]
+    headings = [page.index(f"<summary><h3>{heading}</h3>") for heading in (first, second, third)]
     assert headings == sorted(headings)
 
 
@@ -106,9 +137,10 @@ def test_missing_studies_are_named_with_their_commands(tmp_path, capsys):
     page = page_of(tmp_path)
     for name in missing:
         assert f"<code>python -m experiments.{name}</code>" in page
-    assert "<strong>Not run, so not here:</strong>" in page
+    assert "Not run, so not here:" in page
     printed = capsys.readouterr().out
-    assert f"Not run: {', '.join(missing)}. Page: {tmp_path / 'pages' / 'page.html'}" in printed
+    assert f"Not run: {', '.join(missing)}.\n" in printed
+    assert printed.splitlines()[-1] == str(tmp_path / "pages" / "page.html")
 
 
 def test_a_study_is_known_by_its_folder(tmp_path):

@@ -10,9 +10,11 @@ import docstring_parser
 import jax
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
+from text_layout import unreadable
 from tiny_studies import NAMES, ROOT, Study, assert_close, assert_same, copy_first_seed, tables
 
-from jaxseg.studies import StudyConfig, Sweep, read_findings
+from jaxseg.plots import PAGE
+from jaxseg.studies import Findings, StudyConfig, Sweep, read_findings
 from jaxseg.studies._command import WRITTEN
 from jaxseg.training import records
 
@@ -51,10 +53,25 @@ def study(request, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def tiny(study):
+def undisturbed(study):
+    """The folder of an undisturbed run, and the figures that it drew: file name -> figure."""
+    drawings = {}
+    write = Findings.write
+
+    def keep_and_write(findings, folder):
+        drawings.update(findings.drawings)
+        return write(findings, folder)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Findings, "write", keep_and_write)
+        study.run(study.folder / "tiny")
+    return study.folder / "tiny", drawings
+
+
+@pytest.fixture(scope="module")
+def tiny(undisturbed):
     """The folder of an undisturbed run; tests that change it work on a copy."""
-    study.run(study.folder / "tiny")
-    return study.folder / "tiny"
+    return undisturbed[0]
 
 
 def test_studies_are_found():
@@ -143,6 +160,64 @@ def test_verdicts_say_all_that_the_page_shows(study, tiny):
         texts = (verdict.heading, verdict.claim, verdict.source, verdict.theory, verdict.measured)
         assert all(text.strip() for text in texts)
         assert verdict.verdict in ("agrees", "disagrees", "not shown")
+
+
+def test_its_figures_fit_a_page_and_can_be_read(undisturbed):
+    _, drawings = undisturbed
+    assert drawings
+    wide = {name: figure.get_figwidth() for name, figure in drawings.items()}
+    assert {name for name, width in wide.items() if width > PAGE + 1e-9} == set()
+    found = {name: unreadable(figure) for name, figure in drawings.items()}
+    assert {name: faults for name, faults in found.items() if faults} == {}
+
+
+ASCII_MATHEMATICS = (
+    r"\bsqrt\b|\bsum\b [dk(]|\^(?!\{)|<=|>=|\+-|\bpi\b|\bkappa|\bsigma\b|\b\d+x\d+\b|\be-\d"
+)
+PROGRAMS_NAME = r"\b[a-z]+_[a-z0-9]+"
+
+
+def test_people_read_names_sentences_and_mathematics(tiny):
+    """No arm is called plain_norm, no power 2^-L, and no caption like its file."""
+    findings = read_findings(tiny)
+    texts = [findings.title, findings.about, *findings.figures.values()]
+    for verdict in findings.verdicts:
+        texts += [verdict.claim, verdict.source, verdict.theory, verdict.measured]
+    for table in findings.tables:
+        texts += [table.title, *table.columns, *(cell for row in table.rows for cell in row)]
+    for text in texts:
+        plain = re.sub("`[^`]*`", "", text)  # code is code
+        assert not re.search(PROGRAMS_NAME, plain), text
+        assert not re.search(ASCII_MATHEMATICS, plain), text
+        assert not re.search(r"\bnan\b|\binf\b", plain), text
+    for caption in findings.figures.values():
+        assert re.fullmatch(r"[A-Z].{30,}\.", caption), caption
+
+
+def test_most_claims_have_a_figure(tiny):
+    findings = read_findings(tiny)
+    shown = [verdict.figure for verdict in findings.verdicts if verdict.figure]
+    assert {*shown} <= {*findings.figures}
+    assert len(shown) >= 0.75 * len(findings.verdicts)
+
+
+LEARNS_NOTHING = {
+    "depth_scaling": 0,
+    "dilation": 3,
+    "landscape": 1,
+    "long_skips": 0,
+    "output_stride": 0,
+    "upconvolution": 14,
+}
+"""Study -> claims at most that a tiny run can speak to: they ask for no net that has learned."""
+
+
+def test_nets_that_learned_nothing_show_nothing(study, tiny):
+    """A tiny run trains for a few steps: whatever order its nets have is one of chance."""
+    if study.name not in LEARNS_NOTHING:
+        pytest.skip("it trains nothing, or for long enough")
+    words = [verdict.verdict for verdict in read_findings(tiny).verdicts]
+    assert len(words) - words.count("not shown") <= LEARNS_NOTHING[study.name]
 
 
 def test_nothing_else_is_left(study, tiny):

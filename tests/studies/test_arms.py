@@ -97,7 +97,10 @@ def test_a_rate_at_an_end_of_the_sweep_is_said_so():
         ([0.5], "0.50"),
         ([0.1, 0.2, 0.9], "0.20 (0.10 to 0.90)"),
         (np.array([1.0, 2.0]), "1.50 (1.00 to 2.00)"),
-        ([0.1, float("inf"), float("inf")], "inf (0.10 to inf)"),
+        ([0.1, float("inf"), float("inf")], "∞ (0.10 to ∞)"),
+        ([0.1, float("nan"), 0.3], "0.20 (0.10 to 0.30; 1 of 3 undefined)"),
+        ([0.1, float("nan")], "0.10 (1 of 2 undefined)"),
+        ([float("nan")] * 3, "undefined"),
         ([], "none"),
     ],
 )

@@ -43,7 +43,7 @@ def test_a_summary_keeps_its_cells_apart(tmp_path):
     assert text == (tmp_path / "summary.md").read_text()
     line = next(line for line in text.splitlines() if "Koltun" in line)
     assert line.replace("\\|", "").count("|") == 6
-    assert "3, 7, 15 <b> | 0 | agrees |" in line
+    assert "3, 7, 15 <b> | none | agrees |" in line
     assert "| not shown (exploratory) |" in text
     assert "**Fields**\n\n| a | b\\|c |\n|---|---|\n| 1 | x |\n" in text
     assert "![The field [in pixels]](rates.png)" in text
@@ -111,20 +111,44 @@ def test_a_page_holds_everything_and_obeys_nothing(tmp_path):
         headings=("Other", "Dilation", "Never"),
         missing=["python -m experiments.more"],
     )
-    assert "2 claims (agrees: 1, not shown: 1)" in page
+    assert "2 claims" in page
     assert "All &lt;studies&gt;" in page
-    assert page.index("<h3>Other</h3>") < page.index("<h3>Dilation</h3>")
+    assert page.index("<summary><h3>Other</h3>") < page.index("<summary><h3>Dilation</h3>")
     assert "<h3>Never</h3>" not in page
     assert 'href="#rates"' in page
     assert 'id="rates"' in page
     assert "15 &lt;b&gt;" in page
-    assert "(Yu &amp; Koltun 2016)" in page
+    assert "Yu &amp; Koltun 2016" in page
     assert "<code>python -m experiments.rates</code> (preset quick; jax 0.10.1)" in page
-    assert 'class="not-shown">not shown<br><small>exploratory' in page
+    assert '? not shown</span> <span class="badge exploratory">exploratory' in page
     assert page.count("data:image/png;base64,") == 1
     assert "<code>python -m experiments.more</code>" in page
     assert "b|c" in page
-    assert "<td>none</td>" in page  # the seeds of what draws nothing
+    assert "exact: nothing is drawn" in page  # in place of a number of seeds
+
+
+def test_a_figure_that_no_claim_names_is_folded(tmp_path):
+    figures = {"rates.png": "The field.", "more.png": "More of it."}
+    named = replace(VERDICT, figure="rates.png")
+    findings = replace(
+        FINDINGS, figures=figures, drawings=dict.fromkeys(figures, Figure()), verdicts=[named]
+    )
+    findings.write(tmp_path)
+    assert read_findings(tmp_path).verdicts[0].figure == "rates.png"
+    page = render("All", {tmp_path: read_findings(tmp_path)})
+    assert page.index('<div class="group">') < page.index("The field.")
+    assert page.index("<summary>Further figures (1)</summary>") < page.index("More of it.")
+    wrong = replace(findings, verdicts=[replace(named, figure="gone.png")])
+    with pytest.raises(ValueError, match=r"the figures \['gone.png'\], but there are \['rates"):
+        wrong.write(tmp_path)
+
+
+def test_a_tiny_run_says_so(tmp_path):
+    text = replace(FINDINGS, preset="tiny").write(tmp_path)
+    assert "A tiny run" in text
+    page = render("All", {tmp_path: read_findings(tmp_path)})
+    assert '<span class="badge tiny">tiny run: agrees</span>' in page
+    assert "claims <span" not in page  # nothing is counted
 
 
 @pytest.mark.parametrize("name", ["gone.png", "../rates.png", "study.json"])

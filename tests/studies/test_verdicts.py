@@ -6,7 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jaxseg.studies import chance_of_order, hardly_trained, is_above, judge, judge_within, order
+from jaxseg.studies import (
+    chance_of_order,
+    hardly_trained,
+    is_above,
+    judge,
+    judge_within,
+    none_trained,
+    order,
+    shown_in,
+)
 
 NAN, INF = float("nan"), float("inf")
 
@@ -57,7 +66,7 @@ def test_each_step_of_an_order_must_hold():
 def test_an_order_says_what_was_measured():
     verdict = judged({"a": [0.5, 0.6, 0.8], "b": [0.3, 0.4]}, digits=2)
     assert verdict.theory == "mean IoU: a > b, beyond the seeds' range"
-    assert verdict.measured == "a 0.60 (0.50 to 0.80), b 0.35 (0.30 to 0.40)"
+    assert verdict.measured == "a 0.60 (0.50 to 0.80); b 0.35 (0.30 to 0.40)"
     assert (verdict.seeds, verdict.exploratory) == (2, False)
     below = judged({"b": [0.3, 0.4], "a": [0.5, 0.6]}, larger_is_better=False)
     assert below.theory == "mean IoU: b < a, beyond the seeds' range"
@@ -78,6 +87,12 @@ def test_a_reason_takes_a_verdict_back():
     assert back == replace(
         verdict, verdict="not shown", measured=f"{verdict.measured}; no arm learns"
     )
+
+
+def test_verdicts_are_shown_in_a_figure():
+    verdict = judged({"a": [0.5, 0.6], "b": [0.3, 0.4]})
+    assert verdict.figure == ""
+    assert shown_in("a.png", [verdict, None]) == [replace(verdict, figure="a.png")]
 
 
 @pytest.mark.parametrize(
@@ -118,6 +133,13 @@ def test_nets_that_know_less_than_a_third_are_named():
     )
     assert hardly_trained({"a": losses["a"]}, 0.9) == ""
     assert hardly_trained({}, 0.9) == ""
+
+
+def test_an_order_needs_one_net_that_has_learned():
+    losses = {"a": [0.61, 0.62], "b": [0.59, 0.9]}
+    assert none_trained(losses, 0.9).startswith("hardly trained: a (0.61 of 0.90 nats), b (0.74")
+    assert none_trained({**losses, "c": [0.1, 0.2]}, 0.9) == ""
+    assert none_trained({}, 0.9) == ""
 
 
 def test_a_verdict_is_one_of_three_words():

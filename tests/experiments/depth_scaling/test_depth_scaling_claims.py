@@ -63,8 +63,8 @@ def test_depths_and_validation_are_tabulated():
     depths = claims.depth_table(BEST, math.log(3))
     assert depths.columns == ("arm", "trainable depth", "4 convs", "8 convs", "16 convs")
     assert depths.rows == (
-        ("plain", "8", "0.300 (0.200 to inf)", "0.520 (0.500 to 0.540)", ""),
-        ("residual", "none", "", "", "inf (inf to inf)"),
+        ("plain", "8", "0.300 (0.200 to ∞)", "0.520 (0.500 to 0.540)", ""),
+        ("residual", "none", "", "", "∞ (∞ to ∞)"),
     )
     assert claims.arm_table(BEST).rows[0] == (
         "plain",
@@ -160,10 +160,20 @@ def test_isometry_is_judged_by_trainable_depth(plain, isometric, word):
         {"residual": {8: [0.3, 0.5], 64: [0.4, INF]}},  # a run was lost
         {"plain": {8: [0.3], 64: [0.9]}, "residual": {8: [0.3], 64: [0.3]}},  # one seed
         {"plain_norm": {8: [0.3, np.nan], 64: [0.9, 0.9]}},
+        # Chance by chance: every seed deeper down is a little worse, of nets that learn nothing.
+        {"plain": {8: [1.08, 1.09], 64: [1.10, 1.11]}},
+        {"plain": {8: [1.10, 1.11], 64: [1.08, 1.09]}},
+        {"residual": {8: [1.10, 1.11], 64: [1.08, 1.09]}},
     ],
 )
 def test_what_cannot_tell_shows_nothing(losses):
     assert {*verdicts(losses).values()} == {"not shown"}
+
+
+def test_blocks_of_nets_that_learned_nothing_show_nothing():
+    losses = {"residual": {8: [1.1, 1.1], 64: [1.1, 1.1]}}
+    quiet = {8: np.full((2, 2), 0.4), 64: np.full((2, 3), 0.1)}
+    assert {*verdicts(losses, {"residual": quiet}).values()} == {"not shown"}
 
 
 def test_one_depth_says_nothing_of_depth():

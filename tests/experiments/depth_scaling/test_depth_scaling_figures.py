@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from experiments.depth_scaling import figures
+from experiments.depth_scaling import claims, figures
 from experiments.depth_scaling.config import ARMS
 
 PALETTE = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
@@ -28,6 +28,7 @@ def draw(**changes):
         "theory": {"plain": np.array([-3.0, -2, -1, 0]), "unmeasured": np.zeros(4)},
         "strip": {"image": IMAGES, "mask": MASKS, "color": np.tile(IMAGES, 3)},
         "palette": PALETTE,
+        "class_names": ("brick", "grass", "gravel"),
         "title": "a test",
     } | changes
     return figures.depth_scaling(**arguments)
@@ -41,10 +42,18 @@ def test_depth_scaling_draws_divergence_and_zeros(tmp_path):
     drawn = draw()
     drawn.savefig(tmp_path / "f.png", dpi=40)
     assert (tmp_path / "f.png").stat().st_size > 1000
-    axes = drawn.axes
-    labels = [ax.get_legend_handles_labels()[1] for ax in axes[:2]]
-    labels[0] = labels[0][:2]
-    assert labels == [["plain", "residual"], ["plain", "theory, nothing fitted"]]
+    upper, lower = (part.legends for part in drawn.subfigs)
+    labels = [text.get_text() for legend in upper for text in legend.get_texts()]
+    assert labels == [  # one legend for both panels
+        "plain",
+        "residual",
+        "diverged",
+        "chance, ln K",
+        "trainable below ½ ln K",
+        "theory, nothing fitted",
+    ]
+    keys = [text.get_text() for legend in lower for text in legend.get_texts()]
+    assert keys == ["brick", "grass", "gravel"]
     assert plt.get_fignums() == []
 
 
@@ -107,8 +116,8 @@ def test_one_seed_one_depth_and_no_run_that_was_not_lost(tmp_path):
 def test_training_curves_of_runs_that_diverged(tmp_path):
     steps, losses = np.arange(0, 30, 10), np.array([1.1, 50.0, np.nan])
     curves = {
-        "plain, 8": [(steps, losses), (steps, losses[:1].repeat(3))],
-        "residual, 4": [(steps, losses)],
+        ("plain", 8): [(steps, losses), (steps, losses[:1].repeat(3))],
+        ("residual", 4): [(steps, losses)],
     }
     drawn = figures.training_curves(curves, CHANCE, title="a test")
     drawn.savefig(tmp_path / "f.png", dpi=30)
@@ -139,7 +148,7 @@ def test_gradient_table_has_a_row_a_seed():
         for s in range(2)
         for n in range(d // 2 - 1)
     ]
-    table = figures.gradient_table(gradients, 6)
+    table = claims.gradient_table(gradients, 6)
     np.testing.assert_array_equal(table["plain"], [[0, 1], [10, 11]])
 
 
@@ -154,14 +163,31 @@ def test_curves_are_those_of_the_deepest_net_at_its_best_rate():
 
     sweep = SimpleNamespace(config=SimpleNamespace(steps=210), members=members)
     best = {"plain": {4: [], 8: [{"seed": 1}, {"seed": 0}]}}
-    curves = figures.curve_table(sweep, best)
+    curves = claims.curve_table(sweep, best)
     assert asked == [{"arm": "plain", "depth": 8}]
-    assert [*curves] == ["plain, 8"]
-    (steps, first), (_, second) = curves["plain, 8"]
+    assert [*curves] == [("plain", 8)]
+    (steps, first), (_, second) = curves["plain", 8]
     assert steps[:3].tolist() == [0, 4, 8]
     assert len(steps) == 52
     assert first[:2].tolist() == [1001.5, 1005.5]
     assert second[:2].tolist() == [1.5, 5.5]
+
+
+def test_seeds_of_a_single_arm_have_colors_of_their_own():
+    runs = [(np.arange(2), np.full(2, value)) for value in (0.1, 0.2)]
+    drawn = figures.training_curves({("residual", 1026): runs}, CHANCE, title="t")
+    assert drawn.get_suptitle() == "residual, 1,026 convolutions\nt"
+    (axes,) = drawn.axes
+    assert len({line.get_color() for line in axes.lines[:2]}) == 2
+    labels = axes.get_legend_handles_labels()[1]
+    assert labels[:2] == ["seed 0", "seed 1"]
+
+
+def test_two_ranges_are_bands_and_the_others_bars():
+    table = {4: np.array([0.4, 0.5]), 8: np.array([0.6, 0.7])}
+    left = draw(losses=dict.fromkeys(ARMS, table)).axes[0]
+    kinds = [type(part).__name__ for part in left.collections]
+    assert (kinds.count("FillBetweenPolyCollection"), kinds.count("LineCollection")) == (2, 3)
 
 
 def test_a_strip_shows_the_deepest_nets_of_either_kind():
@@ -174,8 +200,8 @@ def test_a_strip_shows_the_deepest_nets_of_either_kind():
         ],
     )
     best = {"plain": {4: [], 8: []}, "plain_norm": {8: []}, "residual": {8: [], 16: []}}
-    strip = figures.prediction_strip(sweep, best)
-    assert [*strip] == ["image", "mask", "residual, 16", "plain, 8"]
+    strip = claims.prediction_strip(sweep, best)
+    assert [*strip] == ["image", "mask", "residual,\n16 convolutions", "plain,\n8 convolutions"]
     assert strip["image"].shape == (2, 4, 4, 1)  # as many as all have
     assert strip["image"].max() == pytest.approx(0.2)
     assert strip["mask"][:, 0, 0].tolist() == [0, 1]
@@ -183,3 +209,4 @@ def test_a_strip_shows_the_deepest_nets_of_either_kind():
 
 def test_every_arm_has_a_color():
     assert {*ARMS} <= {*figures.ARM_COLORS}
+    assert {*ARMS} == {*figures.LABELS}

@@ -67,12 +67,13 @@ IOUS = {
     "degridded": [0.65, 0.7, 0.8],
 }
 BEST = at_best_rate(rows(IOUS, "mean_iou"))
+CHANCE = 2.0
 
 
 def test_verdicts_follow_the_numbers_at_the_best_rate():
     grids = {"cascade": (3.0, 3.5, 4.0), "degridded": (1.0, 1.0, 1.1)}
     assert {row["learning_rate"] for row in BEST["plain"]} == {2}
-    verdicts = claims.verdicts(BEST, fields(WIDTHS, grids), [0.0, 1e-7])
+    verdicts = claims.verdicts(BEST, fields(WIDTHS, grids), [0.0, 1e-7], CHANCE)
     for words in (
         "keeps every pixel",
         "random walk",
@@ -83,12 +84,12 @@ def test_verdicts_follow_the_numbers_at_the_best_rate():
         "period in the trained logits than degridded",
     ):
         assert verdict(verdicts, words) == "agrees", words
-    assert verdict(verdicts, "degridded brings IoU") == "not shown"
+    assert verdict(verdicts, "Degridded brings IoU") == "not shown"
     assert verdict(verdicts, "fits better") == "not shown"
-    assert not [v for v in verdicts if "strided net looks" in v.claim or "hybrid_" in v.claim]
+    assert not [v for v in verdicts if "strided net looks" in v.claim or "hybrid 1" in v.claim]
     assert {v.heading for v in verdicts} == {claims.FIELD_HEADING, claims.DILATION}
     shrunk = {arm: (before, [0.5 * b for b in before]) for arm, (before, _) in WIDTHS.items()}
-    verdicts = claims.verdicts(BEST, fields(shrunk), [0.1])
+    verdicts = claims.verdicts(BEST, fields(shrunk), [0.1], CHANCE)
     assert verdict(verdicts, "enlarges") == "disagrees"
     assert verdict(verdicts, "keeps every pixel") == "disagrees"
     assert verdict(verdicts, "dilated net looks farther") == "agrees"
@@ -96,9 +97,9 @@ def test_verdicts_follow_the_numbers_at_the_best_rate():
 
 def test_one_arm_whose_field_stays_leaves_growth_unshown():
     widths = {**WIDTHS, "plain": ([2.0, 2.0, 2.0], [1.9, 2.0, 2.1])}
-    assert verdict(claims.verdicts(BEST, fields(widths), [0.0]), "enlarges") == "not shown"
+    assert verdict(claims.verdicts(BEST, fields(widths), [0.0], CHANCE), "enlarges") == "not shown"
     widths["plain"] = ([2.0, 2.0, 2.1], [1.7, 1.8, 1.9])
-    assert verdict(claims.verdicts(BEST, fields(widths), [0.0]), "enlarges") == "disagrees"
+    assert verdict(claims.verdicts(BEST, fields(widths), [0.0], CHANCE), "enlarges") == "disagrees"
 
 
 @pytest.mark.parametrize(
@@ -110,21 +111,23 @@ def test_the_walk_is_judged_by_the_mean_width(factor, word):
     width = factor * ARMS["plain"].walk
     before = [width - 0.5, width - 0.5, width + 1.0]
     widths = {**WIDTHS, "plain": (before, [9.0, 9.0, 9.0])}
-    assert verdict(claims.verdicts(BEST, fields(widths), [0.0]), "random walk") == word
+    assert verdict(claims.verdicts(BEST, fields(widths), [0.0], CHANCE), "random walk") == word
 
 
 @pytest.mark.parametrize(
     ("differences", "word"), [([9e-6, 0.0], "agrees"), ([0.0, 1.1e-5], "disagrees")]
 )
 def test_the_same_scores_are_equal_in_every_net(differences, word):
-    verdicts = claims.verdicts(BEST, fields(WIDTHS), differences)
+    verdicts = claims.verdicts(BEST, fields(WIDTHS), differences, CHANCE)
     assert verdict(verdicts, "keeps every pixel") == word
     assert verdicts[0].seeds == 2
 
 
 def test_no_net_at_full_resolution_says_nothing_of_a_walk():
     best = at_best_rate(rows({"strided": [0.5, 0.5, 0.6]}, "mean_iou"))
-    verdicts = claims.verdicts(best, fields({"strided": ([2.0] * 3, [2.0] * 3)}), [0.0, 1e-7])
+    verdicts = claims.verdicts(
+        best, fields({"strided": ([2.0] * 3, [2.0] * 3)}), [0.0, 1e-7], CHANCE
+    )
     assert verdict(verdicts, "random walk") == "not shown"
     assert not [v for v in verdicts if "see a grid" in v.claim]
 
@@ -140,7 +143,7 @@ def test_outcomes_are_compared_the_right_way_round():
         for arm, runs in best.items()
     }
     widths = {arm: ([1.0] * 3, [1.0] * 3) for arm in arms}
-    verdicts = claims.verdicts(best, fields(widths), [0.0])
+    verdicts = claims.verdicts(best, fields(widths), [0.0], CHANCE)
     assert verdict(verdicts, "dilation fits better than plain") == "agrees"
     assert verdict(verdicts, "dilation brings IoU over plain") == "disagrees"
     assert verdict(verdicts, "striding brings IoU over plain") == "disagrees"
@@ -148,21 +151,31 @@ def test_outcomes_are_compared_the_right_way_round():
     assert verdict(verdicts, "over a wider strided net") == "agrees"
 
 
+def test_nets_that_learned_nothing_show_no_order():
+    """Whatever the order of their IoU and widths, it is one of chance."""
+    grids = {"cascade": (3.0, 3.5, 4.0), "degridded": (1.0, 1.0, 1.1)}
+    judged = claims.verdicts(BEST, fields(WIDTHS, grids), [0.0], chance=1.4)
+    shown = {v.claim.split(":")[0] for v in judged if v.verdict != "not shown"}
+    assert len(shown) == 3
+    exact = ("keeps every pixel", "random walk", "Equal rates see a grid")
+    assert all(any(words in claim for words in exact) for claim in shown)
+
+
 def test_every_remedy_is_asked_of_where_equal_rates_were_run():
     arms = ("cascade", "hybrid_123", "hybrid_125", "degridded", "plain")
     best = at_best_rate(rows({arm: [0.5, 0.5, 0.6] for arm in arms}, "mean_iou"))
     widths = {arm: ([1.0] * 3, [1.0] * 3) for arm in arms}
     grids = {"cascade": (2.0, 2.0, 2.0), "hybrid_123": (3.0, 3.0, 3.0)}
-    verdicts = claims.verdicts(best, fields(widths, grids), [0.0])
+    verdicts = claims.verdicts(best, fields(widths, grids), [0.0], CHANCE)
     judged = {v.claim.rsplit(" ", 1)[1]: v for v in verdicts if "leave more of" in v.claim}
     assert {arm: v.verdict for arm, v in judged.items()} == {
-        "hybrid_123": "disagrees",
-        "hybrid_125": "agrees",
+        "1-2-3": "disagrees",
+        "1-2-5": "agrees",
         "degridded": "agrees",
     }
     assert judged["degridded"].source == "Yu et al. 2017"
     without = {arm: runs for arm, runs in best.items() if arm != "cascade"}
-    verdicts = claims.verdicts(without, fields(widths), [0.0])
+    verdicts = claims.verdicts(without, fields(widths), [0.0], CHANCE)
     assert not [v for v in verdicts if "qual rates leave" in v.claim or "over equal" in v.claim]
     # What a grid's coverage is needs no equal rates.
     assert verdict(verdicts, "Equal rates see a grid") == "agrees"
@@ -179,7 +192,7 @@ def test_arms_are_tabulated_at_their_best_rate():
     assert cells["learning rate"] == "2 (highest tried)"
     # The period that is shown is that of the largest rate.
     gridding = {row[0]: row[-3] for row in table.rows}
-    assert gridding["cascade"] == "1.00 → 1.00"
+    assert gridding["equal rates"] == "1.00 → 1.00"
     assert gridding["dilated"] == "7.00 → 7.00"
 
 

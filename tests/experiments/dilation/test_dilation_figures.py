@@ -21,9 +21,10 @@ def test_arms_stand_in_columns_and_a_lost_run_is_left_out(tmp_path):
     costs = {"plain": 10**6, "cascade": 5 * 10**6}
     figure = save(figures.outcomes(losses, ious, costs, widths, title="t"), tmp_path)
     left, middle, right = figure.axes
-    labels = [tick.get_text() for tick in middle.get_xticklabels()]
-    assert labels == ["plain (1.0)", "cascade (5.0)"]
-    assert [float(line.get_ydata()[0]) for line in left.lines if line.get_marker() == "o"] == [0.6]
+    labels = [tick.get_text() for tick in left.get_yticklabels()]
+    assert labels == ["plain, 1.0 M", "equal rates, 5.0 M"]
+    assert middle.get_xlabel() == "mean IoU"
+    assert [float(line.get_xdata()[0]) for line in left.lines if line.get_marker() == "o"] == [0.6]
     medians = [float(line.get_xdata()[0]) for line in right.lines if line.get_marker() == "o"]
     assert medians == [3.0, 3.0]
     before = [float(line.get_xdata()[0]) for line in right.lines if line.get_marker() == "s"]
@@ -49,7 +50,7 @@ def test_a_net_is_a_column_of_prediction_logit_and_spectrum(tmp_path):
     spectra = {"before": np.ones((2, 5)), "after": np.arange(1.0, 11.0).reshape(2, 5)}
     mask = np.ones((8, 8), int)
     mask[0] = 255
-    info = SimpleNamespace(palette=((0, 0, 0), (255, 0, 0)))
+    info = SimpleNamespace(palette=((0, 0, 0), (255, 0, 0)), class_names=("one", "two"))
     sweep = SimpleNamespace(
         dataset=SimpleNamespace(info=info),
         validation=[{"image": np.zeros((8, 8, 1), np.uint8), "label": mask}],

@@ -1,6 +1,7 @@
 """Verdicts of the study of paths from numbers by hand, at their boundaries."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -91,9 +92,9 @@ def test_lesions_are_judged_for_the_arms_that_stand_against_each_other():
     deep = {"residual": losses, "plain_isometric": losses}
     shallow = {"residual": losses, "residual_norm": losses, "plain_norm": losses}
     claimed = [v.claim for v in claims.lesion_verdicts([deep, shallow], CHANCE)]
-    assert [claim.split("`")[1::2] for claim in claimed] == [
-        ["plain_isometric", "residual"],
-        ["plain_norm", "residual_norm"],
+    assert [re.findall("“(.*?)”", claim) for claim in claimed] == [
+        ["plain, isometric", "residual"],
+        ["plain, batch norm", "residual, batch norm"],
         ["residual"],
         ["residual"],
     ]
@@ -213,7 +214,7 @@ def test_each_arm_has_its_law_and_trained_nets_are_judged_where_they_learned():
     assert verdicts[4].verdict == "agrees"
     poor = judged(0.8)
     assert poor[4].verdict == "not shown"
-    assert "hardly trained: residual_norm (0.80 of 1.10 nats)" in poor[4].measured
+    assert "hardly trained: residual, batch norm (0.80 of 1.10 nats)" in poor[4].measured
 
 
 def test_lengths_are_tabulated_by_net_and_stage():

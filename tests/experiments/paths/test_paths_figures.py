@@ -54,7 +54,7 @@ def test_lesions_show_medians_and_chance(tmp_path):
     np.testing.assert_allclose(many.lines[0].get_xdata(), [1, 2])
     assert [line.get_ydata().tolist() for line in moved.lines[:1]] == [[0.9]]
     assert any(list(line.get_ydata()) == [1.1, 1.1] for line in moved.lines)
-    assert single.get_title() == "3 blocks: without one block"
+    assert single.get_title() == "3 blocks:\nwithout one block"
     figure.savefig(tmp_path / "f.png", dpi=40)
 
 

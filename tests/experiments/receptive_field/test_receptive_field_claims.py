@@ -33,7 +33,7 @@ def test_a_verdict_is_that_of_its_numbers():
     ("claim", "study_name", "case", "quantity"),
     [
         ("the largest over its paths", "nets", "AlexNet", "pool5: pixels"),
-        ("The field of 'ResNet-50'", "nets", "ResNet-50 v1", "stage4: pixels"),
+        ("The field of “ResNet-50”", "nets", "ResNet-50 v1", "stage4: pixels"),
         ("exponentially far", "growth", "plain", "3 layers: pixels"),
         ("leave holes", "gridding", "2 2 2", "columns seen of the field"),
         ("leave holes", "gridding", "2 2 2", "paths are the products of an axis's"),
@@ -122,8 +122,12 @@ def test_tables_hold_every_number_and_the_last_layer_of_growth():
     tables = {table.title.split(":")[0]: table for table in claims.tables(rows)}
     assert [row[1] for row in tables["Growth with depth"].rows] == ["5 layers: pixels"]
     assert tables["Fields of standard nets"].rows == (
-        ("AlexNet", "pool5: pixels", "195", "196", "NO", ""),
+        ("AlexNet", "pool5: pixels", "195", "196", "differs", ""),
     )
+    assert tables["Fields of standard nets"].title.endswith("(0 of 1 as expected)")
+    # Where all is as expected there is no column of fifty times "yes".
+    assert "differs" not in tables["Growth with depth"].columns
+    assert tables["Growth with depth"].title.endswith("(1 of 1 as expected)")
     tools = tables[
         "Fields by the rules that other tools document (computed here; the tools were not run)"
     ]
@@ -131,8 +135,8 @@ def test_tables_hold_every_number_and_the_last_layer_of_growth():
     assert tools.rows == (("a", "3", "3", "0", "0"),)
     phases = tables["Phases of a U-Net"].rows
     assert [(row[0], row[2], row[3]) for row in phases] == [
-        ("2x2", "3", "5.5"),
-        ("4x4", "3", "4.5"),
+        ("2 × 2", "3", "5.5"),
+        ("4 × 4", "3", "4.5"),
     ]
     assert phases[0][1].split(", ").count("188") == 4
     assert len(tables) == len(claims.QUESTIONS) + 2

@@ -160,7 +160,7 @@ def test_measurements_that_follow_the_literature_agree_with_all_but_one_claim():
     assert len(verdicts) == 16
     (disagrees,) = [verdict for verdict in verdicts if verdict.verdict != "agrees"]
     # Batch norm is centered: what is right of it contradicts 2 / sqrt(pi L).
-    assert "product of (l + 1/2)/(l + 1)" in disagrees.claim
+    assert "product of (l + ½)/(l + 1)" in disagrees.claim
     assert disagrees.verdict == "disagrees"
     assert {verdict.seeds for verdict in verdicts} == {2, len(UNIT)}
 
@@ -177,7 +177,7 @@ UNCENTERED = math.prod((layer + 0.5) / (layer + 1) for layer in range(1, L + 1))
 WITHIN = [
     # claim, part, arm, quantity, place, expected, tolerance, to the mean of the row
     (
-        "(1 + 1/L)^L",
+        "(1 + 1/L)ᴸ",
         ("depths", "residual_scaled", "log_gradient", 4),
         lambda s: 0.5 * math.log(relative(1.25**4, 0.05, s)),
     ),
@@ -187,12 +187,12 @@ WITHIN = [
         lambda s: 0.5 * L * math.log(2) * relative(1.0, 0.05, s),
     ),
     (
-        "pi/(pi - 1) a layer",
+        "π/(π − 1) a layer",
         ("batches", "relu", "log_growth", 128),
         lambda s: math.log(relative(GAIN, 0.02, s)),
     ),
     (
-        "(B - 2)/(B - 3)",
+        "(B − 2)/(B − 3)",
         ("batches", "identity", "log_growth", 8),
         lambda s: math.log(relative(6 / 5, 0.02, s)),
     ),
@@ -207,12 +207,12 @@ WITHIN = [
         lambda s: relative(1 / 17, 0.04, s),
     ),
     (
-        "over inputs is 2^-L",
+        "over inputs is 2⁻ᴸ",
         ("depths", "plain_norm", "gradient_correlation", 8),
         lambda s: absolute(2**-8, 0.02, s),
     ),
     (
-        "product of kappa_0",
+        "product of κ₀",
         ("depths", "plain", "gradient_correlation", 2),
         lambda s: absolute(gradient_correlation("plain", 2), 0.02, s),
     ),
@@ -222,7 +222,7 @@ WITHIN = [
         lambda s: gradient_correlation("plain", 8) * 2.0 ** (0.3 * s),
     ),
     (
-        "product of (l + 1/2)/(l + 1)",
+        "product of (l + ½)/(l + 1)",
         ("depths", "residual_norm", "gradient_correlation", L),
         lambda s: absolute(UNCENTERED, 0.02, s),
     ),
@@ -260,7 +260,7 @@ def test_noise_as_large_as_the_tolerance_tells_nothing(claim, where, mean):
 
 @pytest.mark.parametrize("claim", [row[0] for row in WITHIN])
 def test_narrow_nets_tell_nothing_of_wide_ones(claim):
-    narrow = {"batch_width": 255} if "B" in claim or "pi" in claim else {"width": 255}
+    narrow = {"batch_width": 255} if "B" in claim or "π" in claim else {"width": 255}
     assert judged(claim, **narrow).verdict == "not shown"
     # Only what was measured at that width is taken back.
     other = {"width": 255} if "batch_width" in narrow else {"batch_width": 255}
@@ -268,13 +268,13 @@ def test_narrow_nets_tell_nothing_of_wide_ones(claim):
 
 
 def test_nets_that_are_just_wide_enough_tell():
-    for claim in ("pi/(pi - 1) a layer", "(B - 2)/(B - 3)"):
+    for claim in ("π/(π − 1) a layer", "(B − 2)/(B − 3)"):
         assert judged(claim, batch_width=256).verdict == "agrees"
     assert (CONFIG.width, max(CONFIG.batches), CONFIG.narrow_width) == (256, 128, 64)
 
 
 def test_small_batches_tell_nothing_of_large_ones():
-    claim = "pi/(pi - 1) a layer"
+    claim = "π/(π − 1) a layer"
     assert judged(claim, batches=(8, 32)).verdict == "not shown"
     assert "at B = 128" in judged(claim).theory
 
@@ -353,6 +353,6 @@ def test_the_table_has_two_lines_an_arm():
     table = claims.correlation_table(ROWS)
     assert table.columns == ("arm", "", *(f"L = {depth}" for depth in CONFIG.depths))
     lines = {row[:2]: row[2:] for row in table.rows}
-    assert lines["plain_norm", "theory"][:3] == ("0.5000", "0.2500", "0.0625")
-    assert lines["residual_norm", "mean over the seeds"][0] == "0.7500"
+    assert lines["plain, batch norm", "theory"][:3] == ("0.5000", "0.2500", "0.0625")
+    assert lines["residual, batch norm", "mean over the seeds"][0] == "0.7500"
     assert len(lines) == 2 * len(SHATTERED)

@@ -123,7 +123,7 @@ def test_plain_nets_train_to_six_depth_scales_within_a_factor_of_two(factor, exp
 
 def test_the_right_depths_at_the_wrong_variances_are_half_of_the_claim(monkeypatch):
     rows = phase_rows(WIDE, lambda row: REACH[row["weight_variance"]])
-    assert "deepest beside sigma_w^2 = 1.761" in phase_verdicts(WIDE, rows)[0].theory
+    assert "deepest beside σ_{w}² = 1.761" in phase_verdicts(WIDE, rows)[0].theory
     monkeypatch.setattr(claims.mean_field, "critical_weight_variance", lambda _: 1.0)
     assert phase_verdicts(WIDE, rows)[0].verdict == "not shown"
 
@@ -199,10 +199,10 @@ def test_the_verdicts_on_depth_transfer():
 
 def test_rates_at_an_end_of_those_tried_show_nothing():
     stays, falls, _ = transfer_verdicts(DEEP, transfer_rows(DEEP, lambda arm, d: -9))
-    assert "<= -9, <= -9, <= -9 at" in stays.measured
+    assert "≤ -9, ≤ -9, ≤ -9 at" in stays.measured
     assert (stays.verdict, falls.verdict) == ("not shown", "not shown")
     stays, _, _ = transfer_verdicts(DEEP, transfer_rows(DEEP, lambda arm, d: 0))
-    assert ">= 0, >= 0, >= 0 at" in stays.measured
+    assert "≥ 0, ≥ 0, ≥ 0 at" in stays.measured
     assert stays.verdict == "not shown"
 
 

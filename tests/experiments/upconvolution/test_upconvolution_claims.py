@@ -9,9 +9,9 @@ from experiments.upconvolution.probes import GRADIENT, POWER, SHARE
 
 CHANCE = 1.1
 OVERLAPS = {
-    "3x3 at stride 2": np.array([[4, 2], [2, 1]]),
-    "5x5 at stride 2": np.array([[9, 6], [6, 4]]),
-    "4x4 at stride 2": np.full((2, 2), 4),
+    "3 × 3 at stride 2": np.array([[4, 2], [2, 1]]),
+    "5 × 5 at stride 2": np.array([[9, 6], [6, 4]]),
+    "4 × 4 at stride 2": np.full((2, 2), 4),
 }
 
 
@@ -42,7 +42,7 @@ def test_the_algebra_is_judged_claim_by_claim():
         ({"conv_transpose": (0.1, 0.0)}, 7),
         ({"conv_transpose": (1.0, 1.01e-12)}, 7),
         ({"sizes": (4, 5)}, 8),
-        ({"overlaps": {**OVERLAPS, "4x4 at stride 2": np.array([[4, 3], [3, 4]])}}, 9),
+        ({"overlaps": {**OVERLAPS, "4 × 4 at stride 2": np.array([[4, 3], [3, 4]])}}, 9),
     ],
 )
 def test_what_differs_disagrees(changes, number):
@@ -180,7 +180,7 @@ def test_nets_that_learned_nothing_show_nothing():
     shown = {claim for claim, verdict in poor.items() if verdict.verdict == "not shown"}
     # All claims that rest on the arm, also as one of the random ones.
     assert shown == {GRADIENTS, *(claims.TRAINED_LOGITS[n][-1] for n in (2, 3, 4))}
-    assert "hardly trained: upconv k2s2 (0.76 of 1.10 nats)" in poor[GRADIENTS].measured
+    assert "hardly trained: upconv 2 × 2 (0.76 of 1.10 nats)" in poor[GRADIENTS].measured
     assert trained(AS_CLAIMED, losses={"upconv k2s2": 0.72})[GRADIENTS].verdict == "agrees"
     assert trained(AS_CLAIMED, losses={"resize nearest": 0.9})[FITS].verdict == "not shown"
 
@@ -199,7 +199,7 @@ def test_energies_by_rate_are_those_at_last():
     )
     # A rate that an arm was not trained at is left blank.
     energies.append(energies[0] | {"arm": "upconv k2s2", "learning_rate": 0.3})
-    assert claims.rate_table(energies, 0.4).rows[1] == ("upconv k2s2", "", "", "9.00")
+    assert claims.rate_table(energies, 0.4).rows[1] == ("upconv 2 × 2", "", "", "9.00")
 
 
 def test_arms_are_tabulated_at_their_best_rate():
@@ -232,4 +232,4 @@ def test_arms_are_tabulated_at_their_best_rate():
 
 def test_claims_name_arms_that_exist():
     names = {name for less, more, *_ in claims.TRAINED_LOGITS for name in (less, more)}
-    assert names <= {*ARMS, claims.LABELS, claims.RANDOM_LAYERS}
+    assert names <= {*ARMS, claims.THE_LABELS, claims.RANDOM_LAYERS}

@@ -39,10 +39,10 @@ def test_layers_at_initialization_stand_beside_theory():
         for q, c in (("share", "upconv k2s2"), ("share", "other"), ("power", "sub-pixel"))
     ]
     first, second = figures.initial_layers(rows).axes
-    assert [t.get_text() for t in first.get_xticklabels()] == ["upconv k2s2", "other"]
-    assert second.lines[0].get_ydata().tolist() == [4, 4]
+    assert [t.get_text() for t in first.get_yticklabels()] == ["upconv 2 × 2", "other"]
+    assert second.lines[0].get_xdata().tolist() == [4, 4]
     bars = second.containers[0].lines[2][0].get_segments()[0]
-    assert bars[:, 1].tolist() == [3, 4]
+    assert bars[:, 0].tolist() == [3, 4]
 
 
 def test_energies_are_medians_over_seeds_and_their_range():

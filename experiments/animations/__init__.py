@@ -1,0 +1,1 @@
+"""Animated figures for slides: convolution arithmetic, and a gradient through depth."""
