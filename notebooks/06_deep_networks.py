@@ -149,7 +149,8 @@ print(f"9π²/2 = {9 * np.pi**2 / 2:.2f}")
 #
 # Nets of 3 × 3 convolutions at full resolution are trained on mosaics of 20 × 20 pixels: plain,
 # plain with batch norm, residual ($\alpha = 1/\sqrt L$), and a fair control, plain nets of tanh
-# with delta-orthogonal kernels (Xiao et al. 2018), which keep the size of every signal exactly. All
+# with delta-orthogonal kernels (Xiao et al. 2018), which
+# keep, up to a factor, the length of every signal. All
 # have equally many parameters and see the same images. Each kind is shown at *its own best* of
 # three learning rates and judged by its **training** loss.
 #

@@ -143,7 +143,7 @@ def transposed_convolution(stamps: np.ndarray) -> Figure:
     figure = Figure(figsize=(8.4, 1.0 + 0.32 * outputs), layout="constrained")
     left, middle, right = figure.subplots(1, 3, width_ratios=(outputs + 2.2, outputs, inputs))
     for pixel, row in enumerate(stamps):
-        for place in np.flatnonzero(row):
+        for place in np.flatnonzero(row).tolist():
             _cell(left, place, pixel, row[place], f"w{_sub(row[place] - 1)}x{_sub(pixel)}")
     overlap = np.sum(stamps > 0, axis=0)
     for place, number in enumerate(overlap):

@@ -100,50 +100,33 @@ def u_net(size: int, widths: Sequence[int]) -> Figure:
     """
     figure = Figure(figsize=(8.0, 1.0 + 0.95 * len(widths)), layout="constrained")
     axes = figure.subplots()
-    levels = len(widths)
-    right = 2.0 * (levels - 1) + 1.6
-    places = [
-        ((0.9 * level, -level), (right + 0.9 * (levels - 1 - level), -level))
-        for level in range(levels)
-    ]
-    for level, ((left, y), (end, _)) in enumerate(places[:-1]):
-        label = f"{size // 2**level} × {size // 2**level}\n{widths[level]} features"
-        for x in (left, end):
-            _box(axes, (x, y), label, width=1.5, height=0.5, color=MAP)
-        _arrow(axes, (left + 0.75, y), (end - 0.75, y), color=SHORTCUT)
-    axes.text(
-        (places[0][0][0] + places[0][1][0]) / 2,
-        0.08,
-        "long skip",
-        color=SHORTCUT,
-        fontsize=9,
-        ha="center",
-    )
-    middle = (places[-1][0][0] + places[-1][1][0]) / 2
-    side = size // 2 ** (levels - 1)
-    _box(
-        axes,
-        (middle, 1 - levels),
-        f"{side} × {side}\n{widths[-1]} features",
-        width=1.5,
-        height=0.5,
-        color=MAP,
-    )
-    for level in range(levels - 1):
-        (left, y), (end, _) = places[level]
-        below = [place[0] for place in places[level + 1]]
-        if level == levels - 2:
-            below = [middle, middle]
-        _arrow(axes, (left, y - 0.26), (below[0] - 0.2, y - 0.74))
-        _arrow(axes, (below[1] + 0.2, y - 0.74), (end, y - 0.26))
-    axes.text(-0.1, -0.62, "halve", ha="right", fontsize=9, color=INK)
-    axes.text(places[0][1][0] + 0.1, -0.62, "upconvolve", ha="left", fontsize=9, color=INK)
-    _arrow(axes, (-1.35, 0), (-0.75, 0))
-    axes.text(-1.4, 0, "image", ha="right", va="center", fontsize=9)
-    end = places[0][1][0]
-    _arrow(axes, (end + 0.75, 0), (end + 1.35, 0))
-    axes.text(end + 1.4, 0, "scores", ha="left", va="center", fontsize=9)
-    _frame(axes, (-2.1, end + 2.1), (0.4 - levels, 0.4))
+    lowest = len(widths) - 1
+    left = 0.9 * np.arange(lowest + 1)
+    right = 3.8 * lowest + 1.6 - left - 0.9 * lowest
+    left[-1] = right[-1] = (left[-1] + right[-1]) / 2
+    for level, features in enumerate(widths):
+        side = size // 2**level
+        for x in {left[level], right[level]}:
+            label = f"{side} × {side}\n{features} features"
+            _box(axes, (x, -level), label, width=1.65, height=0.5, color=MAP)
+        if level < lowest:
+            _arrow(
+                axes, (left[level] + 0.83, -level), (right[level] - 0.83, -level), color=SHORTCUT
+            )
+            _arrow(axes, (left[level], -level - 0.26), (left[level + 1] - 0.2, -level - 0.74))
+            _arrow(axes, (right[level + 1] + 0.2, -level - 0.74), (right[level], -level - 0.26))
+    end = right[0]
+    _arrow(axes, (-1.4, 0), (-0.83, 0))
+    _arrow(axes, (end + 0.83, 0), (end + 1.4, 0))
+    for x, y, text, align, color in (
+        (end / 2, 0.08, "long skip", "center", SHORTCUT),
+        (-0.1, -0.62, "halve", "right", INK),
+        (end + 0.1, -0.62, "upconvolve", "left", INK),
+        (-1.45, -0.04, "image", "right", INK),
+        (end + 1.45, -0.04, "scores", "left", INK),
+    ):
+        axes.text(x, y, text, fontsize=9, ha=align, color=color)
+    _frame(axes, (-2.1, end + 2.1), (-lowest - 0.6, 0.4))
     return figure
 
 

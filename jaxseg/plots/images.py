@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 
 
@@ -41,12 +42,12 @@ def label_maps(
         title: Title of the figure.
     """
     columns = len(next(iter(strip.values())))
-    figure = Figure(figsize=(1.6 + 1.4 * columns, 0.6 + 1.43 * len(strip)), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
+    size = (1.6 + 1.4 * columns, 0.6 + 1.43 * len(strip))
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02))
     image_strip(figure, strip, palette)
     handles = [
-        Patch(color=np.array(color) / 255, label=name)
-        for name, color in zip(class_names, palette, strict=True)
+        Patch(color=(red / 255, green / 255, blue / 255), label=name)
+        for name, (red, green, blue) in zip(class_names, palette, strict=True)
     ]
     figure.legend(
         handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9, frameon=False

@@ -207,3 +207,25 @@ def test_a_figure_is_given_what_it_showed_before_and_says_that_it_is_drawn(build
     assert sign.value == ""
     number.value = 5
     assert given[-1] == (5, {"number": 4})
+
+
+def test_a_finished_run_is_loaded_and_not_trained_again(build, monkeypatch, tmp_path):
+    precompute = importlib.import_module("precompute")
+    import numpy as np
+
+    trained = []
+
+    def train(net, train_set, test_images, *, steps, rate, seed):
+        trained.append(seed)
+        predictions = np.zeros(test_images.shape[:3], np.uint8)
+        return precompute.short_runs.Run(np.arange(steps, dtype=float), predictions)
+
+    monkeypatch.setattr(precompute, "KEPT", tmp_path)
+    monkeypatch.setattr(precompute.short_runs, "train", train)
+    options = {"train": 1, "steps": 25, "rate": 1e-3, "seed": 4}
+    first, again = (precompute.kept_run("net", None, **options) for _ in range(2))
+    assert trained == [4]
+    np.testing.assert_array_equal(first[0], again[0])
+    assert first[1].shape == (precompute.SHOWN, 32, 32)
+    assert first[2] == again[2]
+    np.testing.assert_array_equal(precompute.binned(first[0]), [4.5, 14.5])
