@@ -112,7 +112,7 @@ def test_what_is_there_is_not_run_again(commands):
     config, trained, _ = commands
     findings = study.run(config)
     assert [c.out.name for c in trained] == ["stride32-0", "stride8-0", "fcn8s-0"]
-    assert [row[0] for row in findings.tables[0].rows] == ["stride 32", "stride 8", "fcn8s"]
+    assert [row[0] for row in findings.tables[0].rows] == ["stride 32", "stride 8", "FCN-8s"]
     assert [v.verdict for v in findings.verdicts] == ["not shown"] * 2
     trained.clear()
     study.run(replace(config, resume=True))
