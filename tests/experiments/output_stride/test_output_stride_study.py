@@ -119,7 +119,7 @@ def test_what_is_there_is_not_run_again(commands):
     assert trained == []
     findings = study.run(replace(config, resume=True, seeds=2, arms=("fcn16s", "stride 8")))
     assert [c.out.name for c in trained] == ["fcn16s-0", "fcn16s-1", "stride8-1"]
-    assert "seeds: 2" in findings.about
+    assert "2 seeds." in findings.about
     # In the order of the arms, whatever the order of the runs.
     assert [row[0] for row in findings.tables[0].rows] == [
         "stride 32",
