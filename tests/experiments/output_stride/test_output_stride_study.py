@@ -124,8 +124,8 @@ def test_what_is_there_is_not_run_again(commands):
     assert [row[0] for row in findings.tables[0].rows] == [
         "stride 32",
         "stride 8",
-        "fcn16s",
-        "fcn8s",
+        "FCN-16s",
+        "FCN-8s",
     ]
 
 
