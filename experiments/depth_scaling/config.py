@@ -82,7 +82,7 @@ PRESETS = {
     "quick": Config(),
     "full": Config(depths=(8, 16, 32, 64, 128, 256, 512, 1026), seeds=5),
     "deepest": Config(
-        arms=("residual",), depths=(1026,), seeds=2, learning_rates=(1e-3,), steps=300
+        arms=("residual",), depths=(1026,), seeds=5, learning_rates=(1e-3,), steps=300
     ),
 }
 

@@ -71,6 +71,8 @@ def _against_cost(axes: Axes, rows: Sequence[Row]) -> None:
     runs = by_arm(rows)
     for number, (arms, color, label) in enumerate(KINDS):
         shown = [arm for arm in arms if arm in runs]
+        if not shown:
+            continue
         cost = [runs[arm][0]["multiply_adds"] / 1e6 for arm in shown]
         ious = [column(runs[arm], "mean_iou") for arm in shown]
         medians = [float(np.median(values)) for values in ious]

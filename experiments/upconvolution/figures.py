@@ -136,8 +136,9 @@ def upconvolution(
         frame = {"fill": False, "edgecolor": PHASES[number], "linewidth": 1.6}
         second[3].add_patch(Rectangle((j - 0.4, i - 0.4), 0.8, 0.8, **frame))
     _pixels(second[3], shuffled, "interleaved:\npixel shuffle", **scale)
-    difference = np.max(np.abs(shuffled - output))
-    second[3].set_xlabel(f"largest difference\nfrom above: {difference:.0e}", fontsize=8)
+    largest = np.max(np.abs(shuffled - output))
+    difference = f"{largest:.0e}" if largest else "0"
+    second[3].set_xlabel(f"largest difference\nfrom above: {difference}", fontsize=8)
     return figure
 
 
@@ -274,7 +275,9 @@ def decoders(
     grid[2, 0].axis("off")
     grid[3, 0].axis("off")
     for column, (arm, stages) in zip(grid[:, 1:].T, logits.items(), strict=True):
-        column[0].set_title(textwrap.fill(LABELS.get(arm, arm), 10), fontsize=7.5)
+        column[0].set_title(
+            textwrap.fill(LABELS.get(arm, arm).replace(" × ", "\u00a0×\u00a0"), 10), fontsize=7.5
+        )
         for number, values in enumerate(stages):
             shown = values[0, :, :, middle]
             reach = float(np.max(np.abs(shown))) or 1.0

@@ -36,12 +36,14 @@ def marked(text: str) -> str:
     '2<sup>−L</sup> &lt; L<sup>−1/2</sup>, σ<sub>w</sub><sup>2</sup>'
     >>> marked("run `a<b`, at most 3.7e-07 of 2e+04")
     'run <code>a&lt;b</code>, at most 3.7 × 10<sup>−7</sup> of 2 × 10<sup>4</sup>'
+    >>> marked("relative error 0.0e+00")
+    'relative error 0'
     """
     text = html.escape(text)
     text = re.sub(r"`([^`]*)`", r"<code>\1</code>", text)
     text = re.sub(
         r"(?<![\w.])(\d+(?:\.\d+)?)e([+-])0*(\d+)(?!\w)",
-        lambda m: f"{m[1]} × 10<sup>{'−' * (m[2] == '-')}{m[3]}</sup>",
+        lambda m: f"{m[1]} × 10<sup>{'−' * (m[2] == '-')}{m[3]}</sup>" if float(m[1]) else "0",
         text,
     )
     text = re.sub(r"\^\{([^{}]*)\}", r"<sup>\1</sup>", text)

@@ -137,6 +137,7 @@ class Findings:
             raise ValueError(f"findings: {different} need both a caption and a drawing.")
         for name, figure in self.drawings.items():
             buffer = io.BytesIO()
+            figure.draw_without_rendering()  # images need two passes until the layout settles
             figure.savefig(buffer, format="png", dpi=_DPI)
             files.write_bytes(folder / name, buffer.getvalue())
         text = self.markdown()

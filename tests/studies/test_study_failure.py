@@ -21,7 +21,7 @@ def test_findings_that_report_a_failure_are_written_before_the_command_fails(tmp
     assert (findings.failure, findings.study) == ("1 number is wrong", "trial")
     assert "**1 number is wrong**" in (out / "summary.md").read_text(encoding="utf-8")
     assert "study.json" in capsys.readouterr().out
-    assert "<strong>1 number is wrong</strong>" in render("page", {out: findings})
+    assert '<p class="failure">1 number is wrong</p>' in render("page", {out: findings})
 
 
 def test_findings_without_a_failure_are_returned(tmp_path):

@@ -112,20 +112,20 @@ def test_what_is_there_is_not_run_again(commands):
     config, trained, _ = commands
     findings = study.run(config)
     assert [c.out.name for c in trained] == ["stride32-0", "stride8-0", "fcn8s-0"]
-    assert [row[0] for row in findings.tables[0].rows] == ["stride 32", "stride 8", "fcn8s"]
+    assert [row[0] for row in findings.tables[0].rows] == ["stride 32", "stride 8", "FCN-8s"]
     assert [v.verdict for v in findings.verdicts] == ["not shown"] * 2
     trained.clear()
     study.run(replace(config, resume=True))
     assert trained == []
     findings = study.run(replace(config, resume=True, seeds=2, arms=("fcn16s", "stride 8")))
     assert [c.out.name for c in trained] == ["fcn16s-0", "fcn16s-1", "stride8-1"]
-    assert "seeds: 2" in findings.about
+    assert "2 seeds." in findings.about
     # In the order of the arms, whatever the order of the runs.
     assert [row[0] for row in findings.tables[0].rows] == [
         "stride 32",
         "stride 8",
-        "fcn16s",
-        "fcn8s",
+        "FCN-16s",
+        "FCN-8s",
     ]
 
 

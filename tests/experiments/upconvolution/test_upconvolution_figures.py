@@ -15,7 +15,7 @@ def test_two_ways_lead_to_one_output(tmp_path):
         output[number // 2 :: 2, number % 2 :: 2] = outputs[number]
     figure = figures.upconvolution(np.eye(3), np.arange(16.0).reshape(4, 4), output, parts, outputs)
     axes = figure.axes
-    assert axes[7].get_xlabel().endswith("0e+00")
+    assert axes[7].get_xlabel().endswith("above: 0")
     np.testing.assert_array_equal(axes[7].images[0].get_array(), output)
     # Of 25 pixels of the dilated input 9 are the image's own.
     assert len(axes[1].patches) == 16
