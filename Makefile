@@ -28,7 +28,7 @@ lint: $(LINTERS)  ## style, imports, docstrings, types
 	$(BIN)/pyright
 
 parity: $(INSTALLED)  ## install PyTorch, which the parity tests compare with, and what exports and notebooks need
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[tests,onednn,parity,export,notebooks]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[tests,onednn,parity,export,notebooks,docs,browser]'
 
 notebooks: $(INSTALLED)  ## execute every page of notebooks/ into its .ipynb; PAGES="03 07" for some
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[tests,notebooks]'

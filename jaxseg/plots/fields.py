@@ -146,7 +146,7 @@ def path_counts(
     norm = LogNorm(min(lowest, 0.5), 1)
     palette = colormaps["Blues"].with_extremes(bad=HOLE)
     larger = 1.0 if side is None else 1.5
-    size = (min(PAGE, 0.9 + 2.5 * larger * len(counts)), 0.7 + 2.5 * larger)
+    size = (min(PAGE, 0.9 + 2.5 * larger * len(counts)), 0.6 + 2.5 * larger)
     figure = Figure(figsize=size, layout="constrained")
     figure.suptitle(title, fontsize=10)
     row = figure.subplots(1, len(counts), squeeze=False)[0]

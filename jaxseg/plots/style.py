@@ -19,7 +19,12 @@ GHOST = "#c4c4c4"
 
 
 def plain_axes(axes: Axes, *sides: str) -> None:
-    """Hide the frame's upper and right side, and those named besides."""
+    """Hide the frame's upper and right side, and those named besides.
+
+    Args:
+        axes: The axes.
+        *sides: Further sides, of "left" and "bottom".
+    """
     axes.spines[["top", "right", *sides]].set_visible(False)
 
 
@@ -38,6 +43,14 @@ def decimal_ticks(axis: Axis) -> None:
 
 def steady_limits(low: float, high: float, *, least: float) -> tuple[float, float]:
     """Round limits away from zero, to `least` times a power of two, so that they change rarely.
+
+    Args:
+        low: Smallest value to be shown.
+        high: Largest value to be shown.
+        least: Smallest size of either limit, positive.
+
+    Returns:
+        The lower limit, negative, and the upper one.
 
     Example:
         >>> steady_limits(-0.4, 11.0, least=3.0)

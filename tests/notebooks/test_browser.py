@@ -1,7 +1,8 @@
 """Two pages in a real browser: a slider moves, and the figure with it.
 
-They need JupyterLab and selenium (`pip install '.[notebooks,browser]'`), and a chromium with its
-driver on the path; without them they are skipped. JAXSEG_SCREENSHOTS names a folder for pictures.
+They need JupyterLab and selenium (`pip install '.[notebooks,browser]' jupyterlab`), and a
+chromium with its driver on the path; without them they are skipped. JAXSEG_SCREENSHOTS names a
+folder for pictures.
 """
 
 import os
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("jupyterlab", reason="pip install '.[notebooks,browser]'")
+pytest.importorskip("jupyterlab", reason="pip install '.[notebooks,browser]' jupyterlab")
 pytest.importorskip("selenium")
 pytest.importorskip("ipywidgets")
 

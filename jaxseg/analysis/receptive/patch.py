@@ -86,7 +86,10 @@ def plus(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def times(values: np.ndarray, count: int) -> np.ndarray:
     """Each path `count` times."""
-    return values if values.dtype == bool else values * count
+    if values.dtype == bool:
+        return values
+    # Beyond 2**53 a float64 only says that the count is not exact; an integer may not fit in it.
+    return values * (min(count, 2**53) if values.dtype == np.float64 else count)
 
 
 def total(values: np.ndarray, axis: int) -> np.ndarray:

@@ -136,14 +136,20 @@ def sample(size: int, phases: int, positions: int) -> list[int]:
     Args:
         size: Length of the axis.
         phases: Number of phases of the field along it.
-        positions: Number of pixels, from the first to the last; the middle one if it is 1. Of more
-            than one phase a whole period in the middle is added, and three pixels are enough else.
+        positions: Number of pixels: the middle one, the first, and so on to the last. Of more than
+            one phase a whole period in the middle is added, and three pixels are enough else.
     """
     period = min(phases, LONGEST_PERIOD, size)
     spread = min(positions, size, 3 if period > 1 else size)
-    chosen = {size // 2} if spread == 1 else {round(i) for i in np.linspace(0, size - 1, spread)}
-    first = min(size // 2, size - period)
-    return sorted(chosen | (set(range(first, first + period)) if period > 1 else set()))
+    middle = size // 2
+    chosen = {middle}
+    if spread > 1:
+        chosen |= {round(i) for i in np.linspace(0, middle, spread // 2 + 1)}
+        chosen |= {round(i) for i in np.linspace(middle, size - 1, (spread - 1) // 2 + 1)}
+    if period > 1:
+        first = min(middle, size - period)
+        chosen |= set(range(first, first + period))
+    return sorted(chosen)
 
 
 def _pixel(field: "ReceptiveField", pixel: tuple[int, ...], maps: Maps) -> list | None:
