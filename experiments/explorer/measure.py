@@ -137,7 +137,6 @@ def gradients(depth: int) -> dict[str, Any]:
 
 def _range(logs: jax.Array) -> list[list[float]]:
     """Least, median and most over the first axis."""
-    logs = np.asarray(logs)
-    return [
-        [round(float(n), 3) for n in row] for row in (logs.min(0), np.median(logs, 0), logs.max(0))
-    ]
+    values = np.asarray(logs)
+    ranges = (values.min(0), np.median(values, 0), values.max(0))
+    return [[round(float(n), 3) for n in row] for row in ranges]

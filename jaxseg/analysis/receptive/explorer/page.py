@@ -41,7 +41,11 @@ def asset(name: str) -> str:
     Args:
         name: Name of the file, such as "field.js".
     """
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return (
+        resources.files("jaxseg.analysis.receptive.explorer")
+        .joinpath(name)
+        .read_text(encoding="utf-8")
+    )
 
 
 def script_json(data: Any) -> str:
