@@ -26,7 +26,7 @@ every_constructor = pytest.mark.parametrize("name", BUILT)
 @every_constructor
 def test_every_argument_is_named_typed_and_documented(name):
     signature = inspect.signature(BUILT[name])
-    documented = re.findall(r"^        (\w+): [A-Z]", BUILT[name].__doc__ or "", re.M)
+    documented = re.findall(r"^    (\w+): [A-Z]", inspect.getdoc(BUILT[name]) or "", re.M)
     assert [d for d in documented if d != "ValueError"] == list(signature.parameters)
     for parameter in signature.parameters.values():
         assert parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
