@@ -31,17 +31,15 @@ import jax
 import jax.numpy as jnp
 from matplotlib.figure import Figure
 
+from experiments.benchmarks.folder import BenchmarkConfig, run_folder, write_results
 from experiments.benchmarks.stack import StackConfig, jax_stack, torch_stack
 from experiments.benchmarks.timing import (
     TIMES,
-    BenchmarkConfig,
     Rows,
     compares_with_torch,
-    run_folder,
     sharing_devices,
     time_ways,
     with_ratios,
-    write_results,
 )
 from jaxseg import models, nn, ops
 from jaxseg.losses import mean_cross_entropy
@@ -95,7 +93,7 @@ PRESETS = {
 
 def main(config: Config) -> None:
     """Time stacks and nets, and write tables and a figure."""
-    with run_folder(config):
+    with run_folder(config) as machine:
         rows = [row for blocks in config.blocks for row in compare_stacks(config, blocks)]
         rows += compare_stacks(config, config.lax_blocks, plain_lax=True)
         nets = [
@@ -105,7 +103,7 @@ def main(config: Config) -> None:
         ]
         tables.write_csv(config.out / "depth.csv", DEPTH, nets)
         summary = summarize(config, rows, nets)
-        write_results(config.out, summary, STACK, rows, depth_figure(rows, nets))
+        write_results(config.out, summary, STACK, rows, machine, depth_figure(rows, nets))
 
 
 def compare_stacks(config: Config, blocks: int, *, plain_lax: bool = False) -> Rows:

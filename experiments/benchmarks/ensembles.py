@@ -21,7 +21,6 @@ from experiments.launch import launch_benchmark
 if __name__ == "__main__":  # before JAX is imported: the first words come at once
     launch_benchmark("experiments.benchmarks.ensembles")
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,18 +29,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.benchmarks.folder import BenchmarkConfig, run_folder, write_results
 from experiments.benchmarks.timing import (
     TIMES,
-    BenchmarkConfig,
     Rows,
     Ways,
     check_agreement,
     compares_with_torch,
     over_torch,
-    run_folder,
     time_ways,
     torch_on_all_cores,
-    write_results,
 )
 from jaxseg import analysis, ops
 from jaxseg.progress import busy
@@ -83,10 +80,10 @@ PRESETS = {
 
 def main(config: Config) -> None:
     """Time ensembles and per-example norms, and write a table."""
-    with run_folder(config):
+    with run_folder(config) as machine:
         rows = [row for count in config.members for row in compare(config, ENSEMBLE, count)]
         rows += compare(config, PER_EXAMPLE, config.examples)
-        write_results(config.out, summarize(config, rows), COLUMNS, rows)
+        write_results(config.out, summarize(config, rows), COLUMNS, rows, machine)
 
 
 def compare(config: Config, kind: str, count: int) -> Rows:
@@ -242,7 +239,7 @@ def summarize(config: Config, rows: Rows) -> str:
         f"# Ensembles and per-example gradients, {config.size}x{config.size} pixels, "
         f"{config.channels} and {2 * config.channels} channels",
         "",
-        f"{os.cpu_count()} cores, jax {jax.__version__}; an ensemble sees {config.batch_size} "
+        f"An ensemble sees {config.batch_size} "
         "images. Ratios are to the first row of a kind and count, and to the fastest of PyTorch's "
         "ways.",
         "",

@@ -27,7 +27,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.benchmarks.timing import BenchmarkConfig, Rows, run_folder, write_results
+from experiments.benchmarks.folder import BenchmarkConfig, run_folder, write_results
+from experiments.benchmarks.timing import Rows
 from jaxseg import ops
 from jaxseg.ops.geometry import Geometry, conv_geometry, upconv_geometry
 from jaxseg.progress import alive, progress_bar
@@ -72,7 +73,7 @@ def main(config: Config) -> None:
     Raises:
         ValueError: Cases are not exact; the tables are written all the same.
     """
-    with run_folder(config):
+    with run_folder(config) as machine:
         rows: Rows = []
         with progress_bar(desc="cases", total=config.cases) as bar, alive(bar):
             for number in range(config.cases):
@@ -81,7 +82,7 @@ def main(config: Config) -> None:
                 bar.update()
                 if len(rows) % CASES_IN_CACHE == 0:
                     jax.clear_caches()
-        write_results(config.out, summarize(rows), COLUMNS, rows)
+        write_results(config.out, summarize(rows), COLUMNS, rows, machine)
     wrong = [row for row in rows if max(row[e] for e in ERRORS) > DTYPES[row["dtype"]]]
     if wrong:
         raise ValueError(f"{len(wrong)} cases are not exact, the first of them {wrong[0]}.")

@@ -40,18 +40,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.benchmarks.folder import BenchmarkConfig, run_folder, write_results
 from experiments.benchmarks.timing import (
     TIMES,
-    BenchmarkConfig,
     Rows,
     Ways,
     check_agreement,
     compares_with_torch,
     over_torch,
-    run_folder,
     time_ways,
     torch_on_all_cores,
-    write_results,
 )
 from jaxseg import models, nn
 from jaxseg.analysis import backward_signal, forward_signal, leading_norms, over_seeds
@@ -112,12 +110,12 @@ PRESETS = {
 
 def main(config: Config) -> None:
     """Time both nets, and write a table."""
-    with run_folder(config):
+    with run_folder(config) as machine:
         rows: Rows = []
         for name, make_ways in (("dense", dense_ways), ("deep net", deep_net_ways)):
             rows += compare(config, name, make_ways)
             tables.write_csv(config.out / "results.csv", COLUMNS, rows)
-        write_results(config.out, summarize(config, rows), COLUMNS, rows)
+        write_results(config.out, summarize(config, rows), COLUMNS, rows, machine)
 
 
 def compare(config: Config, net: str, make_ways: Callable[[Config], Ways]) -> Rows:
@@ -263,7 +261,7 @@ def summarize(config: Config, rows: Rows) -> str:
         "",
         f"dense: {config.layers} layers of width {config.width}, {config.examples} examples; deep "
         f"net: {2 * config.blocks + 2} convolutions of {config.features} features, {config.images} "
-        f"images of {config.size}x{config.size}. {os.cpu_count()} cores, jax {jax.__version__}, "
+        f"images of {config.size}x{config.size}. "
         f"{config.batch_size} seeds at once in a vmap, medians of {config.repeats} turns.",
         "",
         *tables.markdown_table(

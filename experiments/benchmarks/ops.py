@@ -22,34 +22,29 @@ from experiments.launch import launch_benchmark
 if __name__ == "__main__":  # before JAX is imported: the first words come at once
     launch_benchmark("experiments.benchmarks.ops")
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmarks.cases import FAMILIES, FULL, TINY, Case, multiply_adds, operands
+from experiments.benchmarks.folder import BenchmarkConfig, run_folder, write_results
 from experiments.benchmarks.timing import (
     TIMES,
-    BenchmarkConfig,
     Rows,
     Ways,
     batch_shardings,
     compares_with_torch,
     ratio_figure,
     reference_of,
-    run_folder,
     sharing_devices,
     single_forms,
     time_ways,
-    timed,
     torch_on_all_cores,
     with_ratios,
-    write_results,
 )
 from jaxseg import ops
 from jaxseg.progress import busy
@@ -92,32 +87,13 @@ PRESETS = {"full": Config(), "tiny": Config(small=True, repeats=1)}
 
 def main(config: Config) -> None:
     """Time all cases, and write tables and a figure."""
-    with run_folder(config):
-        peak = matmul_peak(64 if config.small else 2048)
+    with run_folder(config) as machine:
         rows: Rows = []
         for case in TINY if config.small else FULL:
             if case.family in config.families:
-                rows += compare(case, config.repeats, peak)
+                rows += compare(case, config.repeats, machine.gigaflops)
                 tables.write_csv(config.out / "results.csv", COLUMNS, rows)
-        write_results(config.out, summarize(rows, peak), COLUMNS, rows, ratio_figure(rows))
-
-
-def matmul_peak(side: int) -> float:
-    """Measure the GFLOP/s of the fastest float32 matrix product at hand.
-
-    Args:
-        side: Height and width of the matrices.
-    """
-    a = np.random.default_rng(0).normal(size=(side, side)).astype(np.float32)
-    x = jnp.asarray(a)
-    with busy("matrix product: compiling"):
-        product = jax.jit(jnp.dot).lower(x, x).compile()
-    ways: list[Callable[[], Any]] = [lambda: product(x, x).block_until_ready()]
-    if compares_with_torch():
-        tensor = torch_on_all_cores().tensor(a)
-        ways.append(lambda: tensor @ tensor)
-    fastest = min(min(timed(way) for _ in range(7)) for way in ways)
-    return 2 * side**3 / fastest / 1e9
+        write_results(config.out, summarize(rows), COLUMNS, rows, machine, ratio_figure(rows))
 
 
 def compare(case: Case, repeats: int, peak: float) -> Rows:
@@ -126,7 +102,7 @@ def compare(case: Case, repeats: int, peak: float) -> Rows:
     Args:
         case: The convolution.
         repeats: Timed turns.
-        peak: The machine's GFLOP/s, from `matmul_peak`.
+        peak: The machine's GFLOP/s, in the fastest matrix product.
 
     Returns:
         A row a way, with the columns of `COLUMNS`.
@@ -227,7 +203,7 @@ def geometric_mean(values: Sequence[float]) -> float:
     return float(np.exp(np.mean(np.log(values))))
 
 
-def summarize(rows: Rows, peak: float) -> str:
+def summarize(rows: Rows) -> str:
     """Tabulate the cases, and the means of the families, in Markdown."""
     ways = list(dict.fromkeys(row["way"] for row in rows))
     by = {(row["case"], row["way"]): row for row in rows}
@@ -246,8 +222,7 @@ def summarize(rows: Rows, peak: float) -> str:
     lines = [
         "# Convolutions: forward and both gradients, float32",
         "",
-        f"Milliseconds (times {reference}); {os.cpu_count()} cores, fastest matrix product "
-        f"{peak:.0f} GFLOP/s, jax {jax.__version__}.",
+        f"Milliseconds (times {reference}).",
         "",
         *tables.markdown_table(" | ".join(["case", *ways, "% of peak"]), times),
         "",

@@ -17,7 +17,6 @@ from experiments.launch import launch_benchmark
 if __name__ == "__main__":  # before JAX is imported: the first words come at once
     launch_benchmark("experiments.benchmarks.steps")
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -30,22 +29,20 @@ import numpy as np
 import optax
 from flax import nnx
 
+from experiments.benchmarks.folder import BenchmarkConfig, run_folder, write_results
 from experiments.benchmarks.stack import StackConfig, jax_stack, torch_stack
 from experiments.benchmarks.timing import (
     TIMES,
-    BenchmarkConfig,
     Rows,
     Ways,
     batch_shardings,
     compares_with_torch,
     ratio_figure,
-    run_folder,
     sharing_devices,
     single_forms,
     time_ways,
     torch_on_all_cores,
     with_ratios,
-    write_results,
 )
 from jaxseg import models, nn, ops
 from jaxseg.progress import busy
@@ -67,7 +64,7 @@ class Config(BenchmarkConfig):
         size: Height and width of the images in pixels.
         batch_size: Images a step.
         classes: Classes to be told apart.
-        blocks: Depth of the stack; 0 leaves it out.
+        blocks: Depths of the stacks; () leaves them out.
         repeats: Timed turns.
         compiled: Time `torch.compile` too.
     """
@@ -78,7 +75,7 @@ class Config(BenchmarkConfig):
     size: int = 128
     batch_size: int = 8
     classes: int = 11
-    blocks: int = 32
+    blocks: tuple[int, ...] = (32, 256)
     repeats: int = 7
     compiled: bool = False
 
@@ -91,21 +88,23 @@ class Config(BenchmarkConfig):
 PRESETS = {
     "full": Config(),
     "tiny": Config(
-        nets=(U_NET,), widths=(4, 8), size=8, batch_size=2, classes=3, blocks=0, repeats=1
+        nets=(U_NET,), widths=(4, 8), size=8, batch_size=2, classes=3, blocks=(), repeats=1
     ),
 }
 
 
 def main(config: Config) -> None:
     """Time all nets, and write a table and a figure."""
-    with run_folder(config):
+    with run_folder(config) as machine:
         rows: Rows = []
         for name in config.nets:
             rows += compare(name, partial(net_ways, config, name), config.repeats)
-        if config.blocks:
-            title = f"stack of {config.blocks} blocks"
-            rows += compare(title, partial(stack_ways, config.blocks), config.repeats)
-        write_results(config.out, summarize(config, rows), COLUMNS, rows, ratio_figure(rows))
+        for blocks in config.blocks:
+            title = f"stack of {blocks} blocks"
+            rows += compare(title, partial(stack_ways, blocks), config.repeats)
+        write_results(
+            config.out, summarize(config, rows), COLUMNS, rows, machine, ratio_figure(rows)
+        )
 
 
 def compare(case: str, make_ways: Callable[[], Ways], repeats: int) -> Rows:
@@ -237,7 +236,7 @@ def summarize(config: Config, rows: Rows) -> str:
     lines = [
         f"# Train steps: batch {config.batch_size}, {config.size}x{config.size}, float32",
         "",
-        f"{os.cpu_count()} cores, jax {jax.__version__}. The stack: {stack.features} channels, "
+        f"The stack: {stack.features} channels, "
         f"{stack.size}x{stack.size}, batch {stack.batch_size}, without an update.",
         "",
         *tables.markdown_table(

@@ -4,10 +4,7 @@ import importlib.util
 import math
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -15,12 +12,10 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from matplotlib.figure import Figure
 
-from jaxseg import files
 from jaxseg.ops import native
 from jaxseg.ops._lowering import Form
 from jaxseg.progress import progress_bar
 from jaxseg.startup import raise_if_stopped
-from jaxseg.training import records, tables, use_all_cores
 
 Ways = dict[str, Callable[[], Any]]
 """Name of a way -> what runs it to its end."""
@@ -28,52 +23,6 @@ Rows = list[dict[str, Any]]
 TIMES = {"way": str, "median_ms": float, "fastest_ms": float}
 """Columns of the rows of `time_ways`."""
 _PAUSE = 0.015
-_DPI = 150
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchmarkConfig:
-    """Configuration that every benchmark has.
-
-    Attributes:
-        preset: The preset that the other values come from.
-        out: Folder of the results; those of an earlier run are replaced.
-    """
-
-    preset: str = "full"
-    out: Path = Path("runs/benchmark")
-
-
-@contextmanager
-def run_folder(config: BenchmarkConfig) -> Iterator[None]:
-    """Prepare devices and folder of a benchmark; within, the folder is this process's alone.
-
-    Raises:
-        ValueError: Another run is in the folder.
-    """
-    use_all_cores()
-    with records.only_run(config.out):
-        records.open_run(config.out, config, results="results.csv", resume=False, overwrite=True)
-        yield
-
-
-def write_results(
-    folder: Path, summary: str, columns: Sequence[str], rows: Rows, figure: Figure | None = None
-) -> None:
-    """Write results.csv, summary.md and, if there is one, the figure; print the summary.
-
-    Args:
-        folder: The folder.
-        summary: Markdown.
-        columns: Columns of results.csv.
-        rows: Its rows.
-        figure: Saved as times.png.
-    """
-    tables.write_csv(folder / "results.csv", columns, rows)
-    files.write_text(folder / "summary.md", summary)
-    if figure:
-        figure.savefig(folder / "times.png", dpi=_DPI)
-    print(f"\n{summary}\nIn {folder}.")
 
 
 def compares_with_torch() -> bool:

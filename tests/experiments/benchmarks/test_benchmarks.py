@@ -1,6 +1,7 @@
 """Benchmarks at a tiny size: what they leave and what they refuse."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import docstring_parser
@@ -9,7 +10,17 @@ import numpy as np
 import pytest
 from tiny_studies import tables
 
-from experiments.benchmarks import depth, ensembles, exactness, gradients, ops, steps, timing
+from experiments.benchmarks import (
+    depth,
+    ensembles,
+    exactness,
+    gradients,
+    machine,
+    members,
+    ops,
+    steps,
+    timing,
+)
 from experiments.benchmarks.cases import (
     TINY,
     conv_cases,
@@ -18,7 +29,7 @@ from experiments.benchmarks.cases import (
     upconv_cases,
 )
 
-BENCHMARKS = (depth, ensembles, exactness, gradients, ops, steps)
+BENCHMARKS = (depth, ensembles, exactness, gradients, members, ops, steps)
 WAYS = {"jaxseg", "jaxseg, 1 device", "plain lax"}
 
 
@@ -64,6 +75,19 @@ def test_ops(tmp_path):
     assert all(float(row["error"]) < ops.TOLERANCE for row in rows)
     assert (tmp_path / "out" / "times.png").stat().st_size > 1000
     assert "Geometric means" in summary
+
+
+def test_members(tmp_path):
+    rows, summary = run(members, tmp_path)
+    assert {row["way"] for row in rows} >= {"jaxseg", "jaxseg, 1 device"} | {*timing.single_forms()}
+    assert all(float(row["median_ms"]) > 0 for row in rows)
+    # The machine stands below every summary and beside it, for those who compare machines.
+    measured = machine.Machine(**json.loads((tmp_path / "out" / machine.MACHINE).read_text()))
+    assert measured.cores >= 1
+    assert measured.load >= 0
+    assert measured.gigaflops > 0
+    assert measured.gigabytes > 0
+    assert measured.sentence() in summary
 
 
 def test_a_way_that_differs_stops_the_comparison(monkeypatch):
