@@ -43,6 +43,7 @@ from experiments.benchmarks.timing import (
     torch_on_all_cores,
 )
 from jaxseg import models, nn, ops
+from jaxseg.ops._lowering import Form
 from jaxseg.progress import busy
 from jaxseg.training import member_mesh, over_members, tables, to_members
 
@@ -157,7 +158,8 @@ def make_ways(config: Config, case: Case) -> Ways:
     ways: Ways = {
         "jaxseg": lambda: kernels(jax.block_until_ready(every_device(shared, shared_stats)))
     }
-    for way, form in {"jaxseg, 1 device": "auto", **single_forms()}.items():
+    forms: dict[str, Form] = {"jaxseg, 1 device": "auto", **single_forms()}
+    for way, form in forms.items():
         with ops.lowering(form):
             compiled = jax.jit(jax.vmap(gradient)).lower(params, stats).compile()
         ways[way] = lambda run=compiled: kernels(jax.block_until_ready(run(params, stats)))

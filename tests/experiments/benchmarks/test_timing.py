@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks import timing
-from jaxseg.training import tables
 
 
 @pytest.fixture
@@ -90,17 +89,3 @@ def test_batches_are_shared_out_evenly():
     split, whole = timing.batch_shardings(timing.sharing_devices(4))
     assert split.shard_shape((4, 3)) == (2, 3)
     assert whole.shard_shape((4, 3)) == (4, 3)
-
-
-def test_a_folder_is_one_benchmarks_alone(tmp_path):
-    config = timing.BenchmarkConfig(out=tmp_path / "out")
-    with timing.run_folder(config):
-        timing.write_results(config.out, "# Times\n", ("way",), [{"way": "jaxseg, 1 device"}])
-        with pytest.raises(ValueError, match="by another run"), timing.run_folder(config):
-            pass
-    assert tables.read_csv(config.out / "results.csv", {"way": str}) == [
-        {"way": "jaxseg, 1 device"}
-    ]
-    assert (config.out / "summary.md").read_text() == "# Times\n"
-    with timing.run_folder(config):  # an earlier run's results are replaced
-        pass
