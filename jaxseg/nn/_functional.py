@@ -6,6 +6,8 @@ from typing import Any
 import jax
 from flax import nnx
 
+from jaxseg.nn._plain_variables import plain_variables
+
 Init = Callable[[jax.Array], tuple[nnx.State, nnx.State]]
 Apply = Callable[..., tuple[Any, nnx.State]]
 
@@ -40,6 +42,7 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> tuple[Init, Apply]:
             f"functional: make is a {kind}, but a factory is needed, which builds the module from "
             f"its nnx.Rngs: give for example `lambda rngs: {kind}(..., rngs=rngs)`."
         )
+    make = plain_variables(make)
     module = nnx.eval_shape(lambda: make(nnx.Rngs(0)))
     if not isinstance(module, nnx.Module):
         raise ValueError(

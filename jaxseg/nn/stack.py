@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jaxseg.nn._plain_variables import plain_variables
+
 
 class Stack(nnx.Module):
     """A chain of `depth` blocks that compiles in the time of one.
@@ -51,6 +53,7 @@ class Stack(nnx.Module):
             raise ValueError(f"Stack: depth={depth} must be at least 1.")
         if checkpoint_every < 0:
             raise ValueError(f"Stack: checkpoint_every={checkpoint_every} must not be negative.")
+        make_block = plain_variables(make_block)
         graphdef = nnx.graphdef(nnx.eval_shape(lambda: make_block(nnx.Rngs(0))))
         keys = jax.random.split(rngs.params(), depth)
         stacked = jax.vmap(lambda key: nnx.state(make_block(nnx.Rngs(key))))(keys)
