@@ -43,7 +43,7 @@
 # | $r$ | receptive field: pixels along an axis that an output pixel sees |
 # | $M_l$ | largest gap in the distance rule for dilation rates (page 03) |
 # | $A$, $A^\top$ | matrix of a convolution; its transpose |
-# | $E$ | loss (cross-entropy) |
+# | $E$, $\mathbb{E}$ | loss (cross-entropy); mean over random nets or numbers |
 # | $F_l$, $\alpha$, $\lambda$ | branch of a residual block; scale of the branch; scale of the shortcut |
 # | $q_l$, $c_l$ | variance of the signal in layer $l$; correlation of two inputs' signals |
 # | $\sigma_w^2$, $\sigma_b^2$ | variance of the weights (times the width) and of the biases |
@@ -52,6 +52,9 @@
 # | $N$ | width: features of a layer |
 # | $q$ | gain of the squared gradient through a whole net (page 09) |
 # | $G$, $\Sigma$, $B$ | mean gradient; covariance of the examples' gradients; gradient noise scale |
+#
+# A few pages need a letter for something else and say so: the class $c$ and its probability
+# $p_{ijc}$ on page 02, the length $k$ of a path on page 05, the maps $e_i$ and $d_i$ on page 08.
 
 # %%
 import importlib.util

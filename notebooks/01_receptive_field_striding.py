@@ -282,7 +282,8 @@ plots.effective_field(
 # - $r = 1 + \sum_l (k_l - 1) \prod_{i<l} s_i$: linear in depth without strides, exponential with
 #   them.
 # - The field belongs to the *net*, not to its name: where a stride stands changes it.
-# - The effective field is a bell curve of width $\sqrt{2L/3}$ inside the field of $2L + 1$ pixels.
+# - The effective field is a bell curve of standard deviation $\sqrt{2L/3}$ inside the field of
+#   $2L + 1$ pixels.
 #
 # ## Exercises
 #
@@ -314,7 +315,8 @@ plots.effective_field(
 #
 # **Sources.** Araujo, Norris & Sim, *Computing receptive fields of convolutional neural networks*,
 # Distill 2019. Luo et al., *Understanding the effective receptive field in deep convolutional
-# neural networks*, 2016, arXiv:1701.04128. He et al., 2015, arXiv:1512.03385.
+# neural networks*, 2016, arXiv:1701.04128. He et al., 2015, arXiv:1512.03385. Simonyan & Zisserman,
+# 2015, arXiv:1409.1556.
 #
 # ---
 #

@@ -201,8 +201,9 @@ for name, strides, dilations in (
     )
 
 # %% [markdown]
-# Dilation costs about twelve times as many multiply-adds here, and twelve times as much memory. This is why nets for
-# segmentation stride first, down to an eighth or a sixteenth, and dilate only behind that.
+# Dilation costs about twelve times as many multiply-adds here, and twelve times as much memory.
+# This is why nets for segmentation stride first, down to an eighth or a sixteenth, and dilate only
+# behind that.
 #
 # ## Several rates at once: ASPP
 #
@@ -221,9 +222,13 @@ plots.aspp(rates=(6, 12, 18))
 # %% [markdown]
 # ## Holes: gridding
 #
+# A **hole** of a receptive field is a pixel inside it that no path leads to, so that it cannot
+# change the output. (The pixels that one kernel skips need not be holes: other layers may fill them
+# in.)
+#
 # Not every choice of rates is good. With rates 2, 2, 2 an output pixel sees only pixels at even
-# distances, and its neighbor sees only the others. The image falls into four grids that never
-# exchange information. This is called *gridding*.
+# distances along both axes, and its neighbor sees none of these. The image falls into four grids
+# that never exchange information. This is called *gridding*.
 #
 # Wang et al. (2018) give two rules for the rates $d_1, \dots, d_L$ of a *hybrid* dilated chain. The
 # first one bounds a distance. Let $M_L = d_L$ and
@@ -287,8 +292,9 @@ print(
 
 # %% [markdown]
 # So the two rules together are not enough, and rate 1 in the first layer is not enough either: (1,
-# 1, 6) has holes. But among these triples **rate 1 in the first layer together with $M_2 \le 3$**
-# never leaves a hole. In general, count the paths, as `analysis.hybrid_dilation` does.
+# 1, 6) has holes. But **rate 1 in the first layer together with $M_2 \le 3$** never leaves a hole
+# in three layers of three taps. (These triples are all there are: $M_2 \le 3$ needs $d_2 \le 3$ and
+# $d_3 \le 3 + 2 d_2 \le 9$.) In general, count the paths, as `analysis.hybrid_dilation` does.
 #
 # ## Dilation instead of striding, in a trained net
 #
@@ -339,8 +345,9 @@ print(
 #
 # <details><summary>Solution</summary>
 #
-# $1 + 2\,(1 + 2 + 4 + 8 + 16) = 63$. Doubling rates that begin with 1 leave no hole: every offset
-# has exactly one or two ways to be written as a sum of the terms $-d_l$, 0 and $d_l$, at least one.
+# $1 + 2\,(1 + 2 + 4 + 8 + 16) = 63$. Doubling rates that begin with 1 leave no hole: the layers
+# before the one of rate $d$ see $2d - 1$ adjacent pixels, and it joins three such groups at
+# distance $d$, which overlap (or touch, for $d = 1$).
 #
 # </details>
 #

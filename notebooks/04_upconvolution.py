@@ -99,8 +99,9 @@ sliders(
 # multiplied by $x_i$, onto the output, $s$ pixels behind the stamp before. Where stamps overlap,
 # they are summed. The figure shows it along one axis, for kernel 3 and stride 2.
 #
-# Row $i$ of the stamps is row $i$ of a matrix $A$, so the output is $A^\top x$. And $A$ itself is
-# the strided convolution with the same taps: each of its rows is the kernel at one position.
+# Row $i$ of the stamps is $x_i$ times row $i$ of a matrix $A$, so their sum is $A^\top x$. And $A$
+# itself is the strided convolution with the same taps: each of its rows is the kernel at one
+# position.
 #
 # **Predict**: for kernel 2 and stride 2, how many stamps does each output sum? **Then change
 # the sliders.**
@@ -145,8 +146,10 @@ print(f"⟨Ax, y⟩ = {jnp.vdot(down, y):.4f}, ⟨x, Aᵀy⟩ = {jnp.vdot(x, up)
 # ## Uneven overlap: checkerboards
 #
 # If the stride does not divide the kernel size, some outputs sum more products than others, in a
-# pattern that repeats with the stride (Odena, Dumoulin & Olah 2016). A kernel that is smaller than
-# the stride leaves outputs that sum none.
+# pattern that repeats with the stride (Odena, Dumoulin & Olah 2016). With kernel 3 and stride 2,
+# stamps of three pixels lie two pixels apart: along an axis, outputs sum two products and one in
+# turn. If the stride divides the kernel size, all outputs sum equally many. A kernel that is
+# smaller than the stride leaves outputs that sum none.
 #
 # **Predict**: which kernels from 2 to 8 have even overlap at stride 3? **Then find them**, for
 # stride 2 and for stride 3.
@@ -286,7 +289,8 @@ plots.image_row(outputs)
 #   operation.
 # - The transpose restores the size, not the content.
 # - If $s$ does not divide $k$, outputs sum different numbers of products: for $k = 3$ and $s = 2$,
-#   the most over the fewest is 2 along an axis and 4 in two dimensions.
+#   the most over the fewest is 2 along an axis and 4 in two dimensions. Kernels 2 and 4 at stride 2
+#   have even overlap.
 # - Behind upconvolutions, the receptive field depends on the output pixel's phase.
 #
 # ## Exercises

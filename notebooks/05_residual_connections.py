@@ -58,8 +58,8 @@ def signals(perturbations):
 gradients, inputs = jax.grad(signals, has_aux=True)(perturbations)
 print(
     f"{net.config.convolutions} convolutions: "
-    f"largest |x_50 − x_1| = {jnp.abs(inputs[-1] - inputs[0]).max()}, "
-    f"‖∂E/∂x_1‖ / ‖∂E/∂x_50‖ = {jnp.linalg.norm(gradients[0]) / jnp.linalg.norm(gradients[-1])}"
+    f"largest |x_49 − x_0| = {jnp.abs(inputs[-1] - inputs[0]).max()}, "
+    f"‖∂E/∂x_0‖ / ‖∂E/∂x_49‖ = {jnp.linalg.norm(gradients[0]) / jnp.linalg.norm(gradients[-1])}"
 )
 
 # %% [markdown]
@@ -102,8 +102,7 @@ for name, branch, activation in (
 #
 # At first, $\alpha = 1/\sqrt{64} = 0.125$, and the variance ends at about $e$. **Predict**: where
 # does it end if you double the depth and leave $\alpha$ as it is? **Then double the depth.** After
-# that,
-# **set $\alpha$ to 1**, and **to 0**.
+# that, **set $\alpha$ to 1**, and **to 0**.
 
 # %%
 SEEDS, DEEPEST = 4, 128

@@ -4,6 +4,7 @@
 # [← Deep networks are hard to train](06_deep_networks.ipynb) · [Contents and symbols](00_opening.ipynb) · [Upconvolution – residual connections →](08_upconvolution_residual.ipynb)
 #
 # A net of $L$ residual blocks is a sum. From the input $x_l$ of block $l$ to the last one's output,
+# with $\alpha = 1$,
 #
 # $$ x_L = x_l + \sum_{i=l}^{L-1} F_i(x_i) . $$
 #
@@ -16,9 +17,9 @@
 # something to it. In a plain net the gradient is a *product* of $L - l$ Jacobians, and long
 # products tend to vanish or to explode.
 #
-# **What you will see**: gradients that vanish to $10^{-58}$, explode to $10^{19}$, or stay within a
-# factor of two, each as the formula says; and deep plain nets whose gradient has the right size and
-# is noise all the same.
+# **What you will see**: gradients that vanish to $10^{-58}$, explode to $4 \cdot 10^9$, or stay
+# within a factor of two, each as the formula says; and deep plain nets whose gradient has the right
+# size and is noise all the same.
 
 # %%
 import importlib.util
@@ -113,7 +114,9 @@ sliders(
 #
 # Batch norm *without* shortcuts is the surprise. It makes the gradient explode toward the image:
 # the squared gradient grows by $\pi/(\pi - 1)$ per layer (Yang et al. 2019). With shortcuts it
-# grows only like a power of the depth.
+# grows only like a power of the depth: the signal on the shortcuts grows from block to block, and a
+# norm brings the branch back to size 1, so the deeper the block, the less its branch weighs (De &
+# Smith 2020).
 #
 # The plain nets lie below their line. The theory gives the mean over nets, and at such a small
 # width the typical net lies below the mean; [the last page](09_gradient_norms.ipynb) measures by
@@ -182,7 +185,7 @@ figure
 #
 # A deep plain net with He initialization keeps the *size* of its gradient, and still it does not
 # learn. Look at the gradient as a *function of the input* (Balduzzi et al. 2017). Move the input
-# along a circle in the space of images and plot one component of the gradient. In a shallow net
+# along a circle in the space of images and plot the gradient along one direction. In a shallow net
 # this is a smooth curve. In a deep plain net with batch norm it looks like white noise: after a
 # small step the gradient points somewhere else. In residual nets the gradient changes more slowly.
 # On the right is the cosine between the gradients at two points, by their distance on the circle.

@@ -11,9 +11,9 @@
 # $$ d_i = D_i\big(\operatorname{up}(d_{i+1}),\; e_i\big), \qquad
 # e_{i+1} = E_i(\operatorname{down}(e_i)) . $$
 #
-# Here $e_i$ is the encoder's map of level $i$, $d_i$ the decoder's. A long skip is a residual
-# connection across the net: a short path from the image to the output beside a long one that sees
-# far.
+# Here $e_i$ is the encoder's map of level $i$, $d_i$ the decoder's; $E_i$ and $D_i$ are the layers
+# that make them. A long skip is a residual connection across the net: a short path from the image
+# to the output beside a long one that sees far.
 #
 # **What you will see**: what downsampling loses, a U-Net whose long path sees 204 pixels and whose
 # short path sees 9, and trained nets of which those with long skips gain about .1 of mean IoU.
@@ -173,9 +173,9 @@ for size in sizes:
 # the *short* ones around two convolutions (residual blocks). Without long skips the gradient
 # reaches the first layers only through the whole net; with them, also through a single level.
 #
-# The figure shows random nets at initialization: the root mean square of the gradient of each 3 × 3
-# kernel relative to that of the last one, from the image (left) through the lowest level to the
-# output (right).
+# The figure shows random nets with group norm at initialization: the root mean square of the
+# gradient of each 3 × 3 kernel relative to that of the last one, from the image (left) through the
+# lowest level to the output (right).
 
 # %%
 LEVELS, NETS, SIDE = (2, 2, 8) if SMALL else (3, 6, 16)
@@ -314,7 +314,8 @@ print(", ".join(f"{name} {score:.3f}" for name, score in scores.items()))
 # <details><summary>Solution</summary>
 #
 # Averaging four independent pixels keeps a quarter of the variance in the means. If each mean is
-# repeated in its cell, three quarters are lost. (Bilinear resizing loses slightly more.)
+# repeated in its cell, three quarters are lost. (Bilinear resizing loses .82: it also blurs the
+# means.)
 #
 # </details>
 #

@@ -14,6 +14,8 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 
+from jaxseg.ops import native
+
 HERE = Path(__file__).parent
 WIDGET = "application/vnd.jupyter.widget-view+json"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -66,6 +68,7 @@ def executed(source: Path, *, timeout: int = 300) -> nbformat.NotebookNode:
 
 def main(prefixes: list[str]) -> None:
     """Execute the pages whose names begin with a prefix, or all pages."""
+    native.status()  # compiles its library here, if at all: its message must not be a page's output
     for source in sources():
         if prefixes and not source.name.startswith(tuple(prefixes)):
             continue

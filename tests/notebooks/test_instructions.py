@@ -450,6 +450,11 @@ def test_09_the_ratio_of_depth_to_width_decides():
     first, doubled = logs(width, depth), logs(2 * width, 2 * depth)
     assert abs(first.mean() - doubled.mean()) < 0.25
     assert abs(first.std() - doubled.std()) < 0.25
+    # With terms of order L/N²: a layer's gain is a chi-squared of Binomial(N, ½) squares.
+    many = np.random.default_rng(1).chisquare(
+        np.random.default_rng(0).binomial(width, 0.5, 100_000)
+    )
+    assert depth * np.log(many).var() == pytest.approx(1.36, abs=0.02)
     deeper = logs(width, 2 * depth)
     assert deeper.mean() < first.mean() - 0.3
     assert deeper.std() > first.std() + 0.2
@@ -506,6 +511,11 @@ def test_03_predictions_and_solutions():
     page("03").moved("draw_chain", first=1, second=2, third=9)
     doubling = analysis.hybrid_dilation((1, 2, 4, 8, 16))
     assert (doubling.size, doubling.full) == (63, True)
+    # Rate 1 first and M₂ ≤ 3 leave no hole, and no triple beyond 9 passes.
+    rates = itertools.product((1,), range(1, 7), range(1, 17))
+    passing = {r: p for r in rates if (p := analysis.hybrid_dilation(r)).passes}
+    assert all(paths.full for paths in passing.values())
+    assert max(passing) == (1, 3, 9)
     holes = analysis.hybrid_dilation((2, 3, 5))
     assert (holes.size, holes.seen, holes.passes) == (21, 19, True)
 
@@ -559,6 +569,7 @@ def test_06_what_the_stored_runs_show():
     assert loss["plain_norm"][-1] > 0.9
     assert loss["residual"][-1] < 1.05 * loss["residual"][0]
     assert loss["plain_isometric"][-1] < math.log(3) / 2
+    assert loss["plain_isometric"][[0, -1]].tolist() == pytest.approx([0.38, 0.54], abs=0.005)
 
 
 def test_06_solutions():
@@ -579,6 +590,9 @@ def test_08_solutions():
     noise = np.random.default_rng(0).normal(size=(64, 64, 2, 2))
     lost = noise - noise.mean(axis=(2, 3), keepdims=True)
     assert lost.var() / noise.var() == pytest.approx(0.75, abs=0.02)
+    noise = jax.random.normal(jax.random.key(0), (1, 128, 128, 1))
+    lost = noise - ops.resize(ops.avg_pool(noise, 2), 128)
+    assert float(lost.var() / noise.var()) == pytest.approx(0.82, abs=0.02)
 
 
 def test_09_solutions():
