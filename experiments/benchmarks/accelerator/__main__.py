@@ -10,6 +10,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,8 @@ from experiments.benchmarks.accelerator.parts import Row, Task, run_part, table
 from jaxseg import ops
 
 PRECISIONS = ("highest", "tensorfloat32")
-FORMS = ("auto", "direct", "fast")
+Form = Literal["auto", "direct", "fast"]
+FORMS: tuple[Form, ...] = ("auto", "direct", "fast")
 
 
 def environment(tiny: bool) -> Iterator[Task]:
@@ -57,7 +59,7 @@ def convolutions(tiny: bool) -> Iterator[Task]:
                 )
 
 
-def time_convolution(case: cases.Case, form: str, dtype: str, repeats: int = 10) -> Row:
+def time_convolution(case: cases.Case, form: Form, dtype: str, repeats: int = 10) -> Row:
     """Time the forward pass and both gradients of a case; read how its HLO runs them."""
     x, kernel, cotangent = (jnp.asarray(a, dtype) for a in cases.operands(case))
 
@@ -73,7 +75,7 @@ def time_convolution(case: cases.Case, form: str, dtype: str, repeats: int = 10)
         begin = time.perf_counter()
         jax.block_until_ready(compiled(x, kernel, cotangent))
         times.append(time.perf_counter() - begin)
-    counts = count_convolutions(compiled.as_text())
+    counts = count_convolutions(compiled.as_text() or "")
     return {"ms": round(1e3 * float(np.median(times)), 4), "run_by": str(counts)}
 
 
@@ -86,7 +88,7 @@ PARTS: dict[str, Callable[[bool], Iterator[Task]]] = {
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the parts, and write JSON lines and a markdown table for each."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Is jaxseg right and fast on an accelerator?")
     parser.add_argument("--preset", choices=("full", "tiny"), default="full")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks/accelerator"))
     parser.add_argument("--seconds", type=float, default=480, help="time budget of each part")
