@@ -8,11 +8,14 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check $(PINS)
 INSTALLED := $(VENV)/.installed-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 LINTERS := $(VENV)/.linters
 
-.PHONY: demo report notebooks docs docs-serve dist test smoke lint parity clean
+.PHONY: gpu demo report notebooks docs docs-serve dist test smoke lint parity clean
 
 demo: $(INSTALLED)  ## plain against residual depth scaling on the embedded data, with a figure
 	@$(BIN)/python -m jaxseg.ops | head -n 1
 	$(BIN)/python -m experiments.depth_scaling --preset quick --out runs/demo --overwrite
+
+gpu: $(INSTALLED)  ## measurements of an accelerator, resumable, eight minutes a part
+	$(BIN)/python -m experiments.benchmarks.accelerator
 
 report: $(INSTALLED)  ## every study that is not in runs/ yet, and all of them on one page, runs/report.html
 	$(BIN)/python -m experiments.report --make

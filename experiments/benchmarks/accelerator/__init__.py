@@ -1,0 +1,1 @@
+"""Measurements of an accelerator, in parts that can be resumed."""
