@@ -166,20 +166,27 @@ def jax_way(
 
 
 def torch_way(
-    case: Case, x: np.ndarray, kernel: np.ndarray, cotangent: np.ndarray
+    case: Case,
+    x: np.ndarray,
+    kernel: np.ndarray,
+    cotangent: np.ndarray,
+    *,
+    device: str = "cpu",
+    dtype: str = "float32",
 ) -> Callable[[], Any]:
     """Build (y, dx, dkernel) in PyTorch, returned in jaxseg's layouts but not copied there."""
     torch = torch_on_all_cores()
     functional, channels_last = torch.nn.functional, torch.channels_last
-    images = torch.tensor(np.moveaxis(x, -1, 1)).to(memory_format=channels_last)
+    kind = {"device": device, "dtype": getattr(torch, dtype)}
+    images = torch.tensor(np.moveaxis(x, -1, 1), **kind).to(memory_format=channels_last)
     images = images.requires_grad_()
-    back = torch.tensor(np.moveaxis(cotangent, -1, 1)).to(memory_format=channels_last)
+    back = torch.tensor(np.moveaxis(cotangent, -1, 1), **kind).to(memory_format=channels_last)
     if case.op == "upconv":
         flipped = np.flip(kernel, (0, 1)).transpose(2, 3, 0, 1)  # (in, out, *window)
         weights, op = flipped, functional.conv_transpose2d
     else:
         weights, op = kernel.transpose(3, 2, 0, 1), functional.conv2d
-    weights = torch.tensor(weights.copy()).to(memory_format=channels_last).requires_grad_()
+    weights = torch.tensor(weights.copy(), **kind).to(memory_format=channels_last).requires_grad_()
 
     def run():
         y = op(images, weights, **case.options)

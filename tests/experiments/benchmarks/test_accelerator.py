@@ -1,19 +1,45 @@
 """The accelerator's benchmark on CPU: its parts run, resume, and count convolutions in HLO."""
 
+import dataclasses
 import json
 
-from experiments.benchmarks.accelerator import __main__ as accelerator
+import jax
+import pytest
+
+from experiments.benchmarks.accelerator import exact, run
 from experiments.benchmarks.accelerator.hlo import count_convolutions
 from experiments.benchmarks.accelerator.parts import run_part
 
 
-def test_parts_run_at_tiny(tmp_path):
-    accelerator.main(["--preset", "tiny", "--out", str(tmp_path), "--seconds", "1"])
-    for part in accelerator.PARTS:
-        rows = [json.loads(s) for s in (tmp_path / f"{part}.jsonl").read_text().splitlines()]
-        assert rows
-        assert not any("error" in row for row in rows)
-        assert (tmp_path / f"{part}.md").read_text().startswith("| task |")
+@pytest.mark.parametrize("part", [p for p in run.PARTS if p != "studies"])
+def test_every_part_runs_at_tiny(part, tmp_path):
+    config = dataclasses.replace(run.PRESETS["tiny"], parts=(part,), out=tmp_path)
+    with jax.numpy_dtype_promotion("standard"):  # optax mixes floats and integers
+        run.main(config)
+    rows = [json.loads(line) for line in (tmp_path / f"{part}.jsonl").read_text().splitlines()]
+    assert (part == "streets") == (rows == [])
+    assert (tmp_path / f"{part}.md").read_text().startswith("| task |" if rows else "|")
+    if part == "smoke":
+        assert max(row.get("difference", 0) for row in rows) < 1e-4
+    if part == "pipeline":
+        assert 0 < rows[0]["of_synthetic"] < 2
+
+
+def test_results_of_another_machine_are_not_continued(tmp_path):
+    config = dataclasses.replace(run.PRESETS["tiny"], parts=("streets",), out=tmp_path)
+    run.main(config)
+    run.main(config)
+    with pytest.raises(ValueError, match="give another --out"):
+        run.main(dataclasses.replace(config, tiny=False))
+    with pytest.raises(ValueError, match=r"unknown: \['stride'\]"):
+        dataclasses.replace(config, parts=("stride",))
+
+
+def test_an_inexact_case_fails_the_benchmark(tmp_path, monkeypatch):
+    monkeypatch.setattr(exact, "TF32_LIMIT", 0.0)
+    config = dataclasses.replace(run.PRESETS["tiny"], parts=("exactness",), out=tmp_path)
+    with pytest.raises(ValueError, match=r"failed: exactness, .* limit 0"):
+        run.main(config)
 
 
 def test_a_part_resumes_and_runs_failed_tasks_again(tmp_path):
