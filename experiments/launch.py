@@ -28,12 +28,13 @@ def launch_study(package: str, description: str | None) -> None:
     launch(name, load)
 
 
-def launch_benchmark(module: str) -> None:
+def launch_benchmark(module: str, *, program: str | None = None) -> None:
     """Be the main program of a benchmark, whose imports are slow and follow behind this call.
 
     Args:
         module: The benchmark's module, such as "experiments.benchmarks.ops". It holds PRESETS, of
             which "full" is the default, and `main(config)`.
+        program: Name of the module that is run, where it is another one.
 
     Raises:
         SystemExit: Always, with the exit status; see `jaxseg.startup.launch`.
@@ -46,9 +47,11 @@ def launch_benchmark(module: str) -> None:
                 benchmark.PRESETS,
                 "full",
                 description=benchmark.__doc__,
-                program=f"python -m {module}",
+                program=f"python -m {program or module}",
                 args=args,
             )
         )
 
-    launch(module.rpartition(".")[2], load, keeps_programs=False)  # some measure compiling
+    launch(
+        (program or module).rpartition(".")[2], load, keeps_programs=False
+    )  # some measure compiling

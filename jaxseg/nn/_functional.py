@@ -6,7 +6,7 @@ from typing import Any
 import jax
 from flax import nnx
 
-from jaxseg.nn._plain_variables import plain_variables
+from jaxseg.nn._plain_variables import build_plain
 
 Init = Callable[[jax.Array], tuple[nnx.State, nnx.State]]
 Apply = Callable[..., tuple[Any, nnx.State]]
@@ -42,8 +42,7 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> tuple[Init, Apply]:
             f"functional: make is a {kind}, but a factory is needed, which builds the module from "
             f"its nnx.Rngs: give for example `lambda rngs: {kind}(..., rngs=rngs)`."
         )
-    make = plain_variables(make)
-    module = nnx.eval_shape(lambda: make(nnx.Rngs(0)))
+    module = nnx.eval_shape(lambda: build_plain(make, 0))
     if not isinstance(module, nnx.Module):
         raise ValueError(
             "functional: make does not return an nnx.Module: it must build the module from its "
@@ -52,7 +51,7 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module]) -> tuple[Init, Apply]:
     graphdef = nnx.graphdef(module)
 
     def init(key: jax.Array) -> tuple[nnx.State, nnx.State]:
-        _, params, stats = nnx.split(make(nnx.Rngs(key)), nnx.Param, ...)
+        _, params, stats = nnx.split(build_plain(make, key), nnx.Param, ...)
         return params, stats
 
     def apply(

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxseg.nn._plain_variables import plain_variables
+from jaxseg.nn._plain_variables import build_plain
 
 
 class Stack(nnx.Module):
@@ -53,10 +53,9 @@ class Stack(nnx.Module):
             raise ValueError(f"Stack: depth={depth} must be at least 1.")
         if checkpoint_every < 0:
             raise ValueError(f"Stack: checkpoint_every={checkpoint_every} must not be negative.")
-        make_block = plain_variables(make_block)
-        graphdef = nnx.graphdef(nnx.eval_shape(lambda: make_block(nnx.Rngs(0))))
+        graphdef = nnx.graphdef(nnx.eval_shape(lambda: build_plain(make_block, 0)))
         keys = jax.random.split(rngs.params(), depth)
-        stacked = jax.vmap(lambda key: nnx.state(make_block(nnx.Rngs(key))))(keys)
+        stacked = jax.vmap(lambda key: nnx.state(build_plain(make_block, key)))(keys)
         self.blocks = nnx.merge(graphdef, stacked, copy=True)
         self.depth, self.checkpoint_every = depth, checkpoint_every
 

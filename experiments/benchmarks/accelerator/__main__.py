@@ -10,7 +10,7 @@
     streets     CamVid at 360 x 480 pixels, where JAXSEG_CAMVID names it
 
     make gpu                                                     at most eight minutes a part
-    python -m experiments.benchmarks.accelerator --preset tiny   a minute, on a CPU too
+    python -m experiments.benchmarks.accelerator --preset tiny   three minutes, on a CPU too
 
 Each part writes a line of JSON as soon as something is measured, and stops between two of them when
 its time is over; the same command goes on. It leaves PART.jsonl, PART.md and run.json in --out, and
@@ -20,4 +20,4 @@ its exit status is 1 where something failed or was inexact.
 from experiments.launch import launch_benchmark
 
 if __name__ == "__main__":  # before JAX is imported: the first words come at once
-    launch_benchmark("experiments.benchmarks.accelerator.run")
+    launch_benchmark(f"{__package__}.run", program=__package__)
