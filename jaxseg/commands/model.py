@@ -1,6 +1,7 @@
 """Nets by name: what the commands build, train and open again."""
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,11 @@ ModelName = Literal[
     "encoder_unet",
     "lraspp",
     "drn",
+    "linknet",
+    "erfnet",
+    "fcdensenet56",
+    "fcdensenet67",
+    "fcdensenet103",
 ]
 NETS: dict[str, tuple[type[models.Segmenter], dict[str, Any]]] = {
     "fcn": (models.FCN, {"backbone": "resnet18"}),
@@ -34,8 +40,18 @@ NETS: dict[str, tuple[type[models.Segmenter], dict[str, Any]]] = {
     "encoder_unet": (models.EncoderUNet, {"backbone": "resnet18"}),
     "lraspp": (models.LRASPP, {}),
     "drn": (models.DRN, {}),
+    "linknet": (models.LinkNet, {"backbone": "resnet18"}),
 }
 """Every net on an encoder, and the options that it is built with unless asked otherwise."""
+WHOLE_NETS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
+    "unet": (models.UNet, {}),
+    "erfnet": (models.ERFNet, {}),
+    **{
+        f"fcdensenet{number}": (models.FCDenseNet, {"layers": layers, "growth": growth})
+        for number, (layers, growth) in models.FC_DENSENETS.items()
+    },
+}
+"""Every net without an encoder, and its options."""
 _WITHOUT = {
     "backbone": "has no encoder to choose",
     "width": "has no encoder",
@@ -55,8 +71,8 @@ class ModelConfig:
 
     Attributes:
         name: Architecture.
-        backbone: Encoder of all but "unet", a name of `models.ENCODERS`; None: a MobileNet for
-            "lraspp", a DRN for "drn", and "resnet18" for the others.
+        backbone: Encoder of the nets that have one, a name of `models.ENCODERS`; None: a MobileNet
+            for "lraspp", a DRN for "drn", and "resnet18" for the others.
         width: Channels of the first stage of a ResNet or a DRN; those of the other stages are
             multiples. None: as published.
         output_stride: Output stride of the encoder; None: 8 for "fcn", "deeplabv3" and "drn", 16
@@ -66,10 +82,11 @@ class ModelConfig:
         widths: Channels of each level of "unet"; no other net reads this.
         residual: Put shortcuts into the blocks of "unet"; no other net reads this.
         skips: Long skips of "unet"; no other net reads this.
-        auxiliary: Train a second head too, at half the weight; not for "unet".
+        auxiliary: Train a second head too, at half the weight; for nets on an encoder.
         dropout: Share of the features dropped in training, before the classifier of "fcn",
             "deeplabv3", "deeplabv3plus" and auxiliary heads, and at the lowest level of "unet";
-            None: 0.1, and 0.5 behind the pyramid of "deeplabv3" and "deeplabv3plus".
+            None: 0.1, 0.5 behind the pyramid of "deeplabv3" and "deeplabv3plus", 0.3 for "erfnet"
+            and 0.2 for "fcdensenet56" and its like, within their blocks.
         norm: Normalization.
         dtype: Type that is computed in; parameters stay float32.
         remat: Recompute activations in the backward pass rather than keep them.
@@ -103,8 +120,9 @@ def unread_fields(config: ModelConfig) -> dict[str, Any]:
     """
     unet_alone = {"widths", "residual", "skips"}
     pyramids = {"deeplabv3", "deeplabv3plus"}
-    if config.name == "unet":
+    if config.name in WHOLE_NETS:
         unread = {"backbone", "width", "output_stride", "features", "auxiliary"}
+        unread |= set() if config.name == "unet" else unet_alone
     else:
         unread = set(unet_alone)
         if config.name not in pyramids | {"lraspp"}:
@@ -145,24 +163,26 @@ def build(config: ModelConfig, classes: int, channels: int, rngs: nnx.Rngs) -> A
             f"model.{name}={value} has no effect: {config.name} {_WITHOUT.get(name, 'has none')}; "
             f"leave --model.{name.replace('_', '-')} out, or give another --model.name."
         )
-    dropout = 0.1 if config.dropout is None else config.dropout
     common: dict[str, Any] = {
         "classes": classes,
         "inputs": channels,
         "norm": config.norm,
         "dtype": config.dtype,
         "remat": config.remat,
-        "dropout": dropout,
         "rngs": rngs,
     }
-    if config.name == "unet":
-        return models.UNet(
-            widths=config.widths, residual=config.residual, skips=config.skips, **common
-        )
+    if config.dropout is not None:
+        common["dropout"] = config.dropout
+    if config.name in WHOLE_NETS:
+        make, options = WHOLE_NETS[config.name]
+        if config.name == "unet":
+            common.setdefault("dropout", 0.1)
+            options = {name: getattr(config, name) for name in ("widths", "residual", "skips")}
+        return make(**options, **common)
     net, options = NETS[config.name]
     options = {**options, **common, "auxiliary": config.auxiliary}
     if config.dropout is not None and net in (models.DeepLabV3, models.DeepLabV3Plus):
-        options["pyramid_dropout"] = dropout
+        options["pyramid_dropout"] = config.dropout
     backbone = config.backbone or options.get("backbone")
     if config.width is not None:
         known = models.ENCODERS.get(backbone or "")
@@ -220,10 +240,10 @@ def load_pretrained(
     make = functools.partial(build, config, info.classes, info.channels)
     graphdef = nnx.graphdef(nnx.eval_shape(lambda: make(nnx.Rngs(0))))
     net = nnx.merge(graphdef, state.params, state.stats, copy=True)
-    if isinstance(net, models.UNet):
+    if not isinstance(net, models.Segmenter):
         raise ValueError(
-            f"model.weights={weights}: unet has no encoder of torchvision's: give the folder of a "
-            "training run, or leave --model.weights out."
+            f"model.weights={weights}: {config.name} has no encoder of torchvision's: give the "
+            "folder of a training run, or leave --model.weights out."
         )
     whole = isinstance(net, models.FCN | models.DeepLabV3)
     target = net if whole else net.backbone

@@ -24,7 +24,10 @@ from jaxseg.models.encoders import (
     ResNetSize,
     make_encoder,
 )
+from jaxseg.models.erfnet import ERFNet
+from jaxseg.models.fc_densenet import FC_DENSENETS, FCDenseNet
 from jaxseg.models.fcn import FCN
+from jaxseg.models.linknet import LinkNet
 from jaxseg.models.lraspp import LRASPP
 from jaxseg.models.segmenter import Segmenter
 from jaxseg.models.skip_fcn import SkipFCN
@@ -34,6 +37,7 @@ __all__ = [
     "DRN",
     "ENCODERS",
     "FCN",
+    "FC_DENSENETS",
     "LRASPP",
     "Bottleneck",
     "DRNEncoder",
@@ -42,10 +46,13 @@ __all__ = [
     "DeepLabV3Plus",
     "DeepNet",
     "DeepNetConfig",
+    "ERFNet",
     "Encoder",
     "EncoderSize",
     "EncoderUNet",
+    "FCDenseNet",
     "Features",
+    "LinkNet",
     "MobileNetSize",
     "MobileNetV3",
     "ResNet",

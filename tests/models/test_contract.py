@@ -54,6 +54,14 @@ NETS = {
     "drn_c": (models.DRN, {**ENCODED, "backbone": TINY_DRN_C}),
     "drn_d": (models.DRN, {**ENCODED, "backbone": TINY_DRN_D, "norm": "group"}),
     "encoder_unet": (models.EncoderUNet, {**ENCODED, "decoder": (8,) * 5}),
+    # Bottlenecks: a group norm of a quarter of the first stage's channels needs 32 of them.
+    "linknet": (models.LinkNet, {**ENCODED, "backbone": TINY}),
+    "linknet_dilated": (models.LinkNet, {**ENCODED, "backbone": TINY, "output_stride": 8}),
+    "erfnet": (models.ERFNet, {"classes": 5, "widths": (6, 8, 12), "dropout": 0.0}),
+    "fc_densenet": (
+        models.FCDenseNet,
+        {"classes": 5, "layers": (2, 2, 3), "growth": 4, "stem": 8, "dropout": 0.0},
+    ),
     "encoder_unet_mobile": (
         models.EncoderUNet,
         {
@@ -80,13 +88,24 @@ STRIDES = {
     "lraspp": 16,
     "drn_c": 8,
     "encoder_unet": 32,
+    "linknet": 32,
+    "linknet_dilated": 8,
+    "erfnet": 8,
+    "fc_densenet": 4,
 }
+SIDES = {"lraspp": 640, "erfnet": 1344}
 AUXILIARY = ("fcn", "fcn_4", "fcn_group", "fcn_8s", "lraspp", "deeplab_mobile", "drn_c")
 SEGMENTERS = [name for name in NETS if issubclass(NETS[name][0], models.Segmenter)]
 # Combinations of parts that other nets have too: gradients, shapes and shifts are enough.
-VARIANTS = ("fcn_group", "fcn_32s", "unet_valid_resize_none", "encoder_unet_mobile")
+VARIANTS = (
+    "linknet_dilated",
+    "fcn_group",
+    "fcn_32s",
+    "unet_valid_resize_none",
+    "encoder_unet_mobile",
+)
 # Nets that recompute blocks of their own. Encoders do so in one place, which `test_resnet` tests.
-REMATERIALIZED = ("unet", "encoder_unet")
+REMATERIALIZED = ("unet", "encoder_unet", "erfnet", "fc_densenet")
 # One net of each way to decode, and together one of each encoder.
 DECODERS = ("fcn_8s", "unet_valid", "lraspp", "encoder_unet")
 # Of the nets in 16 bits, those with a decoder, an encoder or a norm that no other has.
@@ -218,7 +237,7 @@ def test_jit_is_eager(name):
 @pytest.mark.parametrize("name", [n for n in NETS if NETS[n][1].get("norm") != "group"])
 def test_an_image_moved_by_the_stride_moves_the_logits(name):
     stride, reach = STRIDES[name], 96
-    side = 640 if stride == 32 or name == "lraspp" else 288  # more than a pixel sees
+    side = SIDES.get(name, 640 if stride == 32 else 288)  # more than a pixel sees
     net = make(name)
     patch = images((2 * stride, 2 * stride), batch=1)
     low = (side // 2 - stride) // stride * stride
@@ -276,8 +295,11 @@ DROPOUT = {
     "lraspp": {"dropout": 0.5},
     "drn_c": {"dropout": 0.5},
     "encoder_unet": {"dropout": 0.5},
+    "linknet": {"dropout": 0.5},
+    "erfnet": {"dropout": 0.5},
+    "fc_densenet": {"dropout": 0.5},
 }
-DROPS_IN_THE_CALL = ("fcn", "deeplab_v3", "deeplab_v3_plus", "unet")
+DROPS_IN_THE_CALL = ("fcn", "deeplab_v3", "deeplab_v3_plus", "unet", "erfnet", "fc_densenet")
 
 
 def test_every_architecture_is_tested_for_dropout():
@@ -381,6 +403,9 @@ def test_a_pyramid_learns_nothing_from_the_mean_of_one_example():
         ("drn_c", {"backbone": 50}, "backbone=50 is no encoder: give a name, one of"),
         ("encoder_unet", {"decoder": (8, 8)}, "must be 5 integers >= 1"),
         ("encoder_unet", {"decoder": (8, 8, 0, 8, 8)}, "must be 5 integers >= 1"),
+        ("erfnet", {"widths": (3, 8, 12)}, "must be three integers that increase, the first above"),
+        ("fc_densenet", {"layers": ()}, "must be integers, one or more, and at least 1"),
+        ("fc_densenet", {"growth": 0}, "FCDenseNet: growth=0 must be at least 1"),
         ("unet", {"dropout": -1}, "dropout=-1 must be at least 0 and below 1"),
     ],
 )
