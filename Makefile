@@ -36,7 +36,8 @@ SMOKE := tests/ops tests/nn tests/training tests/interop tests/analysis/test_rec
 	tests/experiments/test_study_contract.py -k "not test_study_contract or trainability"
 
 smoke: $(INSTALLED)  ## a part of the tests, for other versions: make smoke PYTHON=python3.13 VENV=.venv-newest
-	$(QUICKLY) $(PYTEST) $(SMOKE)
+	$(PYTEST) -m "optimized and not slow" $(SMOKE)
+	$(QUICKLY) $(PYTEST) -m "not optimized and not slow" $(SMOKE)
 
 lint: $(LINTERS)  ## style, imports, docstrings, types
 	$(BIN)/ruff check .

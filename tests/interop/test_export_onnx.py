@@ -83,6 +83,7 @@ def test_the_file_carries_texts(tmp_path):
 
 def test_jax_is_left_as_it_was(tmp_path):
     """jax2onnx, when it is imported, puts a `cumsum` of its own into `jax.numpy`."""
+    pytest.importorskip("jax2onnx")
     modules = (jnp, jax.lax, jax.nn)
     functions = [dict(vars(module)) for module in modules]
     export_onnx(lambda x: jnp.cumsum(x, axis=1), tmp_path / "net.onnx", shape=(1, 4, 4, 3))
