@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxseg import data, interop, models, nn
+from jaxseg.models.registry import NETS
 from jaxseg.training import TrainState
 
 ModelName = Literal[
@@ -24,18 +25,6 @@ ModelName = Literal[
     "lraspp",
     "drn",
 ]
-NETS: dict[str, tuple[type[models.Segmenter], dict[str, Any]]] = {
-    "fcn": (models.FCN, {"backbone": "resnet18"}),
-    "fcn32s": (models.SkipFCN, {"backbone": "resnet18", "finest": 32}),
-    "fcn16s": (models.SkipFCN, {"backbone": "resnet18", "finest": 16}),
-    "fcn8s": (models.SkipFCN, {"backbone": "resnet18", "finest": 8}),
-    "deeplabv3": (models.DeepLabV3, {"backbone": "resnet18"}),
-    "deeplabv3plus": (models.DeepLabV3Plus, {"backbone": "resnet18", "output_stride": 16}),
-    "encoder_unet": (models.EncoderUNet, {"backbone": "resnet18"}),
-    "lraspp": (models.LRASPP, {}),
-    "drn": (models.DRN, {}),
-}
-"""Every net on an encoder, and the options that it is built with unless asked otherwise."""
 _WITHOUT = {
     "backbone": "has no encoder to choose",
     "width": "has no encoder",
