@@ -50,6 +50,7 @@ ALLOWED = {
         "plots",
         "progress",
         "startup",
+        "studies",
         "training",
     },
     "__main__": {"commands"},
