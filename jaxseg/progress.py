@@ -50,6 +50,7 @@ def progress_bar(
     total: int | None = None,
     initial: int = 0,
     unit: str = "it",
+    unit_scale: bool = False,
     bar_format: str | None = None,
     disable: bool = False,
 ) -> tqdm:
@@ -61,6 +62,7 @@ def progress_bar(
         total: Number of elements; None is the length of `iterable`.
         initial: Number of those that are done already.
         unit: What the elements are.
+        unit_scale: Write thousands and millions of them as k and M.
         bar_format: The form of the bar and of the lines, as tqdm has it; None is that of all.
         disable: Show nothing.
 
@@ -75,6 +77,7 @@ def progress_bar(
         total=total,
         initial=initial,
         unit=unit,
+        unit_scale=unit_scale,
         leave=False,
         file=lines,
         bar_format=bar_format or (None if is_terminal else _LINE_FORM),

@@ -33,7 +33,7 @@ ALLOWED = {
         "training",
     },
     "analysis": {"numerics"},
-    "interop": {"models", "ops"},
+    "interop": {"files", "models", "ops", "progress", "user_cache"},
     "plots": set(),
     "cli": set(),
     "commands": {
@@ -50,6 +50,7 @@ ALLOWED = {
         "plots",
         "progress",
         "startup",
+        "studies",
         "training",
     },
     "__main__": {"commands"},

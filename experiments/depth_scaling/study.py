@@ -40,7 +40,7 @@ def run(config: Config) -> Findings:
     sweep = Sweep(config, load_data(config), names={"arm": str, "depth": int})
     gradients = Results(config.out / "gradients.csv", GRADIENTS, resume=config.resume)
     responses = Results(config.out / "responses.csv", RESPONSES, resume=config.resume)
-    for arm, depth in itertools.product(config.arms, config.depths):
+    for arm, depth in config.shared(itertools.product(config.arms, config.depths)):
         trained = sweep.train(partial(make_net, config, arm, depth), arm=arm, depth=depth)
         if trained:
             gradients.replace(measure_gradients(config, sweep, trained), **trained.names)
@@ -48,6 +48,7 @@ def run(config: Config) -> Findings:
                 responses.replace(measure_responses(sweep, trained), **trained.names)
             keep_predictions(sweep, trained)
             trained.save()
+    config.end_share()
     chance = math.log(sweep.dataset.info.classes)
     best = at_best_rate_by(sweep.results.rows, "depth", tuple(ARMS))
     shares = response_table(responses.rows, best, "share")

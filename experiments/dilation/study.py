@@ -32,7 +32,7 @@ def run(config: Config) -> Findings:
     sweep = Sweep(config, load_data(config), extra=COSTS)
     fields = Results(config.out / "fields.csv", FIELDS, resume=config.resume)
     info = sweep.dataset.info
-    for arm in config.arms:
+    for arm in config.shared(config.arms):
         features = width(
             ARMS[arm], config.features, config.size, inputs=info.channels, classes=info.classes
         )
@@ -40,6 +40,7 @@ def run(config: Config) -> Findings:
         if trained:
             measure_fields(config, sweep, trained, fields)
             trained.save(features=features, **costs(trained, config, info.channels))
+    config.end_share()
     best = at_best_rate(sweep.results.rows, tuple(ARMS))
     subject = (
         f"{info.name} at {config.size[0]} × {config.size[1]} pixels, {config.steps} steps of "

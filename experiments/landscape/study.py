@@ -1,5 +1,6 @@
 """The landscape study: trains plain and residual nets, and measures what lies around them."""
 
+import itertools
 import math
 from functools import partial
 
@@ -32,12 +33,12 @@ def run(config: Config) -> Findings:
     sweep = Sweep(config, dataset, names={"arm": str, "depth": int})
     shapes = Results(config.out / "shapes.csv", SHAPES, resume=config.resume)
     chance = math.log(dataset.info.classes)
-    for arm in config.arms:
-        for depth in config.depths:
-            trained = sweep.train(partial(make_net, config, arm, depth), arm=arm, depth=depth)
-            if trained:
-                measure_surfaces(config, sweep, trained, shapes, chance)
-                trained.save()
+    for arm, depth in config.shared(itertools.product(config.arms, config.depths)):
+        trained = sweep.train(partial(make_net, config, arm, depth), arm=arm, depth=depth)
+        if trained:
+            measure_surfaces(config, sweep, trained, shapes, chance)
+            trained.save()
+    config.end_share()
     best = at_best_rate_by(sweep.results.rows, "depth", tuple(ARMS))
     values = value_tables(best, shapes.rows)
     surfaces = {

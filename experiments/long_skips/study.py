@@ -18,8 +18,9 @@ def run(config: Config) -> Findings:
     """Train what is not there yet; judge and draw all of it."""
     dataset = easy_mosaic(config.size, cells=3, train=config.images, data_dir=config.data_dir)
     sweep = Sweep(config, dataset, rule=partial(optax.sgd, momentum=0.9))
-    for arm in config.arms:
+    for arm in config.shared(config.arms):
         train(config, sweep, arm)
+    config.end_share()
     best = at_best_rate(sweep.results.rows, tuple(ARMS))
     losses, updates = (
         {arm: sweep.members(arm=arm).pick(rows, kind) for arm, rows in best.items()}

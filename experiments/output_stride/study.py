@@ -1,6 +1,7 @@
 """The output_stride study: trains and evaluates every arm as `jaxseg train` and `evaluate` do."""
 
 import io
+import itertools
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -42,14 +43,14 @@ def run(config: Config) -> Findings:
     """Train and evaluate what is not there yet; judge and draw all of it."""
     results = Results(config.out / "results.csv", COLUMNS, resume=config.resume)
     classes = Results(config.out / "classes.csv", CLASSES, resume=config.resume)
-    for seed in range(config.seeds):
-        for arm in config.arms:
-            if not results.select(arm=arm, seed=seed):
-                raise_if_stopped()
-                row, ious = run_arm(config, arm, seed)
-                # After a kill between the two tables the classes of this run are there already.
-                classes.replace(ious, arm=arm, seed=seed)
-                results.add([row])
+    for seed, arm in config.shared(itertools.product(range(config.seeds), config.arms)):
+        if not results.select(arm=arm, seed=seed):
+            raise_if_stopped()
+            row, ious = run_arm(config, arm, seed)
+            # After a kill between the two tables the classes of this run are there already.
+            classes.replace(ious, arm=arm, seed=seed)
+            results.add([row])
+    config.end_share()
     rows, ious = (
         sorted(table.rows, key=lambda row: (list(ARMS).index(row["arm"]), row["seed"]))
         for table in (results, classes)

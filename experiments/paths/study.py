@@ -62,11 +62,12 @@ def run(config: Config) -> Findings:
         name: Results(config.out / f"{name}.csv", columns, resume=config.resume)
         for name, columns in COLUMNS.items()
     }
-    for arm in (arm for arm in config.measured if arm in UNTRAINED):
+    for arm in config.shared(arm for arm in config.measured if arm in UNTRAINED):
         measure_untrained(config, sweep, tables, arm)
-    for blocks, arms in config.nets.items():
-        for arm in arms:
-            train(config, sweep, tables, arm, blocks)
+    nets = [(blocks, arm) for blocks, arms in config.nets.items() for arm in arms]
+    for blocks, arm in config.shared(nets):
+        train(config, sweep, tables, arm, blocks)
+    config.end_share()
     best = at_best_rate_by(sweep.results.rows, "blocks", tuple(ARMS))
     rows = {name: of_best_runs(table.rows, best) for name, table in tables.items()}
     curves = {

@@ -50,17 +50,15 @@ CHAINS = {"20 layers": (1,) * 20, "rates 1 2 4 8 16": (1, 2, 4, 8, 16)}
 def run(config: Config) -> Findings:
     """Answer what is not answered yet; judge and draw all of it."""
     results = Results(config.out / "results.csv", COLUMNS, resume=config.resume)
-    for question, measure in QUESTIONS.items():
+    for question, measure in config.shared(QUESTIONS.items()):
         raise_if_stopped()
         if not results.select(study=question):
             with busy(question):
                 rows = measure(config)
             results.replace(rows, study=question)
-    effective = [
-        measure_effective(config, results, kind, depth)
-        for kind in claims.KINDS
-        for depth in sorted(config.depths)
-    ]
+    nets = itertools.product(claims.KINDS, sorted(config.depths))
+    effective = [measure_effective(config, results, *net) for net in config.shared(nets)]
+    config.end_share()
     kinds = probes.triple_kinds(config.largest_rate)
     seeds = claims.effective_seeds(results.rows)
     return Findings(

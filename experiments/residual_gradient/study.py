@@ -44,11 +44,12 @@ def run(config: Config) -> Findings:
     """Measure what is not there yet, or with too few seeds; judge and draw all of it."""
     results = Results(config.out / "results.csv", COLUMNS, resume=config.resume)
     growths = Results(config.out / "log_growth.csv", GROWTHS, resume=config.resume)
-    for part, seeds in config.part_seeds.items():
+    for part, seeds in config.shared(config.part_seeds.items()):
         measured = min((row["seeds"] for row in results.select(part=part)), default=0)
         if measured < seeds or (part == "widths" and len(growths.rows) < measured):
             rows = PARTS[part](config, growths)
             results.replace(({"part": part, **row} for row in rows), part=part)
+    config.end_share()
     return findings(config, results.rows, growths.rows)
 
 

@@ -1,6 +1,7 @@
 """The trainability study: trains all runs of a depth in one call, and keeps their rows."""
 
 import functools
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -44,7 +45,7 @@ def run(config: Config) -> Findings:
     load = functools.cache(functools.partial(neighborhoods, config))
     named: list[Row] = []
     descent = nets.Descent(jax.numpy.tanh, config.steps, config.batch_size, momentum=0.9, clip=1.0)
-    for depth in config.depths:
+    for depth in config.shared(config.depths):
         shape = nets.Shape(depth, 1, config.width, config.window**2, CLASSES)
         runs = phase_runs(config, depth)
         named += train_missing(results, shape, runs, descent, lambda: load(config.examples))
@@ -52,13 +53,12 @@ def run(config: Config) -> Findings:
     descent = nets.Descent(
         jax.nn.relu, config.block_steps, config.batch_size, momentum=0.0, clip=math.inf
     )
-    for block_layers in config.block_layers:
-        for depth in config.block_depths:
-            shape = nets.Shape(depth, block_layers, config.block_width, config.window**2, CLASSES)
-            runs = transfer_runs(config, depth, block_layers)
-            named += train_missing(
-                results, shape, runs, descent, lambda: load(config.block_examples)
-            )
+    blocks = itertools.product(config.block_layers, config.block_depths)
+    for block_layers, depth in config.shared(blocks):
+        shape = nets.Shape(depth, block_layers, config.block_width, config.window**2, CLASSES)
+        runs = transfer_runs(config, depth, block_layers)
+        named += train_missing(results, shape, runs, descent, lambda: load(config.block_examples))
+    config.end_share()
     chance = math.log(CLASSES)
     return Findings(
         title="Trainability",

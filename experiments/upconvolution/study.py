@@ -63,10 +63,11 @@ def run(config: Config) -> Findings:
         Results(config.out / f"{name}.csv", columns, resume=config.resume)
         for name, columns in (("initial", probes.INITIAL), ("energies", ENERGIES))
     )
-    measure_initial(config, initial)
     batch = sweep.validation_batch(SHOWN)
-    for arm in config.arms:
+    for arm in config.shared(config.arms):
         train(config, sweep, arm, batch, energies)
+    config.end_share()
+    measure_initial(config, initial)
     best = at_best_rate(sweep.results.rows, tuple(ARMS))
     logits, gradients = (
         energy_curves(energies.rows, best, name) for name in ("logits", "gradient")

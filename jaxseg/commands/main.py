@@ -16,6 +16,7 @@ GROUPS = {
         "predict": "segment images with a trained net",
         "export": "write a trained net as StableHLO and ONNX",
     },
+    "Studies": {"merge": "join the shares of a study that several hosts have run"},
     "Nets": {"summary": "list a net's layers with receptive field, parameters and multiply-adds"},
 }
 COMMANDS = {name: text for group in GROUPS.values() for name, text in group.items()}

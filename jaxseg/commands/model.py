@@ -1,7 +1,6 @@
 """Nets by name: what the commands build, train and open again."""
 
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxseg import data, interop, models, nn
+from jaxseg.models.registry import NETS, has_encoder
 from jaxseg.training import TrainState
 
 ModelName = Literal[
@@ -30,28 +30,6 @@ ModelName = Literal[
     "fcdensenet67",
     "fcdensenet103",
 ]
-NETS: dict[str, tuple[type[models.Segmenter], dict[str, Any]]] = {
-    "fcn": (models.FCN, {"backbone": "resnet18"}),
-    "fcn32s": (models.SkipFCN, {"backbone": "resnet18", "finest": 32}),
-    "fcn16s": (models.SkipFCN, {"backbone": "resnet18", "finest": 16}),
-    "fcn8s": (models.SkipFCN, {"backbone": "resnet18", "finest": 8}),
-    "deeplabv3": (models.DeepLabV3, {"backbone": "resnet18"}),
-    "deeplabv3plus": (models.DeepLabV3Plus, {"backbone": "resnet18", "output_stride": 16}),
-    "encoder_unet": (models.EncoderUNet, {"backbone": "resnet18"}),
-    "lraspp": (models.LRASPP, {}),
-    "drn": (models.DRN, {}),
-    "linknet": (models.LinkNet, {"backbone": "resnet18"}),
-}
-"""Every net on an encoder, and the options that it is built with unless asked otherwise."""
-WHOLE_NETS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
-    "unet": (models.UNet, {}),
-    "erfnet": (models.ERFNet, {}),
-    **{
-        f"fcdensenet{number}": (models.FCDenseNet, {"layers": layers, "growth": growth})
-        for number, (layers, growth) in models.FC_DENSENETS.items()
-    },
-}
-"""Every net without an encoder, and its options."""
 _WITHOUT = {
     "backbone": "has no encoder to choose",
     "width": "has no encoder",
@@ -120,7 +98,7 @@ def unread_fields(config: ModelConfig) -> dict[str, Any]:
     """
     unet_alone = {"widths", "residual", "skips"}
     pyramids = {"deeplabv3", "deeplabv3plus"}
-    if config.name in WHOLE_NETS:
+    if not has_encoder(config.name):
         unread = {"backbone", "width", "output_stride", "features", "auxiliary"}
         unread |= set() if config.name == "unet" else unet_alone
     else:
@@ -173,13 +151,12 @@ def build(config: ModelConfig, classes: int, channels: int, rngs: nnx.Rngs) -> A
     }
     if config.dropout is not None:
         common["dropout"] = config.dropout
-    if config.name in WHOLE_NETS:
-        make, options = WHOLE_NETS[config.name]
-        if config.name == "unet":
-            common.setdefault("dropout", 0.1)
-            options = {name: getattr(config, name) for name in ("widths", "residual", "skips")}
-        return make(**options, **common)
     net, options = NETS[config.name]
+    if config.name == "unet":
+        common.setdefault("dropout", 0.1)
+        options = {name: getattr(config, name) for name in ("widths", "residual", "skips")}
+    if not has_encoder(config.name):
+        return net(**options, **common)
     options = {**options, **common, "auxiliary": config.auxiliary}
     if config.dropout is not None and net in (models.DeepLabV3, models.DeepLabV3Plus):
         options["pyramid_dropout"] = config.dropout

@@ -85,7 +85,8 @@ class Config:
             the new one is whole; its evaluations and predictions in `out` go with it.
         devices: XLA devices of the CPU; other accelerators are all used.
         space: Devices that share the height of each image.
-        coordinator: host:port of process 0 where several processes train one net.
+        coordinator: host:port of process 0 where several processes train one net; "auto" where
+            SLURM, Kubernetes or Open MPI has started them, "mpi4py" for another MPI.
         processes: Number of these processes. The curve is that of one process except for rounding,
             and for dropout, which depends on an image's place in the batch.
         process: Number of this process.

@@ -10,6 +10,7 @@ from jaxseg.interop.torchvision import (
     load_torchvision,
     to_torchvision,
 )
+from jaxseg.interop.zoo import create, list_nets
 
 __all__ = [
     "TORCHVISION_NETS",
@@ -17,8 +18,10 @@ __all__ = [
     "LoadReport",
     "check_onnx",
     "compare",
+    "create",
     "export_onnx",
     "export_stablehlo",
+    "list_nets",
     "load_onnx",
     "load_stablehlo",
     "load_torchvision",

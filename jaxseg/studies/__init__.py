@@ -46,9 +46,10 @@ claims whose verdicts are computed. One of your own is a file such as this one, 
 
     def run(config: Config) -> studies.Findings:
         sweep = studies.Sweep(config, studies.easy_mosaic(24, data_dir=config.data_dir))
-        for arm in config.arms:
+        for arm in config.shared(config.arms):
             if trained := sweep.train(partial(Net, ARMS[arm]), arm=arm):
                 trained.save()  # what else is measured of an arm is written before this
+        config.end_share()
         best = studies.at_best_rate(sweep.results.rows, tuple(ARMS))
         ious = studies.columns(best, "mean_iou")
         return studies.Findings(
@@ -77,6 +78,7 @@ claims whose verdicts are computed. One of your own is a file such as this one, 
         studies.main("windows", run, PRESETS, description=__doc__)
 
 `python windows.py --help` lists the options; `--resume --seeds 5` adds seeds to what is there.
+On two hosts, `--share 1/2` and `--share 2/2` run half of the arms each; `jaxseg merge` joins them.
 `jaxseg.startup.launch` says the first words before JAX is imported; `experiments/launch.py` does so
 for the studies of this repository.
 """
@@ -93,9 +95,10 @@ from jaxseg.studies.arms import (
     rate_text,
     spread,
 )
-from jaxseg.studies.config import StudyConfig, SweepConfig, check_names
+from jaxseg.studies.config import ShareFinished, StudyConfig, SweepConfig, check_names
 from jaxseg.studies.datasets import easy_mosaic
 from jaxseg.studies.findings import Findings, Table, read_findings, table_by_rate
+from jaxseg.studies.merge import merge_shares
 from jaxseg.studies.page import render
 from jaxseg.studies.results import Results, Row
 from jaxseg.studies.sweep import Sweep, draw_nets, over_seeds
@@ -116,6 +119,7 @@ __all__ = [
     "Findings",
     "Results",
     "Row",
+    "ShareFinished",
     "StudyConfig",
     "Sweep",
     "SweepConfig",
@@ -140,6 +144,7 @@ __all__ = [
     "main",
     "matching",
     "measured_over",
+    "merge_shares",
     "none_trained",
     "order",
     "over_seeds",

@@ -5,19 +5,21 @@ from dataclasses import replace
 from typing import TypeVar
 
 from jaxseg import cli
+from jaxseg.files import write_text
 from jaxseg.startup import Stopped, launch
-from jaxseg.studies.config import StudyConfig
+from jaxseg.studies.config import ShareFinished, StudyConfig
 from jaxseg.studies.findings import STUDY, Findings
+from jaxseg.studies.merge import SHARE
 from jaxseg.training import records, use_all_cores
 
 Config = TypeVar("Config", bound=StudyConfig)
-WRITTEN = (STUDY, "*.csv", "summary.md", "*.png", "members/*.npz", "arrays/*.npy")
+WRITTEN = (STUDY, SHARE, "*.csv", "summary.md", "*.png", "members/*.npz", "arrays/*.npy")
 """Files that studies leave in their folders, besides config.json."""
 
 
 def execute(
     name: str, run: Callable[[Config], Findings], config: Config, *, program: str = ""
-) -> Findings:
+) -> Findings | None:
     """Run a study in its folder and write its findings there.
 
     Args:
@@ -27,13 +29,17 @@ def execute(
         program: The command that runs the study, for the report.
 
     Returns:
-        The findings as written.
+        The findings as written; None for a share, which has none.
 
     Raises:
         ValueError: The folder belongs to another run or holds other results, or the study refuses;
             or, with everything written, the findings report a failure.
         Stopped: Ctrl-C or SIGTERM; its advice says how to go on.
     """
+    number, count = config.share_numbers
+    whole = config.out
+    if config.share is not None:
+        config = replace(config, out=whole / f"share-{number}-of-{count}")
     use_all_cores(config.devices)
     with records.only_run(config.out):
         records.open_run(
@@ -46,7 +52,8 @@ def execute(
             overwrite=config.overwrite,
         )
         # What an earlier run found is not what this one will have found.
-        (config.out / STUDY).unlink(missing_ok=True)
+        for file in (STUDY, SHARE):
+            (config.out / file).unlink(missing_ok=True)
         try:
             findings = replace(
                 run(config),
@@ -55,7 +62,19 @@ def execute(
                 preset=config.preset,
                 versions=records.versions(),
             )
+            if config.share is not None:
+                raise ValueError(
+                    f"{name} ran every arm, since it does not call config.shared and "
+                    "config.end_share: run it without --share."
+                )
             text = findings.write(config.out)
+        except ShareFinished:
+            write_text(config.out / SHARE, f'{{"share": "{config.share}"}}\n')
+            print(
+                f"\nShare {config.share} is finished, in {config.out}. When all are: jaxseg merge "
+                f"{whole} {whole}/share-*-of-{count}"
+            )
+            return None
         except Stopped as stop:
             stop.advice = (
                 f"What is finished is in {config.out}: to go on, give the same command with "

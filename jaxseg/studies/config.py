@@ -1,9 +1,17 @@
 """Configurations that every study shares: frozen dataclasses, whose fields are flags."""
 
 import math
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
+
+Item = TypeVar("Item")
+
+
+class ShareFinished(Exception):
+    """A share of a study has run all of its arms, and has no findings of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +25,8 @@ class StudyConfig:
         devices: XLA devices on a CPU; 0 is one a core.
         resume: Go on with what is in `out`.
         overwrite: Start again over what is in `out`.
+        share: "I/N" runs share I, from 1, of N shares of the arms, in a folder of its own in
+            `out`; `jaxseg merge` joins the shares.
     """
 
     preset: str = "quick"
@@ -25,6 +35,7 @@ class StudyConfig:
     devices: int = 0
     resume: bool = False
     overwrite: bool = False
+    share: str | None = None
 
     may_differ: ClassVar[tuple[str, ...]] = (
         "preset",
@@ -45,6 +56,48 @@ class StudyConfig:
             )
         if self.devices < 0:
             raise ValueError(f"devices={self.devices} must not be negative: 0 means one a core.")
+        _ = self.share_numbers
+
+    @property
+    def share_numbers(self) -> tuple[int, int]:
+        """I and N of the share "I/N"; (1, 1) for a study that is not shared out.
+
+        Raises:
+            ValueError: The share is not written like this, or I is not from 1 to N.
+        """
+        if self.share is None:
+            return 1, 1
+        match = re.fullmatch(r"(\d+)/(\d+)", self.share)
+        number, count = map(int, match.groups()) if match else (0, 0)
+        if not 1 <= number <= count:
+            raise ValueError(
+                f"share={self.share!r} must be I/N with I from 1 to N, such as 1/2 and 2/2 for "
+                "two hosts."
+            )
+        return number, count
+
+    def shared(self, items: Iterable[Item]) -> list[Item]:
+        """Select the items of this share: every N-th one; all where the study is not shared out.
+
+        Args:
+            items: What the study runs, such as its arms, the same in every share.
+
+        Example:
+            >>> from jaxseg.studies import StudyConfig
+            >>> StudyConfig(share="2/3").shared(["a", "b", "c", "d", "e"])
+            ['b', 'e']
+        """
+        number, count = self.share_numbers
+        return list(items)[number - 1 :: count]
+
+    def end_share(self) -> None:
+        """End the run of a share; a study calls this before it looks at the results of all arms.
+
+        Raises:
+            ShareFinished: This is a share; `execute` catches it.
+        """
+        if self.share is not None:
+            raise ShareFinished
 
     def require(self, least: int, *names: str) -> None:
         """Check that numbers, or all numbers of a tuple, are at least `least`.

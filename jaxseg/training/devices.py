@@ -9,6 +9,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 DATA, SPACE = "data", "space"
 """Names of the mesh's axes: devices that share a batch, and those that share an image's height."""
+_DETECTED = ("auto", "mpi4py")
 
 
 def join_processes(coordinator: str | None, processes: int, process: int) -> None:
@@ -16,12 +17,19 @@ def join_processes(coordinator: str | None, processes: int, process: int) -> Non
 
     Args:
         coordinator: "host:port" of process 0, the same in all; None for a run of one process.
-        processes: Number of processes.
-        process: Index of this one, from 0.
+            "auto" takes everything from the cluster that started the processes, as
+            `jax.distributed.initialize` does: SLURM, Kubernetes, Open MPI or a Cloud TPU; "mpi4py"
+            takes it from any MPI by that package.
+        processes: Number of processes; 1 where the cluster says it.
+        process: Index of this one, from 0; 0 where the cluster says it.
 
     Raises:
-        ValueError: The numbers do not fit each other, or several processes have no coordinator.
+        ValueError: The numbers do not fit each other, several processes have no coordinator, or
+            there is no cluster.
     """
+    if coordinator in _DETECTED:
+        _join_cluster(coordinator, processes, process)
+        return
     if not 0 <= process < processes:
         raise ValueError(
             f"process={process} must be at least 0 and below processes={processes}: "
@@ -35,6 +43,30 @@ def join_processes(coordinator: str | None, processes: int, process: int) -> Non
             )
         return
     jax.distributed.initialize(coordinator, num_processes=processes, process_id=process)
+
+
+def _join_cluster(coordinator: str, processes: int, process: int) -> None:
+    """Join the processes that a cluster has started.
+
+    Args:
+        coordinator: "auto" or "mpi4py".
+        processes: As in `join_processes`.
+        process: As in `join_processes`.
+    """
+    if (processes, process) != (1, 0):
+        raise ValueError(
+            f"coordinator={coordinator} takes the processes from the cluster: leave out processes="
+            f"{processes} and process={process} (--processes, --process)."
+        )
+    method = None if coordinator == "auto" else coordinator
+    try:
+        jax.distributed.initialize(cluster_detection_method=method)
+    except ValueError as error:  # nothing was detected
+        raise ValueError(
+            f"coordinator={coordinator}: no cluster has started this process ({error}): start it "
+            "by srun, by mpirun or as a Kubernetes job, or give the host:port of process 0 "
+            "(--coordinator)."
+        ) from error
 
 
 def batch_mesh(batch_size: int, *, space: int = 1) -> Mesh:

@@ -41,7 +41,7 @@ WORDS = [
 pytestmark = pytest.mark.slow
 
 
-def begin(out, *words):
+def begin(out, *words, **variables):
     command = [sys.executable, "-m", "jaxseg", "train", *WORDS, "--out", str(out)]
     shared = out.parents[1]  # of all the tests of one session
     environment = {
@@ -50,6 +50,7 @@ def begin(out, *words):
         "TFDS_DATA_DIR": f"{shared}/data",
         # The same programs again and again: compiled once.
         "JAXSEG_CACHE": f"{shared}/compiled",
+        **variables,
     }
     return subprocess.Popen(
         [*command, *words],
@@ -151,13 +152,31 @@ def test_a_run_that_is_stopped_at_any_moment_ends_in_one_line(number, whole, tmp
     assert results(out) == results(whole)
 
 
-def test_two_processes_train_what_one_trains(whole, tmp_path):
+def slurm(number, port):
+    """Variables that srun sets for one of two tasks on this machine."""
+    return {
+        "SLURM_JOB_ID": "1",
+        "SLURM_STEP_NODELIST": "127.0.0.1",
+        "SLURM_NTASKS": "2",
+        "SLURM_PROCID": str(number),
+        "SLURM_LOCALID": str(number),
+        "JAX_COORDINATOR_PORT": str(port),
+    }
+
+
+@pytest.mark.parametrize("cluster", [False, True])
+def test_two_processes_train_what_one_trains(cluster, whole, tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     out = tmp_path / "run"
     shared = ["--coordinator", f"127.0.0.1:{port}", "--processes", "2", "--process"]
-    both = [begin(out, *shared, str(number)) for number in range(2)]
+    both = [
+        begin(out, "--coordinator", "auto", **slurm(number, port))
+        if cluster
+        else begin(out, *shared, str(number))
+        for number in range(2)
+    ]
     for process in both:
         finish(process)
     assert losses(out) == pytest.approx(losses(whole), rel=1e-5)

@@ -50,6 +50,20 @@ def test_numbers_that_do_not_share_out_are_refused():
         join_processes("127.0.0.1:1", 2, 2)
     with pytest.raises(ValueError, match="processes=2 need a coordinator"):
         join_processes(None, 2, 0)
+    with pytest.raises(ValueError, match="leave out processes=2 and process=1"):
+        join_processes("auto", 2, 1)
+
+
+def test_without_a_cluster_there_is_nobody_to_join(monkeypatch):
+    for name in ("SLURM_JOB_ID", "OMPI_MCA_orte_hnp_uri", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+
+    def undetected(**options):
+        raise ValueError("coordinator_address should be defined.")
+
+    monkeypatch.setattr(jax.distributed, "initialize", undetected)
+    with pytest.raises(ValueError, match="no cluster has started this process"):
+        join_processes("auto", 1, 0)
 
 
 def test_nothing_is_joined_alone():
