@@ -16,7 +16,7 @@ from flax import nnx
 from jaxseg import models
 
 ROOT = Path(__file__).parents[2]
-BUILT = {name: getattr(models, name) for name in models.__all__ if name != "ENCODERS"}
+BUILT = {name: getattr(models, name) for name in models.__all__ if callable(getattr(models, name))}
 # Not built by users: interfaces, and tuples of results.
 for name in ("Encoder", "EncoderSize", "Segmenter", "Features", "Bottleneck"):
     del BUILT[name]
