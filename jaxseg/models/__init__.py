@@ -27,17 +27,22 @@ from jaxseg.models.encoders import (
 from jaxseg.models.erfnet import ERFNet
 from jaxseg.models.fc_densenet import FC_DENSENETS, FCDenseNet
 from jaxseg.models.fcn import FCN
+from jaxseg.models.fpn import FPN
 from jaxseg.models.linknet import LinkNet
 from jaxseg.models.lraspp import LRASPP
+from jaxseg.models.psp_net import PSPNet
 from jaxseg.models.segmenter import Segmenter
 from jaxseg.models.skip_fcn import SkipFCN
 from jaxseg.models.unet import UNet
+from jaxseg.models.unet_plus_plus import UNetPlusPlus
+from jaxseg.models.uper_net import UPerNet
 
 __all__ = [
     "DRN",
     "ENCODERS",
     "FCN",
     "FC_DENSENETS",
+    "FPN",
     "LRASPP",
     "Bottleneck",
     "DRNEncoder",
@@ -55,10 +60,13 @@ __all__ = [
     "LinkNet",
     "MobileNetSize",
     "MobileNetV3",
+    "PSPNet",
     "ResNet",
     "ResNetSize",
     "Segmenter",
     "SkipFCN",
     "UNet",
+    "UNetPlusPlus",
+    "UPerNet",
     "make_encoder",
 ]

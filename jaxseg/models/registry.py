@@ -9,13 +9,17 @@ from jaxseg.models.encoder_unet import EncoderUNet
 from jaxseg.models.erfnet import ERFNet
 from jaxseg.models.fc_densenet import FC_DENSENETS, FCDenseNet
 from jaxseg.models.fcn import FCN
+from jaxseg.models.fpn import FPN
 from jaxseg.models.linknet import LinkNet
 from jaxseg.models.lraspp import LRASPP
+from jaxseg.models.psp_net import PSPNet
 from jaxseg.models.segmenter import Segmenter
 from jaxseg.models.skip_fcn import SkipFCN
 from jaxseg.models.unet import UNet
+from jaxseg.models.unet_plus_plus import UNetPlusPlus
+from jaxseg.models.uper_net import UPerNet
 
-WholeNet = type[UNet] | type[ERFNet] | type[FCDenseNet]
+WholeNet = type[UNet] | type[UNetPlusPlus] | type[ERFNet] | type[FCDenseNet]
 """Nets without an encoder to choose."""
 NETS: dict[str, tuple[type[Segmenter] | WholeNet, dict[str, Any]]] = {
     "unet": (UNet, {"widths": (16, 32, 64, 128, 256)}),
@@ -29,6 +33,10 @@ NETS: dict[str, tuple[type[Segmenter] | WholeNet, dict[str, Any]]] = {
     "lraspp": (LRASPP, {}),
     "drn": (DRN, {}),
     "linknet": (LinkNet, {"backbone": "resnet18"}),
+    "pspnet": (PSPNet, {"backbone": "resnet18"}),
+    "fpn": (FPN, {"backbone": "resnet18"}),
+    "upernet": (UPerNet, {"backbone": "resnet18"}),
+    "unetplusplus": (UNetPlusPlus, {}),
     "erfnet": (ERFNet, {}),
     **{
         f"fcdensenet{number}": (FCDenseNet, {"layers": layers, "growth": growth})

@@ -133,7 +133,7 @@ class UNet(nnx.Module):
         run = functools.partial(run_block, train=train, remat=self.remat)
         skips = []
         for level, block in enumerate(self.down):
-            x = run(block, _downsample(x) if level else x)
+            x = run(block, downsample(x) if level else x)
             skips.append(x)
         x = dropout(x, self.dropout, key) if train else x
         for up, block, skip in zip(self.ups, self.merge, skips[-2::-1], strict=True):
@@ -203,7 +203,7 @@ def _make_up(up: Up, inputs: int, features: int, rngs: nnx.Rngs) -> nnx.Module:
     return Conv(inputs, features, 1, bias=True, rngs=rngs)
 
 
-def _downsample(x: jax.Array) -> jax.Array:
+def downsample(x: jax.Array) -> jax.Array:
     """Take the maximum of each 2x2 pixels, or of the fewer at the end of an odd axis."""
     return ops.max_pool(x, 2, padding="same")
 

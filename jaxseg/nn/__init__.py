@@ -9,6 +9,7 @@ from jaxseg.nn.context import ContextModule
 from jaxseg.nn.conv import Conv, UpConv
 from jaxseg.nn.conv_norm import ConvNorm
 from jaxseg.nn.norm import BatchNorm, Bias, GroupNorm
+from jaxseg.nn.pyramid_pooling import PyramidPooling
 from jaxseg.nn.remat import rematerialize
 from jaxseg.nn.squeeze import SqueezeExcitation
 from jaxseg.nn.stack import Stack
@@ -24,6 +25,7 @@ __all__ = [
     "GroupNorm",
     "PostActivation",
     "PreActivation",
+    "PyramidPooling",
     "Residual",
     "SqueezeExcitation",
     "Stack",

@@ -57,6 +57,14 @@ NETS = {
     # Bottlenecks: a group norm of a quarter of the first stage's channels needs 32 of them.
     "linknet": (models.LinkNet, {**ENCODED, "backbone": TINY}),
     "linknet_dilated": (models.LinkNet, {**ENCODED, "backbone": TINY, "output_stride": 8}),
+    "psp_net": (models.PSPNet, {**ENCODED, "features": 8, "head_dropout": 0.0}),
+    "fpn": (models.FPN, {**ENCODED, "pyramid": 8, "features": 8}),
+    "uper_net": (models.UPerNet, {**ENCODED, "features": 8, "head_dropout": 0.0}),
+    "unet_plus_plus": (models.UNetPlusPlus, {"classes": 5, "widths": (6, 8, 10)}),
+    "unet_plus_plus_deep": (
+        models.UNetPlusPlus,
+        {"classes": 5, "widths": (8, 8, 8), "deep_supervision": True, "norm": "group"},
+    ),
     "erfnet": (models.ERFNet, {"classes": 5, "widths": (6, 8, 12), "dropout": 0.0}),
     "fc_densenet": (
         models.FCDenseNet,
@@ -90,6 +98,8 @@ STRIDES = {
     "encoder_unet": 32,
     "linknet": 32,
     "linknet_dilated": 8,
+    "fpn": 32,
+    "unet_plus_plus": 4,
     "erfnet": 8,
     "fc_densenet": 4,
 }
@@ -105,7 +115,7 @@ VARIANTS = (
     "encoder_unet_mobile",
 )
 # Nets that recompute blocks of their own. Encoders do so in one place, which `test_resnet` tests.
-REMATERIALIZED = ("unet", "encoder_unet", "erfnet", "fc_densenet")
+REMATERIALIZED = ("unet", "encoder_unet", "erfnet", "fc_densenet", "unet_plus_plus")
 # One net of each way to decode, and together one of each encoder.
 DECODERS = ("fcn_8s", "unet_valid", "lraspp", "encoder_unet")
 # Of the nets in 16 bits, those with a decoder, an encoder or a norm that no other has.
@@ -233,8 +243,14 @@ def test_jit_is_eager(name):
     np.testing.assert_allclose(alone, together[1:2], rtol=1e-4, atol=1e-4)
 
 
-# Not with group norm, whose means over the whole map bring in its edges.
-@pytest.mark.parametrize("name", [n for n in NETS if NETS[n][1].get("norm") != "group"])
+# Not with group norm, whose means over the whole map bring in its edges, nor with pyramid pooling,
+# whose bins stay where they are.
+MOVABLE = [
+    n for n in NETS if NETS[n][1].get("norm") != "group" and n not in ("psp_net", "uper_net")
+]
+
+
+@pytest.mark.parametrize("name", MOVABLE)
 def test_an_image_moved_by_the_stride_moves_the_logits(name):
     stride, reach = STRIDES[name], 96
     side = SIDES.get(name, 640 if stride == 32 else 288)  # more than a pixel sees
@@ -266,7 +282,8 @@ def test_the_summary_has_all_parameters(name):
     table = analysis.summary(net, jax.ShapeDtypeStruct((1, 32, 24, 3), jnp.float32))
     assert table["all"].parameters == parameters(net)
     assert table["all"].shape == (1, 32, 24, 5)
-    assert table["classifier" if hasattr(net, "classifier") else "backbone/stem"].parameters
+    part = "classifier" if hasattr(net, "classifier") else "backbone/stem"
+    assert table["down.0" if isinstance(net, models.UNetPlusPlus) else part].parameters
 
 
 @pytest.mark.parametrize(
@@ -296,10 +313,24 @@ DROPOUT = {
     "drn_c": {"dropout": 0.5},
     "encoder_unet": {"dropout": 0.5},
     "linknet": {"dropout": 0.5},
+    "psp_net": {"dropout": 0.5, "head_dropout": 0.5},
+    "fpn": {"dropout": 0.5},
+    "uper_net": {"dropout": 0.5, "head_dropout": 0.5},
+    "unet_plus_plus": {"dropout": 0.5},
     "erfnet": {"dropout": 0.5},
     "fc_densenet": {"dropout": 0.5},
 }
-DROPS_IN_THE_CALL = ("fcn", "deeplab_v3", "deeplab_v3_plus", "unet", "erfnet", "fc_densenet")
+DROPS_IN_THE_CALL = (
+    "fcn",
+    "deeplab_v3",
+    "deeplab_v3_plus",
+    "unet",
+    "erfnet",
+    "fc_densenet",
+    "psp_net",
+    "uper_net",
+    "unet_plus_plus",
+)
 
 
 def test_every_architecture_is_tested_for_dropout():

@@ -1,4 +1,4 @@
-"""LinkNet, ERFNet and FC-DenseNet are those of their papers, layer by layer."""
+"""Nets are those of their papers, layer by layer."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ from flax import nnx
 from small_nets import TINIEST, draw_norms, parameters, quick
 
 from jaxseg import models, nn
-from jaxseg.models import erfnet, fc_densenet, linknet
+from jaxseg.models import erfnet, fc_densenet, linknet, unet
 from jaxseg.models.encoders import Features
 from jaxseg.nn import BatchNorm, Conv, UpConv
 
@@ -50,6 +50,8 @@ def parts(module):
             *("dilated_vertical", "dilated_horizontal", "dilated_norm"),
         ),
         fc_densenet.DenseUnit: ("norm", "conv"),
+        unet.UNetBlock: ("first", "second"),
+        nn.PyramidPooling: ("reduce",),
     }
     inside = (
         [getattr(module, name) for name in names[type(module)]] if type(module) in names else module
@@ -69,6 +71,15 @@ def erf_parts(net):
 
 def dense_parts(net):
     return [net.stem, net.down, net.transitions, net.lowest, net.ups, net.up, net.classifier]
+
+
+def head_parts(net):
+    names = ("pooling", "top", "lateral", "smooth", "branches", "project", "fuse", "classifier")
+    return [getattr(net, name) for name in names if hasattr(net, name)]
+
+
+def nested_parts(net):
+    return [net.down, net.nodes, net.ups, net.classifiers]
 
 
 def fill(theirs, ours):
@@ -110,32 +121,94 @@ def last_pixel(a):
     return np.moveaxis(np.asarray(a), -1, 1)
 
 
-@pytest.mark.parametrize("train", [False, True], ids=["evaluation", "training"])
-@pytest.mark.parametrize("name", ["erfnet", "fc_densenet", "linknet"])
+WIDTHS = (8, 16, 32, 64)
+"""Channels of the stages of `TINIEST`."""
+HEADS = {
+    "linknet": (models.LinkNet, {}, lambda: torch_decoders.LinkHead(WIDTHS, 5), link_parts),
+    "psp_net": (
+        models.PSPNet,
+        {"features": 8},
+        lambda: torch_decoders.PSPHead(WIDTHS, 5, 8),
+        head_parts,
+    ),
+    "fpn": (
+        models.FPN,
+        {"pyramid": 8, "features": 8},
+        lambda: torch_decoders.FPNHead(WIDTHS, 5, 8),
+        head_parts,
+    ),
+    "uper_net": (
+        models.UPerNet,
+        {"features": 8},
+        lambda: torch_decoders.UPerHead(WIDTHS, 5, 8),
+        head_parts,
+    ),
+}
+NESTED = {"widths": (4, 6, 8), "deep_supervision": True}
+DENSE = {"layers": (2, 1, 3), "growth": 4, "stem": 6}
+WHOLE = {
+    "erfnet": (
+        models.ERFNet,
+        {"widths": (6, 8, 12)},
+        lambda: torch_decoders.ERFNet(5, (6, 8, 12)),
+        erf_parts,
+    ),
+    "fc_densenet": (
+        models.FCDenseNet,
+        DENSE,
+        lambda: torch_decoders.Tiramisu(5, **DENSE),
+        dense_parts,
+    ),
+    "unet_plus_plus": (
+        models.UNetPlusPlus,
+        NESTED,
+        lambda: torch_decoders.NestedUNet(5, (4, 6, 8), 2),
+        nested_parts,
+    ),
+}
+both = pytest.mark.parametrize("train", [False, True], ids=["evaluation", "training"])
+
+
+def same(result, theirs, given, train):
+    with torch.no_grad():
+        expected = theirs.train(train)(given).numpy()
+    difference = np.abs(last_pixel(result) - expected).max()
+    assert difference < 1e-9 * np.abs(expected).max()
+
+
+def tensor(a):
+    return torch.from_numpy(last_pixel(a).copy())
+
+
+@both
+@pytest.mark.parametrize("name", WHOLE)
 def test_logits_are_those_of_the_authors_layers(name, train):
+    kind, options, make, order = WHOLE[name]
     with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
         x = jnp.asarray(np.random.default_rng(1).normal(size=(2, 32, 64, 3)))
-        if name == "erfnet":
-            net = drawn(lambda: models.ERFNet(classes=5, widths=(6, 8, 12), rngs=nnx.Rngs(0)))
-            theirs = fill(torch_decoders.ERFNet(5, (6, 8, 12)), erf_parts(wide(net)))
-            result, given = net(x, train=train), x
-        elif name == "fc_densenet":
-            options = {"layers": (2, 1, 3), "growth": 4, "stem": 6}
-            net = drawn(lambda: models.FCDenseNet(classes=5, **options, rngs=nnx.Rngs(0)))
-            theirs = fill(torch_decoders.Tiramisu(5, **options), dense_parts(wide(net)))
-            result, given = net(x, train=train), x
-        else:
-            net = drawn(lambda: models.LinkNet(classes=5, backbone=TINIEST, rngs=nnx.Rngs(0)))
-            theirs = fill(torch_decoders.LinkHead((8, 16, 32, 64), 5), link_parts(wide(net)))
-            draw = np.random.default_rng(2)
-            shapes = [(2, 32 >> n, 64 >> n, 8 << n - 2) for n in range(2, 6)]
-            given = [jnp.asarray(draw.normal(size=shape)) for shape in shapes]
-            features = Features(*([given[0]] * 7))._replace(
-                layer1=given[0], layer2=given[1], layer3=given[2], layer4=given[3]
+        net = wide(drawn(lambda: kind(classes=5, **options, rngs=nnx.Rngs(0))))
+        theirs = fill(make(), order(net))
+        same(net(x, train=train), theirs, tensor(x), train)
+
+
+@both
+@pytest.mark.parametrize("name", HEADS)
+def test_heads_are_the_authors_layers_on_the_same_features(name, train):
+    kind, options, make, order = HEADS[name]
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
+        net = wide(
+            drawn(
+                lambda: kind(
+                    classes=5, backbone=TINIEST, output_stride=32, **options, rngs=nnx.Rngs(0)
+                )
             )
-            result = net.decode(features, (32, 64), train=train, key=None)
-        tensors = [torch.from_numpy(last_pixel(a).copy()) for a in jax.tree.leaves(given)]
-        with torch.no_grad():
-            expected = theirs.train(train)(tensors if name == "linknet" else tensors[0])
-        difference = np.abs(last_pixel(result) - expected.numpy()).max()
-        assert difference < 1e-9 * np.abs(expected.numpy()).max()
+        )
+        draw = np.random.default_rng(2)
+        stages = [
+            jnp.asarray(draw.normal(size=(2, 64 >> n, 128 >> n, width)))
+            for n, width in zip(range(2, 6), WIDTHS, strict=True)
+        ]
+        features = Features(stages[0], *stages, stages[0], stages[2])
+        theirs = fill(make(), order(net))
+        result = net.decode(features, (64, 128), train=train, key=None)
+        same(result, theirs, [tensor(x) for x in stages], train)

@@ -1,4 +1,4 @@
-"""LinkNet, ERFNet and FC-DenseNet written out in PyTorch, as their authors' code has them."""
+"""Decoders and nets written out in PyTorch, as their authors' code has them."""
 
 import torch
 from torch import nn
@@ -147,3 +147,111 @@ class Tiramisu(nn.Module):
             raised = up(new)[..., : skip.shape[2], : skip.shape[3]]
             x, new = self.run(block, torch.cat([skip, raised], 1))
         return self.last(x)
+
+
+class Pyramid(nn.Module):
+    def __init__(self, inputs, features, bins=(1, 2, 3, 6)):
+        super().__init__()
+        self.bins = bins
+        self.reduce = nn.ModuleList(conv_norm(inputs, features, 1) for _ in bins)
+
+    def forward(self, x):
+        parts = [x]
+        for count, reduce in zip(self.bins, self.reduce, strict=True):
+            pooled = reduce(functional.adaptive_avg_pool2d(x, count))
+            parts.append(resized(pooled, x))
+        return torch.cat(parts, 1)
+
+
+def resized(x, like, mode="bilinear"):
+    return functional.interpolate(x, like.shape[2:], mode=mode)
+
+
+class PSPHead(nn.Module):
+    def __init__(self, widths, classes, features):
+        super().__init__()
+        self.pyramid = Pyramid(widths[-1], widths[-1] // 4)
+        self.project = conv_norm(2 * widths[-1], features, 3)
+        self.last = nn.Conv2d(features, classes, 1)
+
+    def forward(self, features):
+        return self.last(self.project(self.pyramid(features[-1])))
+
+
+class FPNHead(nn.Module):
+    def __init__(self, widths, classes, features):
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(w, features, 1) for w in widths)
+        self.smooth = nn.ModuleList(nn.Conv2d(features, features, 3, padding=1) for _ in widths)
+        self.branches = nn.ModuleList(
+            nn.ModuleList(conv_norm(features, features, 3) for _ in range(max(1, level)))
+            for level in range(4)
+        )
+        self.last = nn.Conv2d(features, classes, 1)
+
+    def forward(self, features):
+        levels = [lateral(x) for lateral, x in zip(self.lateral, features, strict=True)]
+        for n in (2, 1, 0):
+            levels[n] = levels[n] + resized(levels[n + 1], levels[n], "nearest")
+        total = 0
+        for n, branch in enumerate(self.branches):
+            x = self.smooth[n](levels[n])
+            for unit in branch:
+                x = unit(x)
+                x = functional.interpolate(x, scale_factor=2, mode="bilinear") if n else x
+            total = total + x
+        return self.last(total)
+
+
+class UPerHead(nn.Module):
+    def __init__(self, widths, classes, features):
+        super().__init__()
+        self.pyramid = Pyramid(widths[-1], features)
+        self.top = conv_norm(widths[-1] + 4 * features, features, 3)
+        self.lateral = nn.ModuleList(conv_norm(w, features, 1) for w in widths[:-1])
+        self.smooth = nn.ModuleList(conv_norm(features, features, 3) for _ in widths[:-1])
+        self.fuse = conv_norm(4 * features, features, 3)
+        self.last = nn.Conv2d(features, classes, 1)
+
+    def forward(self, features):
+        levels = [unit(x) for unit, x in zip(self.lateral, features, strict=False)]
+        levels.append(self.top(self.pyramid(features[-1])))
+        for n in (2, 1, 0):
+            levels[n] = levels[n] + resized(levels[n + 1], levels[n])
+        levels[:3] = [unit(x) for unit, x in zip(self.smooth, levels, strict=False)]
+        return self.last(self.fuse(torch.cat([resized(x, levels[0]) for x in levels], 1)))
+
+
+def double(inputs, features):
+    return nn.Sequential(conv_norm(inputs, features, 3), conv_norm(features, features, 3))
+
+
+class NestedUNet(nn.Module):
+    def __init__(self, classes, widths, ends):
+        super().__init__()
+        levels, self.ends = len(widths), ends
+        inputs = zip((3, *widths), widths, strict=False)
+        self.down = nn.ModuleList(double(*pair) for pair in inputs)
+        self.nodes = nn.ModuleList(
+            nn.ModuleList(double((j + 1) * widths[i], widths[i]) for j in range(1, levels - i))
+            for i in range(levels - 1)
+        )
+        self.ups = nn.ModuleList(
+            nn.ModuleList(
+                nn.ConvTranspose2d(widths[i + 1], widths[i], 2, 2) for _ in range(1, levels - i)
+            )
+            for i in range(levels - 1)
+        )
+        self.last = nn.ModuleList(nn.Conv2d(widths[0], classes, 1) for _ in range(ends))
+
+    def forward(self, x):
+        found = {}
+        for i, block in enumerate(self.down):
+            x = found[i, 0] = block(functional.max_pool2d(x, 2) if i else x)
+        for j in range(1, len(self.down)):
+            for i in range(len(self.down) - j):
+                raised = self.ups[i][j - 1](found[i + 1, j - 1])
+                before = [found[i, n] for n in range(j)]
+                found[i, j] = self.nodes[i][j - 1](torch.cat([*before, raised], 1))
+        nodes = [found[0, j] for j in range(len(self.down))][-self.ends :]
+        return sum(last(x) for last, x in zip(self.last, nodes, strict=True)) / self.ends
